@@ -134,6 +134,7 @@ fn the_bench_prints_one_document_with_all_figures_and_nothing_else() {
     let mut command = Command::new(binaries::find("muster-swarm").unwrap());
     command.args(["bench", "--quick", "-o", "json", "--store", "sqlite", "--pairs", "2", "--wave", "30"]);
     command.args(["--slice-seconds", "0.2", "--image-hosts", "100", "--at-once", "8"]);
+    command.args(["--days", "1", "--lists-seconds", "0.2"]);
     command.arg("--collector-program").arg(binaries::find("muster-collector").unwrap());
     let answer = Answer::of(&mut command).unwrap().expect_code(0).unwrap();
     let document = answer.json().unwrap();
@@ -152,6 +153,12 @@ fn the_bench_prints_one_document_with_all_figures_and_nothing_else() {
         "echo_kept_per_s",
         "bytes_per_host_images",
         "bytes_per_host_distinct",
+        "enrollments_per_s",
+        "enrollments_images_per_s",
+        "first_reports_images_per_s",
+        "rejudge_s",
+        "rejudged_hosts",
+        "lists_reports_per_s",
     ] {
         assert!(runs[0][key].as_f64().is_some_and(|figure| figure > 0.0), "{key} in {}", runs[0]);
     }
@@ -160,6 +167,31 @@ fn the_bench_prints_one_document_with_all_figures_and_nothing_else() {
     let of = |key: &str| runs[0][key].as_f64().unwrap();
     let ratio = of("full_reports_per_s") / of("echo_full_per_s");
     assert!((ratio - of("full_report_ratio")).abs() < 0.01, "{}", runs[0]);
+    for what in ["board", "hosts", "findings", "all findings", "search kesl", "search openssl"] {
+        let read = |is_loaded: bool| {
+            let of_load = |figures: &&Value| figures["what"] == what && figures["with_reports"] == is_loaded;
+            runs[0]["lists"].as_array().unwrap().iter().find(of_load).and_then(|figures| figures["p99_ms"].as_f64())
+        };
+        assert!(read(false) > Some(0.0) && read(true) > Some(0.0), "{what} in {}", runs[0]);
+    }
+    let phases: Vec<_> = runs[0]["memory"].as_array().unwrap().iter().map(|after| after["phase"].clone()).collect();
+    assert_eq!(
+        phases,
+        [
+            "start",
+            "enrollments",
+            "full reports",
+            "check-ins",
+            "start",
+            "enrollments",
+            "first reports",
+            "restart",
+            "days of reports",
+            "lists",
+            "re-judging"
+        ]
+    );
+    assert!(runs[0]["memory"].as_array().unwrap().iter().all(|after| after["resident_mib"].as_f64() > Some(1.0)));
 }
 
 fn assert_owner_only(path: &Path) {

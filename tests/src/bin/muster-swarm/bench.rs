@@ -4,18 +4,22 @@
 //! ```text
 //!  stores ──► collector (real, on that store) ─┐
 //!             echo (bare tonic, same TLS) ─────┴── full, check_ins: slices in turn ──► Run ──► stdout
-//!             collector (fresh) ◄── footprint: a fleet of images, bytes for a host
+//!             collector (fresh) ◄── footprint: a fleet of images, bytes for a host; days of reports, lists, rejudge
 //! ```
 //!
 //! Slices of collector and yardstick alternate in the order a b b a, so that noise on the machine affects both. Before each
-//! slice both servers must be idle.
+//! slice both servers must be idle. `memory` notes the collector's memory after each phase.
 
 mod check_ins;
 mod collector;
 pub(crate) mod echo;
+mod figures;
 mod footprint;
 mod full;
+mod lists;
 mod load;
+mod memory;
+mod rejudge;
 mod stores;
 
 use std::io::Write;
@@ -24,10 +28,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use serde::Serialize;
 
 use crate::agent::Agent;
 use crate::bench::collector::{Build, Collector};
+use crate::bench::figures::{Document, Run};
+use crate::bench::memory::MemoryWatch;
 use crate::bench::stores::Store;
 use crate::fleet::{Model, Profile, Shares};
 use crate::line::Address;
@@ -53,6 +58,12 @@ pub(crate) struct BenchArgs {
     /// Number of hosts in the fleet of images whose database size is measured.
     #[arg(long, value_name = "HOSTS", value_parser = clap::value_parser!(u64).range(1..))]
     image_hosts: Option<u64>,
+    /// Number of days on which that fleet reports again.
+    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u64).range(..=30))]
+    days: u64,
+    /// How long lists are read from the idle collector, and again while hosts report, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    lists_seconds: Option<f64>,
     /// Number of concurrent calls.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     at_once: Option<u64>,
@@ -96,6 +107,10 @@ pub(crate) struct Sizes {
     slice_seconds: f64,
     /// Hosts of the fleet of images.
     image_hosts: u64,
+    /// Days on which that fleet reports again.
+    days: u64,
+    /// Seconds of reading lists.
+    lists_seconds: f64,
     /// Calls at once.
     at_once: usize,
     /// Administrative transactions a second in every second slice of full reports; 0 means none.
@@ -104,73 +119,19 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     fn of(args: &BenchArgs) -> Self {
-        let (pairs, wave, slice_seconds, image_hosts) =
-            if args.quick { (4, 4_000, 2.5, 10_000) } else { (10, 8_000, 6.0, 50_000) };
+        let (pairs, wave, slice_seconds, image_hosts, lists_seconds) =
+            if args.quick { (4, 4_000, 2.5, 10_000, 5.0) } else { (10, 8_000, 6.0, 50_000, 20.0) };
         Self {
             pairs: args.pairs.unwrap_or(pairs),
             wave: args.wave.unwrap_or(wave),
             slice_seconds: args.slice_seconds.unwrap_or(slice_seconds).clamp(0.05, 600.0),
             image_hosts: args.image_hosts.unwrap_or(image_hosts),
+            days: args.days,
+            lists_seconds: args.lists_seconds.unwrap_or(lists_seconds).clamp(0.05, 600.0),
             at_once: usize::try_from(args.at_once.unwrap_or(64)).unwrap_or(64),
             admin_rate: args.admin_rate,
         }
     }
-}
-
-/// All of standard output.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
-    runs: &'a [Run],
-}
-
-/// The result for one store. Scripts read these names.
-#[derive(Debug, Serialize)]
-struct Run {
-    store: &'static str,
-    build: Build,
-    cores: usize,
-    full_report_ratio: f64,
-    checkin_ratio: f64,
-    checkin_kept_ratio: f64,
-    full_reports_per_s: f64,
-    /// Not counting the time until the judge queue was empty.
-    full_acknowledged_per_s: f64,
-    checkins_per_s: f64,
-    checkins_kept_per_s: f64,
-    echo_full_per_s: f64,
-    echo_fresh_per_s: f64,
-    echo_kept_per_s: f64,
-    /// Size of the database less that of a new one, divided by the hosts; the same below.
-    bytes_per_host_images: u64,
-    bytes_per_host_distinct: u64,
-    judge_queue_lag_p99_ms: u64,
-    full_report_p50_ms: f64,
-    full_report_p99_ms: f64,
-    /// The same with administrative transactions, divided by the one without; 0 if there were none.
-    full_report_p99_admin_ratio: f64,
-    admin_transactions: u64,
-    checkin_p99_ms: f64,
-    checkin_kept_p99_ms: f64,
-    full_report_bytes: u64,
-    hosts_distinct: u64,
-    hosts_images: u64,
-    enrollments_per_s: f64,
-    /// CPU time of the server for one call, in microseconds.
-    cpu_us: CpuPerCall,
-    failed: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_failure: Option<String>,
-}
-
-/// CPU time of the servers for one call, in microseconds.
-#[derive(Debug, Serialize)]
-struct CpuPerCall {
-    full: f64,
-    echo_full: f64,
-    fresh: f64,
-    echo_fresh: f64,
-    kept: f64,
-    echo_kept: f64,
 }
 
 /// The results of both sides of one comparison.
@@ -253,6 +214,8 @@ async fn measure(
     sizes: Sizes,
 ) -> Result<Run> {
     let mut collector = Collector::start(program, store, "distinct").await?;
+    let mut memory = MemoryWatch::of("distinct");
+    memory.note(&collector, "start").await;
     let echo = echo::Yardstick::start(&collector)?;
     let model = Model { seed, profile: Profile::Distinct, shares: Shares::default() };
     let mut swarm = Swarm::open(model, Address::parse(&collector.listening.agents)?, None)?;
@@ -261,65 +224,34 @@ async fn measure(
     swarm.make_keys(0..hosts)?;
     let enrolled = swarm.enroll(0..hosts, &collector.token()?, sizes.at_once).await?;
     enough(&enrolled, "enroll")?;
+    memory.note(&collector, "enrollments").await;
     swarm.learn_watchlist().await?;
     let agents = swarm.agents(0..hosts)?;
 
     let context = BenchContext { collector: &collector, echo: &echo, swarm: &swarm, sizes };
-    let (full, lags, bytes) = full::compare(&context, &agents).await?;
+    let (full, lags, full_report_bytes) = full::compare(&context, &agents).await?;
+    memory.note(&collector, "full reports").await;
     let fresh = check_ins::compare(&context, &agents, check_ins::Way::Fresh).await?;
     let kept = check_ins::compare(&context, &agents, check_ins::Way::Kept).await?;
+    memory.note(&collector, "check-ins").await;
     drop(agents);
-    let bytes_distinct = collector.stop_and_measure()? / hosts;
+    let bytes_per_host = collector.stop_and_measure()? / hosts;
     drop(echo);
-    let images = footprint::of_images(store, program, seed, sizes).await?;
-
-    let mut run = Run {
-        store: store.name,
-        build,
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
-        full_report_ratio: full.ratio(),
-        checkin_ratio: fresh.ratio(),
-        checkin_kept_ratio: kept.ratio(),
-        full_reports_per_s: rounded(full.measured.per_second()),
-        full_acknowledged_per_s: rounded(full.measured.tally.per_second()),
-        checkins_per_s: rounded(fresh.measured.per_second()),
-        checkins_kept_per_s: rounded(kept.measured.per_second()),
-        echo_full_per_s: rounded(full.echo.per_second()),
-        echo_fresh_per_s: rounded(fresh.echo.per_second()),
-        echo_kept_per_s: rounded(kept.echo.per_second()),
-        bytes_per_host_images: images.bytes_per_host,
-        bytes_per_host_distinct: bytes_distinct,
-        judge_queue_lag_p99_ms: lag_p99(lags),
-        full_report_p50_ms: rounded(full.measured.tally.percentile_ms(0.5)),
-        full_report_p99_ms: rounded(full.measured.tally.percentile_ms(0.99)),
-        full_report_p99_admin_ratio: rounded(ratio(
-            full.administered.tally.percentile_ms(0.99),
-            full.measured.tally.percentile_ms(0.99),
-        )),
-        admin_transactions: full.admin_transactions,
-        checkin_p99_ms: rounded(fresh.measured.tally.percentile_ms(0.99)),
-        checkin_kept_p99_ms: rounded(kept.measured.tally.percentile_ms(0.99)),
-        full_report_bytes: bytes,
-        hosts_distinct: hosts,
-        hosts_images: sizes.image_hosts,
-        enrollments_per_s: rounded(enrolled.per_second()),
-        cpu_us: CpuPerCall {
-            full: full.measured.cpu_us(),
-            echo_full: full.echo.cpu_us(),
-            fresh: fresh.measured.cpu_us(),
-            echo_fresh: fresh.echo.cpu_us(),
-            kept: kept.measured.cpu_us(),
-            echo_kept: kept.echo.cpu_us(),
-        },
-        failed: 0,
-        first_failure: None,
+    let rate = full.measured.per_second() / 2.0;
+    let images = footprint::of_images(store, program, seed, sizes, rate).await?;
+    let lag_p99_ms = lag_p99(lags);
+    let distinct = figures::DistinctFleet {
+        hosts,
+        enrolled,
+        full,
+        fresh,
+        kept,
+        lag_p99_ms,
+        full_report_bytes,
+        bytes_per_host,
+        memory: memory.phases,
     };
-    for tally in
-        [full, fresh, kept].into_iter().flat_map(|pair| [pair.measured.tally, pair.administered.tally, pair.echo.tally])
-    {
-        run.failed += tally.failed;
-        run.first_failure = run.first_failure.take().or(tally.first_failure);
-    }
+    let run = Run::of(store.name, build, sizes, distinct, images);
     if let Some(reason) = &run.first_failure {
         progress(&format!("{}: {} calls failed, the first with: {reason}", store.name, run.failed));
     }

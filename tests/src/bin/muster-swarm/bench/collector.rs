@@ -6,7 +6,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use muster_proto::wire::{CreateEnrollmentTokenRequest, GetStatusRequest, GetStatusResponse};
+use muster_proto::wire::{
+    CreateEnrollmentTokenRequest, GetBoardRequest, GetStatusRequest, GetStatusResponse, ListFindingsRequest,
+    ListFindingsResponse, ListHostsRequest, SearchSoftwareRequest,
+};
 use muster_tests::door::{self, FleetDoor};
 use muster_tests::lab::{Listening, PATIENCE};
 use muster_tests::process::{Answer, Process};
@@ -61,6 +64,9 @@ pub(crate) struct Collector {
     pub(crate) data: PathBuf,
     process: Process,
     program: PathBuf,
+    /// Its rules folder.
+    rules: PathBuf,
+    log: PathBuf,
     database: Database,
     /// Size of the empty database in bytes.
     empty: u64,
@@ -75,24 +81,63 @@ pub(crate) struct Operator {
     bearer: tonic::metadata::MetadataValue<tonic::metadata::Ascii>,
 }
 
+/// How many hosts a search lists.
+const SEARCHED_HOSTS: u32 = 100;
+
 impl Operator {
+    async fn at(data: &Path, listening: &Listening) -> Result<Self> {
+        let door = door::operators(&listening.operators, &data.join("ca.pem")).await?;
+        let token = std::fs::read_to_string(data.join("admin.token")).context("read the first operator's token")?;
+        let bearer = format!("Bearer {}", token.trim()).parse().context("the first operator's token")?;
+        Ok(Self { door, bearer })
+    }
+
+    fn request<T>(&self, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        request.metadata_mut().insert("authorization", self.bearer.clone());
+        request
+    }
+
     /// The collector's status.
     pub(crate) async fn status(&self) -> Result<GetStatusResponse> {
-        let mut request = tonic::Request::new(GetStatusRequest {});
-        request.metadata_mut().insert("authorization", self.bearer.clone());
-        let answer = self.door.clone().get_status(request).await;
+        let answer = self.door.clone().get_status(self.request(GetStatusRequest {})).await;
         Ok(answer.context("ask the collector for its status")?.into_inner())
     }
 
     /// Creates an enrollment token: one administrative transaction.
     pub(crate) async fn create_token(&self) -> Result<()> {
-        let mut request = tonic::Request::new(CreateEnrollmentTokenRequest {
-            site: "bench".to_owned(),
-            lifetime_ms: 3_600_000,
-            max_uses: 1,
-        });
-        request.metadata_mut().insert("authorization", self.bearer.clone());
+        let message = CreateEnrollmentTokenRequest { site: "bench".to_owned(), lifetime_ms: 3_600_000, max_uses: 1 };
+        let request = self.request(message);
         self.door.clone().create_enrollment_token(request).await.context("create an enrollment token")?;
+        Ok(())
+    }
+
+    /// Reads the board.
+    pub(crate) async fn board(&self) -> Result<()> {
+        self.door.clone().get_board(self.request(GetBoardRequest::default())).await.context("read the board")?;
+        Ok(())
+    }
+
+    /// Reads the first page of the hosts.
+    pub(crate) async fn hosts(&self) -> Result<()> {
+        self.door.clone().list_hosts(self.request(ListHostsRequest::default())).await.context("list hosts")?;
+        Ok(())
+    }
+
+    /// Reads the page of the findings after `page_token`; an empty one means the first page.
+    pub(crate) async fn findings(&self, page_token: String) -> Result<ListFindingsResponse> {
+        let message = ListFindingsRequest { page_token, ..ListFindingsRequest::default() };
+        Ok(self.door.clone().list_findings(self.request(message)).await.context("list findings")?.into_inner())
+    }
+
+    /// Searches for software and for hosts that have it.
+    pub(crate) async fn search(&self, text: &str) -> Result<()> {
+        let message = SearchSoftwareRequest {
+            text: text.to_owned(),
+            host_rows: SEARCHED_HOSTS,
+            ..SearchSoftwareRequest::default()
+        };
+        self.door.clone().search_software(self.request(message)).await.with_context(|| format!("search {text}"))?;
         Ok(())
     }
 }
@@ -107,23 +152,23 @@ impl Collector {
         Answer::of(init.arg("init").arg("--data-dir").arg(&data))?.expect_code(0).context("muster-collector init")?;
         // Weighed before any host enrolls, because an empty database has a size, too.
         let empty = database.weigh(&data)?;
-        let mut serve = Command::new(program);
-        database.name_to(&mut serve);
-        serve.arg("serve").arg("--data-dir").arg(&data);
-        // The bench measures how fast hosts can enroll, so their rate is not bounded.
-        for bound in ["TOKEN", "ADDRESS"] {
-            serve.env(format!("MUSTER_COLLECTOR__ENROLLMENT__{bound}_PER_MINUTE"), "1000000");
+        let (rules, log) = (store.folder.join(format!("{name}-rules")), store.folder.join(format!("{name}.log")));
+        std::fs::create_dir_all(rules.join("catalogue")).with_context(|| format!("make {}", rules.display()))?;
+        let (process, listening) = serve(program, &database, &data, &rules, &log)?;
+        let operator = Operator::at(&data, &listening).await?;
+        let program = program.to_owned();
+        Ok(Self { listening, data, process, program, rules, log, database, empty, operator })
+    }
+
+    /// Starts it again on the same data after it was stopped.
+    pub(crate) async fn start_again(&mut self) -> Result<()> {
+        let note = self.data.join("listening.json");
+        if note.exists() {
+            std::fs::remove_file(&note).with_context(|| format!("remove {}", note.display()))?;
         }
-        for door in ["--agents-listen", "--operators-listen", "--probes-listen"] {
-            serve.args([door, "127.0.0.1:0"]);
-        }
-        let mut process = Process::start(serve, &store.folder.join(format!("{name}.log")))?;
-        let listening = await_note::<Listening>(&mut process, &data.join("listening.json"))?;
-        let door = door::operators(&listening.operators, &data.join("ca.pem")).await?;
-        let token = std::fs::read_to_string(data.join("admin.token")).context("read the first operator's token")?;
-        let bearer = format!("Bearer {}", token.trim()).parse().context("the first operator's token")?;
-        let operator = Operator { door, bearer };
-        Ok(Self { listening, data, process, program: program.to_owned(), database, empty, operator })
+        (self.process, self.listening) = serve(&self.program, &self.database, &self.data, &self.rules, &self.log)?;
+        self.operator = Operator::at(&self.data, &self.listening).await?;
+        Ok(())
     }
 
     /// A new enrollment token with unlimited uses.
@@ -150,12 +195,47 @@ impl Collector {
         Ok(())
     }
 
+    /// Adds a file to its rules and waits until the new rules are in force and every host is queued.
+    pub(crate) async fn add_rule(&self, name: &str, text: &str) -> Result<()> {
+        const ADOPTED: &str = "every host is judged again";
+        let adoptions = self.process.log_lines(ADOPTED)?;
+        let file = self.rules.join("catalogue").join(name);
+        std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+        let pid = self.pid().to_string();
+        let hung_up = Command::new("kill").args(["-HUP", &pid]).status().context("run kill")?;
+        ensure!(hung_up.success(), "kill -HUP {pid} failed");
+        let deadline = Instant::now() + PATIENCE;
+        while self.process.log_lines(ADOPTED)? == adoptions {
+            ensure!(Instant::now() < deadline, "the new rules are not in force after {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
     /// Stops it as a service manager does. Returns the size of its database less that of an empty one.
     pub(crate) fn stop_and_measure(&mut self) -> Result<u64> {
         let status = self.process.stop(PATIENCE)?;
         ensure!(status.success(), "the collector stopped with {status}:\n{}", self.process.output());
         Ok(self.database.weigh(&self.data)?.saturating_sub(self.empty))
     }
+}
+
+/// Starts a collector on free ports.
+fn serve(program: &Path, database: &Database, data: &Path, rules: &Path, log: &Path) -> Result<(Process, Listening)> {
+    let mut serve = Command::new(program);
+    database.name_to(&mut serve);
+    serve.arg("serve").arg("--data-dir").arg(data);
+    // The bench measures how fast hosts can enroll, so their rate is not bounded.
+    for bound in ["TOKEN", "ADDRESS"] {
+        serve.env(format!("MUSTER_COLLECTOR__ENROLLMENT__{bound}_PER_MINUTE"), "1000000");
+    }
+    serve.env("MUSTER_COLLECTOR__RULES__OVERLAY", rules);
+    for door in ["--agents-listen", "--operators-listen", "--probes-listen"] {
+        serve.args([door, "127.0.0.1:0"]);
+    }
+    let mut process = Process::start(serve, log)?;
+    let listening = await_note(&mut process, &data.join("listening.json"))?;
+    Ok((process, listening))
 }
 
 /// Waits for the file in which a process writes where it listens.
