@@ -257,6 +257,10 @@ pub const fn advice(platform: Platform, source: SourceName, outcome: Outcome) ->
             "restore a database that is damaged or missing from a backup, then scan again; search the packages of a store \
              that Muster cannot read by hand: the host stays unknown",
         ),
+        (Outcome::Partial | Outcome::Failed, SourceName::SecurityCenter | SourceName::Defender) => Some(
+            "scan on the running Windows, which alone can answer (its service winmgmt must run); for a mounted disk, `scan \
+             --wmi` takes answers that were recorded there",
+        ),
         (Outcome::Partial | Outcome::Failed, _) => Some("fix the problem that the reason names, then scan again"),
     }
 }

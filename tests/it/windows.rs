@@ -2,6 +2,7 @@
 //! in files and in recorded answers, each alone on a machine and all on one. Every row must be observed and recognised.
 
 mod planting;
+mod wine;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -24,6 +24,7 @@ pub mod player;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod wine;
 pub mod wiretap;
 
 pub use eventually::eventually;

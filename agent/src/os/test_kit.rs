@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+#[cfg(unix)]
+pub(crate) use super::platform_kit::{endless_device, pipe};
+
 /// Makes a symbolic link; `false` where the system cannot or may not.
 pub(crate) fn link(target: impl AsRef<Path>, path: &Path) -> bool {
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("made");

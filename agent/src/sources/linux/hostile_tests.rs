@@ -8,9 +8,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use muster_proto::model::{Outcome, Platform, SourceName};
-use rustix::fs::{CWD, FileType, Mode};
 
 use super::canned::Canned;
+use crate::os::test_kit::{endless_device, pipe};
 use crate::sources::root::Root;
 use crate::sources::watchlist::builtin;
 use crate::sources::{ScanContext, SourceReading, all};
@@ -78,21 +78,18 @@ type Make = fn(&Path);
 
 /// What may be in place of a file.
 const FORMS: &[(&str, Make)] = &[
-    ("a pipe", |path| make_node(path, FileType::Fifo, 0).expect("made")),
+    ("a pipe", pipe),
     // An endless file. Only root can create it; others get a pipe again.
     ("a device", |path| {
-        let zero = rustix::fs::makedev(1, 5);
-        make_node(path, FileType::CharacterDevice, zero).or_else(|_| make_node(path, FileType::Fifo, 0)).expect("made");
+        if !endless_device(path) {
+            pipe(path);
+        }
     }),
     ("a socket", |path| drop(std::os::unix::net::UnixListener::bind(path).expect("bound"))),
     ("a folder", |path| fs::create_dir(path).expect("made")),
     ("a circle", |path| symlink(path.file_name().expect("a name"), path).expect("linked")),
     ("a terabyte", |path| File::create(path).and_then(|file| file.set_len(1 << 40)).expect("made")),
 ];
-
-fn make_node(path: &Path, kind: FileType, device: u64) -> rustix::io::Result<()> {
-    rustix::fs::mknodat(CWD, path, kind, Mode::from_raw_mode(0o600), device)
-}
 
 #[test]
 fn a_pipe_device_or_loop_in_place_of_a_file_is_reported_and_does_not_block() {

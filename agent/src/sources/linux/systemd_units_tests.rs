@@ -321,9 +321,7 @@ fn a_unit_without_a_command_starts_nothing() {
         .file("srv/folder/x", "")
         .link("etc/systemd/system/folder.service", "/srv/folder")
         .file("etc/systemd/system/kesl.timer", "[Timer]\nOnCalendar=daily\n");
-    let pipe = root.path().join("etc/systemd/system/pipe.service");
-    let mode = rustix::fs::Mode::from_raw_mode(0o600);
-    rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, mode, 0).expect("made");
+    crate::os::test_kit::pipe(&root.path().join("etc/systemd/system/pipe.service"));
     assert_eq!(
         rows(&root),
         [

@@ -36,7 +36,12 @@ impl Source for WatchPaths {
         }
         // A program can be in a watched folder and in the one above it.
         let distinct: BTreeSet<Observation> = observations.into_iter().collect();
-        let observations: Vec<Observation> = distinct.into_iter().collect();
+        let mut observations: Vec<Observation> = distinct.into_iter().collect();
+        if context.platform() == Platform::Windows {
+            // Entries that differ in case, or with a wildcard, lead to one file.
+            let mut known = BTreeSet::new();
+            observations.retain(|seen| known.insert(folded(&seen.path)));
+        }
         match failed {
             None => match hidden(context, &paths, &observations) {
                 Ok(None) => SourceReading::complete(observations),
@@ -245,6 +250,18 @@ mod tests {
         assert_eq!(rows, [(folder, ""), (format!(r"{folder}\avp.exe").as_str(), "12.3.0.493")]);
         let program = &reading.observations[1];
         assert_eq!((program.attributes["company"].as_str(), program.vendor.as_str()), ("AO Kaspersky Lab", ""));
+    }
+
+    #[test]
+    fn a_file_of_windows_is_reported_once_whatever_the_case_of_the_entries() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        write(dir.path(), "Windows/System32/config/SYSTEM", b"");
+        write(dir.path(), "Program Files/Kaspersky Lab/KES/avp.exe", b"MZ\x90");
+        let reading = read(dir.path(), &["%ProgramFiles%/Kaspersky Lab/*", "%ProgramFiles%/kaspersky lab"]);
+        let mut paths: Vec<String> = reading.observations.iter().map(|seen| folded(&seen.path)).collect();
+        let count = paths.len();
+        paths.dedup();
+        assert_eq!((count, paths.len()), (3, 3), "{:?}", reading.observations);
     }
 
     #[test]
