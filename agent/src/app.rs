@@ -6,6 +6,7 @@
 
 mod agent;
 mod enrollment;
+mod own_files;
 mod service;
 mod state_files;
 
@@ -18,7 +19,8 @@ use muster_proto::model::Timestamp;
 use muster_proto::terminal::Progress;
 
 pub use agent::{Agent, DeliverySummary};
-pub use enrollment::{EnrollError, enroll, read_token};
+pub use enrollment::{EnrollError, enroll, read_token, token_file};
+pub use own_files::{Changes, OwnFilesError, configure, purge};
 pub use service::{Reload, run};
 pub use state_files::{
     StateFileError, current_watchlist, is_running, last_acknowledged, last_watchlist, load_identity, spool_bounds,

@@ -126,7 +126,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Verb::Once(arguments) => once::run(&arguments, &flags),
         Verb::Status(arguments) => status::run(&arguments, &flags),
         Verb::Check(arguments) => check::run(&arguments, &flags),
-        Verb::Service(arguments) => service::run(&arguments),
+        Verb::Service(arguments) => service::run(&arguments, flags),
         Verb::Completions(arguments) => completions::run(&arguments, Arguments::command()),
         Verb::Version { output } => {
             let version = env!("CARGO_PKG_VERSION");

@@ -3,6 +3,7 @@
 //! `Keys` has the settings as written, with their defaults; [`Settings`] has them as used.
 //! A broken setting stops the agent: half a configuration could send to the wrong place.
 
+mod edit;
 mod proxy;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use muster_proto::model::UserScope;
 
+pub use edit::{EditError, with_collector};
 pub use muster_proto::settings::{ConfigFault, ConfigFaults, LogFormat};
 pub use proxy::Proxy;
 

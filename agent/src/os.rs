@@ -13,6 +13,12 @@ mod platform_kit;
 #[path = "os/windows/test_kit.rs"]
 mod platform_kit;
 pub mod service;
+#[cfg(unix)]
+#[path = "os/unix/settings_file.rs"]
+mod settings_file;
+#[cfg(windows)]
+#[path = "os/windows/settings_file.rs"]
+mod settings_file;
 pub mod signals;
 pub mod supervisor;
 #[cfg(test)]
@@ -84,6 +90,23 @@ pub fn make_private_dir(dir: &Path) -> io::Result<()> {
 /// The file or its directory cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     platform::write_private(path, bytes)
+}
+
+/// Creates the directory of the settings file. Everybody may read it where the system has accounts for that; nobody but an
+/// administrator may change it.
+///
+/// # Errors
+/// The directory cannot be created.
+pub fn make_settings_dir(dir: &Path) -> io::Result<()> {
+    settings_file::make_dir(dir)
+}
+
+/// Replaces the settings file atomically. It keeps its owner and its mode.
+///
+/// # Errors
+/// The file or its directory cannot be written.
+pub fn write_settings(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    settings_file::write(path, bytes)
 }
 
 /// Makes removals and renames in this directory survive a power loss.

@@ -1,6 +1,7 @@
 //! Windows machines, scanned from Linux: the rows of public inventories are planted at their places in hives that hivex wrote,
 //! in files and in recorded answers, each alone on a machine and all on one. Every row must be observed and recognised.
 
+mod installer;
 mod planting;
 mod wine;
 

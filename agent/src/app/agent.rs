@@ -72,6 +72,8 @@ pub struct Agent {
     unspooled: Option<String>,
     /// The collector demands a new key at once.
     new_key_demanded: bool,
+    /// Since this process started, the collector has accepted a delivery.
+    accepted_once: bool,
     /// The machine's clock, or a test's.
     clock: fn() -> Timestamp,
     /// Held while this process uses the state directory.
@@ -123,6 +125,7 @@ impl Agent {
             memory: ScanMemory::default(),
             unspooled: None,
             new_key_demanded: false,
+            accepted_once: false,
             clock: now,
             settings,
             _lock: lock,
@@ -298,6 +301,11 @@ impl Agent {
             let delivered = self.deliver(&target, &current.delivery).await?;
             summary.add(&current.delivery, &delivered);
         }
+        // A host that an installer gives a token again is enrolled already. Only at the first time: a token that comes while
+        // this process runs is for its next start, perhaps with another collector.
+        if !std::mem::replace(&mut self.accepted_once, true) {
+            state_files::remove_own_token(&self.settings.state_dir);
+        }
         Ok(summary)
     }
 
@@ -432,8 +440,7 @@ impl Agent {
     }
 
     async fn enroll_automatically(&self, previous: Option<Identity>) -> Result<Identity, AppError> {
-        if let Some(path) = &self.settings.token_file {
-            let path = path.clone();
+        if let Some(path) = enrollment::token_file(&self.settings) {
             let read = deadline::on_thread("token", move || enrollment::read_token(&path));
             let token = read.await.map_err(EnrollError::Machine)??;
             // The service enrolls the machine on which it runs; `enroll --root` enrolls another one.

@@ -1,4 +1,5 @@
-//! Enrollment: by the verb `enroll`, or automatically with the token file in the settings.
+//! Enrollment: by the verb `enroll`, or automatically with the token that an installer left in the state directory, or with
+//! the token file in the settings.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -132,6 +133,14 @@ impl From<ConnectError> for EnrollError {
     }
 }
 
+/// The file with the token of a machine that enrolls by itself: the one that `service configure` left, or else the one in the
+/// settings. `None` if there is neither.
+#[must_use]
+pub fn token_file(settings: &Settings) -> Option<PathBuf> {
+    let own = state_files::own_token_file(&settings.state_dir);
+    if own.exists() { Some(own) } else { settings.token_file.clone() }
+}
+
 /// Reads a token from a file, or from standard input if the path is `-`.
 ///
 /// # Errors
@@ -195,6 +204,7 @@ pub async fn enroll(
     let (facts, fingerprint) = about_machine(root, settings.scan_time_limit).await?;
     let identity = uplink::enroll(&target, token, &key, facts, fingerprint, now).await?;
     store.save(&identity)?;
+    state_files::remove_own_token(state_dir);
     tracing::info!(host = %identity.host_id, site = %identity.site, collector, token.id = %token.id, "enrolled");
     if previous.is_some_and(|previous| previous.host_id != identity.host_id) {
         // The new host id has no history at the collector, so nothing counts as acknowledged.

@@ -1,5 +1,6 @@
 //! The small files in the state directory: the collector's watchlist (`watchlist.json`), the digest of the last
-//! acknowledged snapshot (`acknowledged`), the lock (`lock`), and what the service watches (`watching.json`).
+//! acknowledged snapshot (`acknowledged`), the lock (`lock`), what the service watches (`watching.json`), and the token
+//! that an installer left for the enrollment (`enroll.token`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub(super) fn check_access(state_dir: &Path) -> Result<(), AccessError> {
     let check =
         |path: &Path, others| access::check_mode(path, others).and_then(|()| access::check_owner(path, state_dir));
     check(&identity::user_key_file(state_dir), Others::Nothing)?;
+    check(&own_token_file(state_dir), Others::Nothing)?;
     let (identity, spool) = (state_dir.join("identity"), state_dir.join("spool"));
     for (folder, others) in [(state_dir, Others::Read), (&identity, Others::Nothing), (&spool, Others::Nothing)] {
         // What is in a folder that others may write can be replaced, whatever its own mode.
@@ -118,6 +120,23 @@ pub(super) fn remove_watch_summary(state_dir: &Path) {
 
 pub(super) fn lock_file(state_dir: &Path) -> PathBuf {
     state_dir.join("lock")
+}
+
+/// The token that `service configure` leaves for the service.
+pub(super) fn own_token_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("enroll.token")
+}
+
+/// Deletes that token. It has done its work, and it could enroll other machines.
+pub(super) fn remove_own_token(state_dir: &Path) {
+    let path = own_token_file(state_dir);
+    match std::fs::remove_file(&path) {
+        Ok(()) => tracing::info!(path = %path.display(), "the enrollment token was deleted"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            tracing::warn!(path = %path.display(), error = %error, "cannot delete the enrollment token; delete it yourself");
+        }
+    }
 }
 
 fn watch_summary_file(state_dir: &Path) -> PathBuf {

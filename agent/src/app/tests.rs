@@ -134,6 +134,33 @@ async fn a_revoked_host_keeps_everything_and_continues_when_it_is_released_or_en
 }
 
 #[tokio::test]
+async fn a_token_that_an_installer_left_enrolls_the_host_and_is_deleted() {
+    let host = Host::enrolled().await;
+    let leave_token = || {
+        let changes = Changes { collector: None, token: Some(host.token.clone()) };
+        let file = host.state.path().join("agent.toml");
+        configure(&file, &host.settings.state_dir, &changes).expect("configured");
+        token_file(&host.settings).expect("left")
+    };
+    std::fs::remove_dir_all(host.settings.state_dir.join("identity")).expect("forgotten");
+    assert!(matches!(host.once().await, Err(AppError::NotEnrolled(_))));
+    let token = leave_token();
+    assert!(host.once().await.expect("enrolled and delivered").accepted);
+    assert!(!token.exists(), "it could enroll other machines");
+
+    leave_token();
+    assert!(host.once().await.expect("delivered").accepted);
+    assert!(!token.exists(), "the host is enrolled already, so nothing needs it");
+
+    let mut agent = Agent::open(host.settings.clone()).expect("opened");
+    let scan = || Root::below(host.root.path()).expect("a root");
+    agent.scan_and_deliver(scan()).await.expect("delivered");
+    leave_token();
+    agent.scan_and_deliver(scan()).await.expect("delivered");
+    assert!(token.exists(), "it came while the agent was running, so it is for the next start");
+}
+
+#[tokio::test]
 async fn a_host_that_a_restored_collector_knows_again_continues() {
     let host = Host::enrolled().await;
     host.refuse(Some(RefusalClass::Unknown));

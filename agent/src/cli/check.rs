@@ -268,8 +268,8 @@ fn tls_settings(settings: &Settings, identity: Option<&Identity>) -> anyhow::Res
         let key = IdentityStore::below(&settings.state_dir).key(identity.key)?;
         return Ok(Some(Tls::by_identity(identity, Some(&key))?));
     }
-    let Some(path) = &settings.token_file else { return Ok(None) };
-    Ok(Some(Tls::by_pin(app::read_token(path)?.ca_pin)?))
+    let Some(path) = app::token_file(settings) else { return Ok(None) };
+    Ok(Some(Tls::by_pin(app::read_token(&path)?.ca_pin)?))
 }
 
 fn check_clock(probe: &Probe, steps: &mut Steps) {

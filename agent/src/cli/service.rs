@@ -1,4 +1,8 @@
-//! `service`: installs, removes and inspects the system service. Hosts that use the packages do not need it.
+//! `service`: installs, removes and inspects the system service. Hosts that use the packages do not need it, but their
+//! installers may call `service configure` and `service purge`.
+
+mod configure;
+mod purge;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::Output;
+use crate::config::Flags;
 use crate::os::service;
 use crate::sources::root::{FileKind, Root, RootError};
 
@@ -26,6 +31,10 @@ enum Verb {
     Uninstall(Uninstall),
     /// Show whether the service is installed, enabled and running
     Status(Status),
+    /// Set the collector in the settings, and leave a token with which the service enrolls
+    Configure(configure::Arguments),
+    /// Delete settings, identity and spool of this machine's agent; the service must be stopped
+    Purge(purge::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -66,7 +75,7 @@ struct Status {
     output: Output,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments, flags: Flags) -> anyhow::Result<ExitCode> {
     let (done, output) = match &arguments.verb {
         Verb::Install(Install { place, program, output }) => {
             let system = system(place)?;
@@ -83,7 +92,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             (service::uninstall(place.root.as_deref())?, *output)
         }
         Verb::Status(status) => return show(status),
+        Verb::Configure(arguments) => return configure::run(arguments, flags),
+        Verb::Purge(arguments) => return purge::run(arguments, &flags),
     };
+    print_done(output, &done)
+}
+
+fn print_done(output: Output, done: &[String]) -> anyhow::Result<ExitCode> {
     let record = serde_json::json!({ "done": done });
     super::print(output, &record, || done.iter().map(|line| format!("{line}\n")).collect())?;
     Ok(ExitCode::SUCCESS)
@@ -149,9 +164,12 @@ mod tests {
 
     fn install(image: &Path, program: Option<&str>) -> anyhow::Result<ExitCode> {
         let place = Place { root: Some(image.to_owned()) };
-        run(&Arguments {
-            verb: Verb::Install(Install { place, program: program.map(PathBuf::from), output: Output::Table }),
-        })
+        run(
+            &Arguments {
+                verb: Verb::Install(Install { place, program: program.map(PathBuf::from), output: Output::Table }),
+            },
+            Flags::default(),
+        )
     }
 
     fn found(image: &Path, places: &[&str]) -> Result<PathBuf, String> {
@@ -187,7 +205,7 @@ mod tests {
         let status = Status { place: place(), output: Output::Table };
         install(&mistyped, None).expect_err("no such folder");
         for verb in [Verb::Uninstall(Uninstall { place: place(), output: Output::Table }), Verb::Status(status)] {
-            run(&Arguments { verb }).expect_err("no such folder");
+            run(&Arguments { verb }, Flags::default()).expect_err("no such folder");
         }
         assert!(!mistyped.exists(), "a folder was made of a typing error");
     }

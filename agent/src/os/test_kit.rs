@@ -16,6 +16,11 @@ pub(crate) fn mode(path: &Path) -> Option<u32> {
     super::platform_kit::mode(path)
 }
 
+/// Lets everybody write there; `false` where there are no permissions.
+pub(crate) fn open_to_all(path: &Path) -> bool {
+    super::platform_kit::open_to_all(path)
+}
+
 /// Says that a test, or a part of it, was left out because the system has no such thing.
 pub(crate) fn left_out(what: &str) {
     eprintln!("left out: this system has no {what}");

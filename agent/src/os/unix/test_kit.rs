@@ -1,5 +1,6 @@
 //! Links, modes, pipes and devices of Unix, for tests.
 
+use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -25,4 +26,9 @@ pub(crate) fn endless_device(path: &Path) -> bool {
 
 fn ran(command: &mut Command) -> bool {
     command.output().expect("started").status.success()
+}
+
+pub(super) fn open_to_all(path: &Path) -> bool {
+    std::fs::set_permissions(path, Permissions::from_mode(0o777)).expect("opened");
+    true
 }

@@ -12,3 +12,7 @@ pub(super) fn link(target: &Path, path: &Path) -> bool {
 pub(super) fn mode(_path: &Path) -> Option<u32> {
     None
 }
+
+pub(super) fn open_to_all(_path: &Path) -> bool {
+    false
+}
