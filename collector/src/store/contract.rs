@@ -11,6 +11,7 @@ mod holders;
 mod host_actions;
 mod judge_queue;
 mod kit;
+mod list_plans;
 mod lists;
 mod purge;
 mod retention;
@@ -39,6 +40,7 @@ pub(crate) use kit::{
     judged, judgement, key, large_delivery, ledger, new_token, packages, reports, revoked_entry, second_snapshot,
     settled, settled_under, small_fleet, snapshot, token_create,
 };
+pub(crate) use list_plans::*;
 pub(crate) use lists::*;
 pub(crate) use purge::*;
 pub(crate) use retention::*;
@@ -130,6 +132,7 @@ macro_rules! suite {
             changes_are_paged_and_bounded_by_site
             silence_moves_only_lanes_that_yield_to_it
             lists_are_in_order_filtered_and_paged
+            a_list_is_the_same_however_it_is_read
             a_host_is_found_by_its_name_whatever_its_case
             an_unknown_host_is_told_so
             lists_are_sorted_in_the_store_and_pages_have_no_gap
@@ -141,6 +144,9 @@ macro_rules! suite {
             a_search_beyond_its_budget_ends_with_the_bound_by_name
             a_search_ends_when_its_caller_has_gone
             reports_do_not_wait_for_searches
+            a_search_reads_each_block_of_the_index_once
+            a_page_of_hosts_does_not_read_all_hosts_that_are_found
+            pages_of_hosts_follow_names_and_ids_whatever_the_case
             an_operation_that_fails_affects_no_other
             concurrent_clients_leave_the_store_consistent
             a_reader_that_follows_the_ledger_misses_nothing

@@ -20,6 +20,18 @@ impl NumberSet {
     pub(in crate::store) fn contains(&self, number: i64) -> bool {
         place(number).is_some_and(|(word, bit)| self.words.get(word).is_some_and(|bits| bits & bit != 0))
     }
+
+    /// The numbers, ascending.
+    pub(in crate::store) fn iter(&self) -> impl Iterator<Item = i64> + '_ {
+        (0_i64..).step_by(64).zip(&self.words).flat_map(|(first, bits)| {
+            let mut rest = *bits;
+            std::iter::from_fn(move || {
+                let at = (rest != 0).then(|| rest.trailing_zeros())?;
+                rest &= rest - 1;
+                Some(first + i64::from(at))
+            })
+        })
+    }
 }
 
 impl FromIterator<i64> for NumberSet {
@@ -45,5 +57,6 @@ mod tests {
         let set: NumberSet = numbers.into_iter().chain([-1]).collect();
         let found: Vec<i64> = (-2..2_000).filter(|number| set.contains(*number)).collect();
         assert_eq!(found, numbers);
+        assert_eq!(set.iter().collect::<Vec<_>>(), numbers);
     }
 }

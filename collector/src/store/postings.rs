@@ -96,41 +96,35 @@ pub(in crate::store) fn only(blocks: &[Block], is_there: impl Fn(i64) -> bool) -
     Ok(writer.finish())
 }
 
-/// The sections with this edition in a block that can contain it.
-pub(in crate::store) fn sections_in(block: &Block, edition: u32) -> Step<Vec<i64>> {
-    let mut entries = Entries::of(std::slice::from_ref(block));
-    let mut sections = Vec::new();
-    while let Some((of, list)) = entries.next()? {
-        if of == edition {
-            each(list, |section| sections.push(section))?;
+/// Shows what a block says of the wanted editions, which are ascending: each with a section. Returns the wanted editions that
+/// come after the last one in the block.
+pub(in crate::store) fn wanted_in<'w>(
+    first: u32,
+    lists: &[u8],
+    wanted: &'w [u32],
+    mut show: impl FnMut(u32, i64) -> Step<()>,
+) -> Step<&'w [u32]> {
+    let mut entries = Entries { blocks: [].iter(), rest: lists, last: first };
+    let mut wanted = wanted;
+    while let Some(next) = wanted.first()
+        && let Some((edition, list)) = entries.next()?
+    {
+        if edition < *next {
+            continue;
         }
-        if of >= edition {
-            break;
+        // Most wanted editions follow each other closely, so the next one is found by steps that double.
+        let mut most = 1;
+        while wanted.get(most).is_some_and(|number| *number < edition) {
+            most *= 2;
+        }
+        let near = &wanted[..wanted.len().min(most + 1)];
+        wanted = &wanted[near.partition_point(|number| *number < edition)..];
+        if wanted.first() == Some(&edition) {
+            wanted = &wanted[1..];
+            try_each(list, |section| show(edition, section))?;
         }
     }
-    Ok(sections)
-}
-
-/// The editions in a block, with their sections.
-pub(in crate::store) fn lists(block: &Block) -> Step<Vec<(u32, Vec<i64>)>> {
-    let mut entries = Entries::of(std::slice::from_ref(block));
-    let mut lists = Vec::new();
-    while let Some((edition, list)) = entries.next()? {
-        let mut sections = Vec::new();
-        each(list, |section| sections.push(section))?;
-        lists.push((edition, sections));
-    }
-    Ok(lists)
-}
-
-/// The last edition in a block.
-pub(in crate::store) fn last_of(block: &Block) -> Step<u32> {
-    let mut entries = Entries::of(std::slice::from_ref(block));
-    let mut last = block.first;
-    while let Some((edition, _)) = entries.next()? {
-        last = edition;
-    }
-    Ok(last)
+    Ok(wanted)
 }
 
 /// A checksum of a segment that does not depend on the order: the sum of [`of_pair`] over its postings of sections that are
@@ -232,11 +226,18 @@ impl<'a> Entries<'a> {
     }
 }
 
-fn each(mut list: &[u8], mut show: impl FnMut(i64)) -> Step<()> {
+fn each(list: &[u8], mut show: impl FnMut(i64)) -> Step<()> {
+    try_each(list, |section| {
+        show(section);
+        Ok(())
+    })
+}
+
+fn try_each(mut list: &[u8], mut show: impl FnMut(i64) -> Step<()>) -> Step<()> {
     let mut last = 0_i64;
     while !list.is_empty() {
         last = last.wrapping_add(read_varint(&mut list)?.cast_signed());
-        show(last);
+        show(last)?;
     }
     Ok(())
 }
@@ -277,7 +278,34 @@ mod tests {
 
     fn find(blocks: &[Block], edition: u32) -> Vec<i64> {
         let at = blocks.partition_point(|block| block.first <= edition);
-        at.checked_sub(1).map(|at| sections_in(&blocks[at], edition).expect("reads")).unwrap_or_default()
+        let block = at.checked_sub(1).map(|at| &blocks[at..=at]).unwrap_or_default();
+        of_wanted(block, &[edition]).into_iter().map(|(_, section)| section).collect()
+    }
+
+    /// What these blocks say of the wanted editions.
+    fn of_wanted(blocks: &[Block], wanted: &[u32]) -> Vec<(u32, i64)> {
+        let (mut found, mut rest) = (Vec::new(), wanted);
+        for block in blocks {
+            let last = rest;
+            rest = wanted_in(block.first, &block.bytes, rest, |edition, section| {
+                found.push((edition, section));
+                Ok(())
+            })
+            .expect("reads");
+            let passed = &last[..last.len() - rest.len()];
+            let next = find_last(block);
+            assert!(passed.iter().all(|edition| *edition <= next) && rest.iter().all(|edition| *edition > next));
+        }
+        found
+    }
+
+    fn find_last(block: &Block) -> u32 {
+        let mut entries = Entries::of(std::slice::from_ref(block));
+        let mut last = block.first;
+        while let Some((edition, _)) = entries.next().expect("reads") {
+            last = edition;
+        }
+        last
     }
 
     proptest! {
@@ -309,6 +337,14 @@ mod tests {
             prop_assert_eq!(&kept, &segment(&even), "the same as one segment of the sections that are there");
             prop_assert_eq!(fingerprint(&merged, is_even).expect("reads"), fingerprint(&kept, |_| true).expect("reads"));
             prop_assert_eq!(&merged, &segment(&sections), "the same as one segment of all sections");
+            for step in [1, 2, 7, 150] {
+                let some: Vec<u32> = (0..400).step_by(step).collect();
+                let expected: Vec<(u32, i64)> = some
+                    .iter()
+                    .flat_map(|edition| wanted.get(edition).into_iter().flatten().map(|section| (*edition, *section)))
+                    .collect();
+                prop_assert_eq!(of_wanted(&merged, &some), expected);
+            }
             for edition in 0..400 {
                 let named: BTreeSet<i64> = find(&merged, edition).into_iter().collect();
                 prop_assert_eq!(&named, &wanted.remove(&edition).unwrap_or_default());
@@ -318,7 +354,7 @@ mod tests {
         #[test]
         fn damaged_blocks_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let block = Block { first: 7, bytes };
-            let _ = sections_in(&block, 9);
+            let _ = wanted_in(block.first, &block.bytes, &[9, 12, 700], |_, _| Ok(()));
             let _ = fingerprint(std::slice::from_ref(&block), |_| true);
             let _ = only(std::slice::from_ref(&block), |_| true);
             let _ = merge(&[vec![block.clone()], vec![block]]);

@@ -1,13 +1,24 @@
 //! Search for software: the query, and matching the editions of a dictionary.
+//!
+//! ```text
+//!  dictionary ─► Editions ─► Pairs (sections) ─► Pairs (snapshots) ─► Pairs (hosts) ─► count ─► page
+//!                            index               index or table       table
+//! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+mod count;
+mod editions;
+mod pairs;
+
 use std::fmt;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, Input};
-use hashbrown::HashMap;
 use muster_proto::canonical::Edition;
-use muster_proto::model::{HostId, Kind, Platform, SoftwareCount, SoftwareEdition, SoftwareHost};
+use muster_proto::model::{HostId, Kind, SoftwareHost};
+
+pub(in crate::store) use self::count::{OfSections, Trail, count, filled};
+pub(in crate::store) use self::editions::Editions;
+pub(in crate::store) use self::pairs::Pairs;
 
 use super::SiteScope;
 use super::fault::{Step, StoreFault};
@@ -99,9 +110,6 @@ pub enum IndexStep {
     Later,
 }
 
-/// Editions by their numbers.
-pub(in crate::store) type Editions = BTreeMap<u32, SoftwareEdition>;
-
 /// Finds a text, ignoring case.
 pub(in crate::store) enum Wanted {
     /// An ASCII text: one automaton searches all bytes.
@@ -140,8 +148,6 @@ const CONTAINER_STORAGE: &str = "container-storage";
 
 /// How many bytes of texts one step searches: about a millisecond.
 const STEP_BYTES: usize = 1 << 20;
-/// The memory that an edition takes besides its texts: here, in the map by text, and in the counts.
-const EDITION_BYTES: usize = 256;
 
 /// Adds the editions of a dictionary whose name or vendor contains the text and that match the query. `bytes` are all texts,
 /// concatenated, each a platform, an edition and a state; `ends[n - 1]` is the end of the text with number n. One step
@@ -178,89 +184,10 @@ pub(in crate::store) fn search(
         if !is_wanted || !query.version.matches(edition.version) {
             continue;
         }
-        let edition = stored(platform, edition, state, &query.installed)?;
-        if edition.present || query.remnants {
-            // Twice, because the counts have copies.
-            query.budget.spend(1, EDITION_BYTES + 2 * (at - start))?;
-            found.insert(u32::try_from(index + 1).unwrap_or(u32::MAX), edition);
-        }
+        let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        found.add(number, platform, &edition, state, query)?;
     }
     Ok(Some(u32::try_from(last).unwrap_or(u32::MAX)))
-}
-
-/// The sections of each edition, by its number.
-pub(in crate::store) type Sections = BTreeMap<u32, Vec<i64>>;
-
-/// The memory of one number in the lists of a search: in the list, and in the map or set that is made of it.
-const NUMBER_BYTES: usize = 32;
-
-/// Pays for a list of numbers.
-pub(in crate::store) fn pay_for(budget: &SearchBudget, numbers: usize) -> Step<()> {
-    Ok(budget.spend(numbers, numbers * NUMBER_BYTES)?)
-}
-
-/// Adds the sections of an edition, and pays for them.
-pub(in crate::store) fn add_sections(
-    sections: &mut Sections,
-    edition: u32,
-    named: Vec<i64>,
-    budget: &SearchBudget,
-) -> Step<()> {
-    pay_for(budget, named.len())?;
-    if !named.is_empty() {
-        sections.entry(edition).or_default().extend(named);
-    }
-    Ok(())
-}
-
-/// How many hosts have each edition, and which hosts have any.
-pub(in crate::store) struct Counted<N> {
-    /// Those on most hosts first.
-    pub(in crate::store) editions: Vec<SoftwareCount>,
-    /// How many more there are.
-    pub(in crate::store) more: u64,
-    pub(in crate::store) everyone: BTreeSet<N>,
-}
-
-/// Counts the hosts of each edition. `hosts_of` finds the hosts that have one of these sections.
-pub(in crate::store) fn count<N: Ord>(
-    editions: &Editions,
-    sections: &Sections,
-    query: &SoftwareQuery,
-    mut hosts_of: impl FnMut(&[i64]) -> Step<BTreeSet<N>>,
-) -> Step<Counted<N>> {
-    let (mut counted, mut everyone) = (Vec::new(), BTreeSet::new());
-    // The editions of one image are all in the same sections, so their hosts are found once.
-    let mut known: HashMap<Vec<i64>, u64> = HashMap::new();
-    for (edition, numbers) in by_text(editions) {
-        let named: Vec<i64> = numbers.iter().filter_map(|number| sections.get(number)).flatten().copied().collect();
-        query.budget.spend(1 + named.len(), 0)?;
-        let hosts = match known.get(&named) {
-            Some(hosts) => *hosts,
-            None => {
-                let found = hosts_of(&named)?;
-                let hosts = found.len() as u64;
-                everyone.extend(found);
-                pay_for(&query.budget, named.len())?;
-                known.insert(named, hosts);
-                hosts
-            }
-        };
-        if hosts > 0 {
-            counted.push((edition, hosts));
-        }
-    }
-    let (editions, more) = foremost(counted, query.editions);
-    Ok(Counted { editions, more, everyone })
-}
-
-/// The numbers of each edition. An edition under several ids has several.
-fn by_text(editions: &Editions) -> BTreeMap<&SoftwareEdition, Vec<u32>> {
-    let mut by_text: BTreeMap<&SoftwareEdition, Vec<u32>> = BTreeMap::new();
-    for (number, edition) in editions {
-        by_text.entry(edition).or_default().push(*number);
-    }
-    by_text
 }
 
 /// About how many editions of hosts a page may have in total: a page ends early rather than use much memory.
@@ -272,51 +199,9 @@ pub(crate) fn software_page_is_full(hosts: &[SoftwareHost]) -> bool {
     hosts.iter().map(|host| host.editions.len()).sum::<usize>() > PAGE
 }
 
-/// The editions on most hosts, at most `most` of them, and how many were dropped.
-fn foremost(mut counted: Vec<(&SoftwareEdition, u64)>, most: usize) -> (Vec<SoftwareCount>, u64) {
-    counted.sort_by(|(a, a_hosts), (b, b_hosts)| b_hosts.cmp(a_hosts).then_with(|| a.cmp(b)));
-    let more = counted.len().saturating_sub(most) as u64;
-    let count = |(edition, hosts): (&SoftwareEdition, u64)| SoftwareCount { edition: edition.clone(), hosts };
-    (counted.into_iter().take(most).map(count).collect(), more)
-}
-
-/// Those of the editions that a host with these sections has. `by_section` are the editions of each section.
-pub(in crate::store) fn of_host(
-    sections: impl Iterator<Item = i64>,
-    by_section: &HashMap<i64, Vec<u32>>,
-    editions: &Editions,
-    budget: &SearchBudget,
-) -> Step<Vec<SoftwareEdition>> {
-    let mut found = BTreeSet::new();
-    for section in sections {
-        let known = by_section.get(&section).into_iter().flatten();
-        found.extend(known.filter_map(|edition| editions.get(edition)));
-    }
-    budget.spend(1 + found.len(), found.len() * EDITION_BYTES)?;
-    Ok(found.into_iter().cloned().collect())
-}
-
-/// The editions of each section.
-pub(in crate::store) fn by_section(sections: &Sections) -> HashMap<i64, Vec<u32>> {
-    let mut by_section: HashMap<i64, Vec<u32>> = HashMap::new();
-    for (edition, named) in sections {
-        named.iter().for_each(|section| by_section.entry(*section).or_default().push(*edition));
-    }
-    by_section
-}
-
 /// Platform, edition and state of a text in the dictionary.
 pub(in crate::store) fn read(text: &[u8]) -> Option<(u8, Edition<'_>, &str)> {
     let (platform, rest) = text.split_first()?;
     let (edition, state) = Edition::read_first(rest).ok()?;
     Some((*platform, edition, std::str::from_utf8(state).ok()?))
-}
-
-fn stored(platform: u8, edition: Edition<'_>, state: &str, installed: &InstalledStates) -> Step<SoftwareEdition> {
-    let Edition { kind, name, vendor, version, id: _ } = edition;
-    let platform = Platform::from_code(platform)
-        .ok_or_else(|| StoreFault::damaged("an edition", format!("there is no platform with code {platform}")))?;
-    let (name, vendor, version) = (name.to_owned(), vendor.to_owned(), version.to_owned());
-    let (present, state) = ((installed.0)(kind, state), state.to_owned());
-    Ok(SoftwareEdition { platform, kind, name, vendor, version, state, present })
 }

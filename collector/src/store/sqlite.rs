@@ -40,6 +40,7 @@ mod software;
 mod tally;
 mod unreferenced;
 mod verdict;
+mod walk;
 mod write_check;
 mod writer;
 
@@ -294,7 +295,8 @@ impl Store for SqliteStore {
     }
 
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError> {
-        self.searches.read("software_find", move |sql, memory| software::find(sql, memory, &query)).await
+        let most = Some(query.budget.remaining());
+        self.searches.read_until("software_find", most, move |sql, memory| software::find(sql, memory, &query)).await
     }
 
     async fn history_remove(&self, step: HistoryStep) -> Result<HistoryRemoved, StoreError> {

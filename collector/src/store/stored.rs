@@ -35,8 +35,6 @@ pub struct StoredVerdict {
     pub advice: String,
     /// The remediation record.
     pub remediation: Remediation,
-    /// The version of catalogue and orders that judged.
-    pub rules_version: String,
 }
 
 /// A host as lists show it.

@@ -4,22 +4,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
+
 use super::Backend;
-use super::kit::{assert_healthy, enrolled, packages, reports};
+use super::kit::{assert_healthy, enrolled, enrollment, facts, host, new_token, packages, reports, token_create};
 use super::software::{indexed, query};
 use crate::store::{
-    InstalledStates, SearchBudget, SearchLimits, SearchStop, SiteScope, SoftwareQuery, Store, StoreError,
+    Enrollment, InstalledStates, SearchBudget, SearchLimits, SearchStop, SiteScope, SoftwareQuery, Store, StoreError,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Three hosts, each with packages of its own.
+/// Three hosts, each with packages of its own. Each package has a state of its own, because a search asks for each state once.
 async fn fleet(store: &Arc<dyn Store>) {
     enrolled(store, 3).await;
     for n in 1..=3 {
-        let names = [format!("tool-{n}-a"), format!("tool-{n}-b"), format!("tool-{n}-c")];
-        let named: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
-        reports(store, n, 1, 10, &[packages(&named)]).await;
+        let package = |letter: &str| Observation {
+            version: "1".to_owned(),
+            state: format!("state {n} {letter}"),
+            ..Observation::new(Kind::Deb, format!("tool-{n}-{letter}"))
+        };
+        let packages = ["a", "b", "c"].map(package).to_vec();
+        reports(store, n, 1, 10, &[Section::new(Platform::Linux, SourceName::Dpkg, packages)]).await;
     }
 }
 
@@ -118,6 +124,72 @@ pub(crate) async fn reports_do_not_wait_for_searches(backend: impl Backend) {
     for (search, go_on) in searches {
         go_on.send(()).expect("it waits");
         assert_eq!(search.await.expect("ends").expect("finds").hosts_total, 3);
+    }
+    assert_healthy(&store).await;
+}
+
+/// What a search with this query pays for, in rows.
+async fn rows_of(store: &Arc<dyn Store>, query: SoftwareQuery) -> u64 {
+    let budget = query.budget.clone();
+    store.software_find(query).await.expect("finds");
+    budget.rows_spent()
+}
+
+pub(crate) async fn a_search_reads_each_block_of_the_index_once(backend: impl Backend) {
+    let store = backend.open();
+    let (hosts, packages_of_each) = (7_u8, 300_u64);
+    enrolled(&store, hosts).await;
+    for n in 1..=hosts {
+        let names: Vec<String> = (0..packages_of_each).map(|number| format!("tool-{n}-{number}")).collect();
+        let named: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+        reports(&store, n, 1, 10, &[packages(&named)]).await;
+        // A segment for each host; eight would be merged.
+        indexed(&store).await;
+    }
+    let found = store.software_find(query("tool-")).await.expect("finds");
+    let editions = u64::from(hosts) * packages_of_each;
+    assert_eq!((found.editions.len() as u64 + found.more_editions, found.hosts_total), (editions, u64::from(hosts)));
+    let rows = rows_of(&store, SoftwareQuery { hosts: 0, ..query("tool-") }).await;
+    // Each edition is found, led to its section, and counted with it. Looking up each one in each segment is seven more.
+    assert!(rows < editions * 5, "{rows} rows for {editions} editions");
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_page_of_hosts_does_not_read_all_hosts_that_are_found(backend: impl Backend) {
+    let store = backend.open();
+    let hosts = 200_u8;
+    enrolled(&store, hosts).await;
+    for n in 1..=hosts {
+        reports(&store, n, 1, 10, &[packages(&[("curl", "8.1")])]).await;
+    }
+    indexed(&store).await;
+    let counts = rows_of(&store, SoftwareQuery { hosts: 0, ..query("curl") }).await;
+    let page = rows_of(&store, SoftwareQuery { hosts: 3, ..query("curl") }).await;
+    assert!(page - counts < 50, "{page} rows with a page of three of {hosts} hosts, {counts} without");
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn pages_of_hosts_follow_names_and_ids_whatever_the_case(backend: impl Backend) {
+    let store = backend.open();
+    token_create(&store, new_token(0)).await.expect("token");
+    for (n, name) in (1..).zip(["web", "Web", "a", "WEB", "web", "B", "Ä", "other", "zz"]) {
+        store.host_enroll(Enrollment { facts: facts(name), ..enrollment(n) }).await.expect("enrolls");
+        let package = if name == "other" { "wget" } else { "curl" };
+        reports(&store, n, 1, 10, &[packages(&[(package, "8.1")])]).await;
+    }
+    // Ids are in the order of enrollment here.
+    let expected = [3, 6, 1, 2, 4, 5, 9, 7].map(host);
+    for size in [1, 2, 3, 100] {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = SoftwareQuery { hosts: size, after: after.take(), ..query("curl") };
+            let found = store.software_find(page).await.expect("finds");
+            assert_eq!(found.hosts_total, 8);
+            all.extend(found.hosts.iter().map(|one| one.id));
+            let Some(last) = found.hosts.last() else { break };
+            after = Some((last.hostname.to_ascii_lowercase(), last.id));
+        }
+        assert_eq!(all, expected, "pages of {size}");
     }
     assert_healthy(&store).await;
 }

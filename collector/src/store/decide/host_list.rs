@@ -19,8 +19,10 @@ pub(in crate::store) const INDEXED_LANES: [Lane; 6] =
 /// Up to this many sites, a list by name walks the names of each site and merges them.
 const MERGED_SITES: usize = 32;
 
-/// How much more it costs to read and sort a host than to walk past one.
-const SORTING: u64 = 3;
+/// What it costs to read a host while walking, to read and sort one, and to pass or gather one whose row is not read.
+const WALKING: u64 = 16;
+const SORTING: u64 = 48;
+const PASSING: u64 = 1;
 
 /// Numbers of hosts on which the plan depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +62,18 @@ pub(in crate::store) enum StreamSource<No> {
     Unjudged,
     /// Hosts with a mark or of a token, sorted: they are few.
     Chosen,
+    /// As a walk, but only among the hosts that indexes have for the lanes of the query. Others are passed without reading
+    /// their rows.
+    Among(Walk<No>),
+}
+
+/// An index that is walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Walk<No> {
+    /// The index of the sort key.
+    All,
+    /// The index of names within this site. Only under [`HostSort::Name`].
+    Site(No),
 }
 
 /// Hosts in the order of the sort key.
@@ -110,23 +124,30 @@ fn by_since<No>(query: &HostQuery, counts: &ListCounts) -> Vec<HostStream<No>> {
 fn by_cost<No: Copy>(query: &HostQuery, sites: Option<&[No]>, counts: &ListCounts) -> Vec<HostStream<No>> {
     let walks_sites = query.sort == HostSort::Name && sites.is_some_and(|sites| sites.len() <= MERGED_SITES);
     let walked = if walks_sites { counts.of_sites } else { counts.hosts };
-    let mut best = (walk_cost(query, walked, matching(query, counts)), Choice::Walk);
-    let mut consider = |hosts: u64, choice: Choice| {
-        let cost = hosts.saturating_mul(SORTING);
+    let passed = walk_cost(query, walked, matching(query, counts));
+    let mut best = (passed.saturating_mul(WALKING), Choice::Walk);
+    let mut consider = |cost: u64, choice: Choice| {
         if cost < best.0 {
             best = (cost, choice);
         }
     };
     if sites.is_some() {
-        consider(counts.of_sites, Choice::Sites);
+        consider(counts.of_sites.saturating_mul(SORTING), Choice::Sites);
     }
     if can_gather(query, counts) {
-        consider(counts.in_lanes.saturating_add(counts.silent), Choice::Lanes);
+        let gathered = counts.in_lanes.saturating_add(counts.silent);
+        consider(gathered.saturating_mul(SORTING), Choice::Lanes);
+        let read = u64::try_from(query.rows).unwrap_or(u64::MAX).min(gathered).saturating_mul(WALKING);
+        consider(passed.saturating_add(gathered).saturating_mul(PASSING).saturating_add(read), Choice::Among);
     }
     match (best.1, sites) {
         (Choice::Walk, Some(sites)) if walks_sites => {
             sites.iter().map(|site| stream(query, StreamSource::NamesOfSite(*site))).collect()
         }
+        (Choice::Among, Some(sites)) if walks_sites => {
+            sites.iter().map(|site| stream(query, StreamSource::Among(Walk::Site(*site)))).collect()
+        }
+        (Choice::Among, _) => vec![stream(query, StreamSource::Among(Walk::All))],
         (Choice::Walk, _) => vec![stream(query, StreamSource::Walk)],
         (Choice::Sites, _) => vec![stream(query, StreamSource::Sites)],
         (Choice::Lanes, _) => gathered(query),
@@ -136,6 +157,7 @@ fn by_cost<No: Copy>(query: &HostQuery, sites: Option<&[No]>, counts: &ListCount
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Choice {
     Walk,
+    Among,
     Sites,
     Lanes,
 }
@@ -208,6 +230,27 @@ mod tests {
         assert_eq!(sources(&asked, None, many), [StreamSource::Walk]);
         let clear = query(HostSort::Name, &[Lane::Clear]);
         assert_eq!(sources(&clear, None, few), [StreamSource::Walk], "clear hosts are in no index");
+    }
+
+    #[test]
+    fn a_large_page_of_a_lane_walks_past_the_other_hosts_without_reading_them() {
+        let large = HostQuery { rows: 1_001, ..query(HostSort::Name, &[Lane::Replace, Lane::Silent]) };
+        let counts = ListCounts {
+            hosts: 100_000,
+            of_sites: 100_000,
+            in_lanes: 7_000,
+            in_lanes_of_sites: 7_000,
+            silent: 2_000,
+            unjudged: 0,
+        };
+        assert_eq!(sources(&large, None, counts), [StreamSource::Among(Walk::All)]);
+        let of_sites = ListCounts { of_sites: 50_000, in_lanes_of_sites: 3_500, ..counts };
+        assert_eq!(
+            sources(&large, Some(&[7, 9]), of_sites),
+            [StreamSource::Among(Walk::Site(7)), StreamSource::Among(Walk::Site(9))]
+        );
+        let clear = HostQuery { lanes: vec![Lane::Clear], ..large };
+        assert_eq!(sources(&clear, None, counts), [StreamSource::Walk], "clear hosts are in no index");
     }
 
     #[test]

@@ -61,9 +61,15 @@ async fn read(
 ) -> Step<()> {
     let most = found.len().saturating_add(query.rows);
     let portion = query.rows.clamp(1, PORTION);
+    let mut among: Vec<i32> = Vec::new();
+    if matches!(stream.source, StreamSource::Among(_)) {
+        for found in session.query_once(&statement::gather(query, names), &[]).await? {
+            among.push(found.try_get(0)?);
+        }
+    }
     let mut after = query.after.clone();
     while found.len() < most {
-        let (text, values) = statement(query, names, stream, after.as_ref(), portion);
+        let (text, values) = statement(query, names, stream, &among, after.as_ref(), portion);
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
         let rows = session.query_once(&text, &values).await?;
         for read in &rows {

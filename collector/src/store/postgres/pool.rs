@@ -123,12 +123,18 @@ impl Pool {
         T: Send,
     {
         let lease = Arc::new(self.lease().await?);
+        // If this future is dropped, its caller has gone, and nobody needs what a read finds.
+        let cancel = matches!(transaction, Transaction::Statement | Transaction::Read).then(|| lease.cancel_on_drop());
         match transaction {
-            Transaction::Statement => return work(lease).await,
+            Transaction::Statement => {}
             Transaction::Read => lease.begin_reading().await?,
             Transaction::Write | Transaction::WriteOnce => lease.begin().await?,
         }
         let outcome = work(Arc::clone(&lease)).await;
+        cancel.into_iter().for_each(CancelOnDrop::disarm);
+        if transaction == Transaction::Statement {
+            return outcome;
+        }
         if outcome.is_ok() && transaction != Transaction::Read {
             // From here on, a lost connection leaves open whether the transaction took place.
             *is_committing = true;

@@ -69,17 +69,14 @@ async fn referred(session: &Session, snapshots: BTreeSet<i64>) -> Step<(u64, u64
     let removed = unreferenced::remove_snapshots(session, &snapshots).await?;
     // The index must not change between the statements that read it.
     index::hold(session).await?;
-    let named: BTreeSet<u32> = sections.iter().filter_map(|section| u32::try_from(*section).ok()).collect();
+    let named: Vec<u32> = sections.iter().filter_map(|section| u32::try_from(*section).ok()).collect();
     let nobody_waits = SearchLimits { rows: u64::MAX, bytes: u64::MAX, time: Duration::from_secs(3600) };
     let leads = software::leads(session, IndexKind::Snapshots, &named, &SearchBudget::new(nobody_waits, None)).await?;
-    let of_sections: Vec<i64> = leads.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let of_sections = leads.targets();
     // The index may still name snapshots that were removed.
     let there = session.query("SELECT no FROM snapshot WHERE no = ANY ($1::int8[])", &[&of_sections]).await?;
     let there = there.iter().map(|found| Ok(found.try_get::<_, i64>(0)?)).collect::<Step<BTreeSet<i64>>>()?;
-    let is_free = |section: &i64| {
-        let snapshots = u32::try_from(*section).ok().and_then(|section| leads.get(&section));
-        snapshots.is_none_or(|snapshots| !snapshots.iter().any(|snapshot| there.contains(snapshot)))
-    };
+    let is_free = |section: &i64| !leads.of(*section).any(|snapshot| there.contains(&snapshot));
     let free: Vec<i64> = sections.into_iter().filter(is_free).collect();
     let sections = if free.is_empty() { 0 } else { unreferenced::remove_sections(session, &free).await? };
     Ok((removed, sections))

@@ -16,12 +16,11 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
     let find = "
         SELECT v.host, o.text, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since,
                (SELECT text FROM phrase WHERE no = v.reason), (SELECT text FROM phrase WHERE no = v.advice),
-               (SELECT text FROM rules WHERE no = v.rules),
                (SELECT record FROM host_remediation c WHERE c.host = v.host AND c.order_no = v.order_no)
         FROM verdict v JOIN orders o ON o.no = v.order_no WHERE v.host = ANY ($1::int4[]) ORDER BY o.text";
     let mut verdicts: HashMap<i32, Vec<StoredVerdict>> = HashMap::new();
     for found in session.query(find, &[&hosts]).await? {
-        let remediation = match found.try_get::<_, Option<&str>>(11)? {
+        let remediation = match found.try_get::<_, Option<&str>>(10)? {
             Some(text) => row::from_json("a remediation record", text)?,
             None => Remediation::default(),
         };
@@ -36,7 +35,6 @@ pub(super) async fn of_hosts(session: &Session, hosts: &[i32]) -> Step<HashMap<i
             reason: found.try_get(8)?,
             advice: found.try_get(9)?,
             remediation,
-            rules_version: found.try_get(10)?,
         });
     }
     Ok(verdicts)

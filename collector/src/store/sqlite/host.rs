@@ -52,7 +52,7 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
         last_seen: Some(newest),
         snapshot,
         complete_scan,
-        verdicts: verdict::of_host(sql, memory, no)?,
+        verdicts: verdict::of_hosts(sql, memory, &[no])?.remove(&no).unwrap_or_default(),
         history: history(sql, no)?,
         marks: mark::reports(sql, no)?,
         enrolled_with: token(sql, no)?,

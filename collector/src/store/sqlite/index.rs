@@ -123,17 +123,25 @@ pub(super) fn blocks(sql: &Connection, segment: i64) -> Step<Vec<Block>> {
     let mut rows = statement.query((key(segment, 0), key(segment, u32::MAX)))?;
     let mut blocks = Vec::new();
     while let Some(found) = rows.next()? {
-        // The cast drops the segment, which is in the upper half of the key.
-        blocks.push(Block { first: found.get::<_, i64>(0)? as u32, bytes: found.get(1)? });
+        blocks.push(Block { first: first_edition(found.get(0)?), bytes: found.get(1)? });
     }
     Ok(blocks)
 }
 
-/// The block of a segment that can contain an edition.
-pub(super) fn block_of(sql: &Connection, segment: i64, edition: u32) -> Step<Option<Block>> {
-    let find = "SELECT key, lists FROM index_block WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1";
-    let read = |row: &rusqlite::Row<'_>| Ok(Block { first: row.get::<_, i64>(0)? as u32, bytes: row.get(1)? });
-    Ok(sql.prepare_cached(find)?.query_row((key(segment, 0), key(segment, edition)), read).optional()?)
+/// The blocks of a segment from the one that can contain an edition on; its values are from [`from_edition`].
+pub(super) const BLOCKS_FROM: &str = "
+    SELECT key, lists FROM index_block
+    WHERE key >= coalesce((SELECT max(key) FROM index_block WHERE key BETWEEN ?1 AND ?2), ?2) AND key <= ?3 ORDER BY key";
+
+/// The values of [`BLOCKS_FROM`].
+pub(super) const fn from_edition(segment: i64, edition: u32) -> (i64, i64, i64) {
+    (key(segment, 0), key(segment, edition), key(segment, u32::MAX))
+}
+
+/// The first edition of a block with this key.
+pub(super) const fn first_edition(key: i64) -> u32 {
+    // The cast drops the segment, which is in the upper half.
+    key as u32
 }
 
 /// Stores a segment and deletes those that it replaces.

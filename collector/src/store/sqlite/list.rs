@@ -7,8 +7,9 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 use super::fault::Step;
 use super::memory::Memory;
 use super::{host, last_seen, mark, row, verdict};
-use crate::store::decide::host_list::{self, HostStream, ListCounts, StreamSource};
+use crate::store::decide::host_list::{self, HostStream, ListCounts, StreamSource, Walk};
 use crate::store::decide::silence;
+use crate::store::number_set::NumberSet;
 use crate::store::{HostKey, HostQuery, HostSort, SiteScope, StoredHostRow};
 
 mod statement;
@@ -27,15 +28,15 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
         found.sort_by(|(_, a), (_, b)| a.key.cmp(&b.key));
         found.truncate(query.rows);
     }
-    let mut hosts = Vec::with_capacity(found.len());
-    for (no, row) in found {
-        hosts.push(StoredHostRow {
-            verdicts: verdict::of_host(sql, memory, no)?,
-            marks: mark::of_host(sql, no)?,
-            ..row
-        });
-    }
-    Ok(hosts)
+    let mut numbers: Vec<i64> = found.iter().map(|(no, _)| *no).collect();
+    numbers.sort_unstable();
+    let mut verdicts = verdict::of_hosts(sql, memory, &numbers)?;
+    let mut marks = mark::of_hosts(sql, &numbers)?;
+    let with_verdicts = |(no, row): (i64, StoredHostRow)| {
+        let verdicts = verdicts.remove(&no).unwrap_or_default();
+        StoredHostRow { verdicts, marks: marks.remove(&no).unwrap_or_default(), ..row }
+    };
+    Ok(found.into_iter().map(with_verdicts).collect())
 }
 
 /// Adds the first rows of a stream, at most as many as a page has, without their verdicts.
@@ -47,43 +48,95 @@ fn read(
     stream: &HostStream<i64>,
     found: &mut Vec<(i64, StoredHostRow)>,
 ) -> Step<()> {
+    let most = found.len().saturating_add(query.rows);
+    if let StreamSource::Among(walk) = stream.source {
+        return among(sql, memory, query, names, (stream, walk), (most, found));
+    }
     let (text, values) = statement(query, names, stream);
     let mut statement = sql.prepare_cached(&text)?;
     let mut rows = statement.query(params_from_iter(values))?;
-    let most = found.len().saturating_add(query.rows);
     // The statement has no LIMIT: silence drops rows here, so a page may need more rows than it shows.
     while found.len() < most {
         let Some(read) = rows.next()? else { break };
-        let (no, id, column) = (read.get(0)?, row::host_id(read, 1)?, row::instant(read, 6)?);
-        let newest = last_seen::newest(memory, id, column);
-        // A host without a verdict has no lane here, and counts as unknown.
-        let awake =
-            names.order.map(|_| row::maybe_lane(read, 7)).transpose()?.map(|lane| lane.unwrap_or(Lane::Unknown));
-        if !silence::is_asked_for(query, &stream.lanes, awake, newest) {
-            continue;
-        }
-        let hostname: String = read.get(3)?;
-        let key = match (query.sort, stream.source) {
-            (HostSort::Id, _) => HostKey::Id(id),
-            (HostSort::Name, _) => HostKey::name(&hostname, no),
-            (HostSort::Since, StreamSource::Verdicts) => HostKey::At(read.get(8)?, no),
-            (HostSort::Since, StreamSource::Silent) => HostKey::At(column.plus(query.patience).millis(), no),
-            (HostSort::LastSeen | HostSort::Since, _) => HostKey::At(column.millis(), no),
-        };
-        let row = StoredHostRow {
-            host: id,
-            site: row::site(read, 2)?,
-            hostname,
-            platform: row::member("a platform", Platform::from_code, read, 4)?,
-            os_name: memory.dictionaries().phrases.words(read.get(5)?)?,
-            last_seen: Some(newest),
-            verdicts: Vec::new(),
-            marks: Vec::new(),
-            key,
-        };
-        found.push((no, row));
+        found.extend(listed(memory, query, names, stream, read)?);
     }
     Ok(())
+}
+
+/// The same, for hosts whose numbers are gathered first: the index of the sort key is walked past all others without reading
+/// them.
+fn among(
+    sql: &Connection,
+    memory: &Memory,
+    query: &HostQuery,
+    names: &Names,
+    (stream, walk): (&HostStream<i64>, Walk<i64>),
+    (most, found): (usize, &mut Vec<(i64, StoredHostRow)>),
+) -> Step<()> {
+    let mut wanted = NumberSet::default();
+    for (text, values) in statement::gather(query, names) {
+        let mut statement = sql.prepare_cached(&text)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(read) = rows.next()? {
+            wanted.insert(read.get(0)?);
+        }
+    }
+    let (text, values) = statement(query, names, stream);
+    let mut one = sql.prepare_cached(&text)?;
+    for (at, value) in (1..).zip(&values) {
+        one.raw_bind_parameter(at, value)?;
+    }
+    let (text, place) = statement::walk(query, walk);
+    let mut walk = sql.prepare_cached(&text)?;
+    let mut rows = walk.query(params_from_iter(place))?;
+    while found.len() < most {
+        let Some(passed) = rows.next()? else { break };
+        let number: i64 = passed.get(0)?;
+        if wanted.contains(number) {
+            one.raw_bind_parameter(values.len() + 1, number)?;
+            if let Some(read) = one.raw_query().next()? {
+                found.extend(listed(memory, query, names, stream, read)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A row of a stream without its verdicts; `None` if silence takes it out of the list.
+fn listed(
+    memory: &Memory,
+    query: &HostQuery,
+    names: &Names,
+    stream: &HostStream<i64>,
+    read: &rusqlite::Row<'_>,
+) -> Step<Option<(i64, StoredHostRow)>> {
+    let (no, id, column) = (read.get(0)?, row::host_id(read, 1)?, row::instant(read, 6)?);
+    let newest = last_seen::newest(memory, id, column);
+    // A host without a verdict has no lane here, and counts as unknown.
+    let awake = names.order.map(|_| row::maybe_lane(read, 7)).transpose()?.map(|lane| lane.unwrap_or(Lane::Unknown));
+    if !silence::is_asked_for(query, &stream.lanes, awake, newest) {
+        return Ok(None);
+    }
+    let hostname: String = read.get(3)?;
+    let key = match (query.sort, stream.source) {
+        (HostSort::Id, _) => HostKey::Id(id),
+        (HostSort::Name, _) => HostKey::name(&hostname, no),
+        (HostSort::Since, StreamSource::Verdicts) => HostKey::At(read.get(8)?, no),
+        (HostSort::Since, StreamSource::Silent) => HostKey::At(column.plus(query.patience).millis(), no),
+        (HostSort::LastSeen | HostSort::Since, _) => HostKey::At(column.millis(), no),
+    };
+    let row = StoredHostRow {
+        host: id,
+        site: row::site(read, 2)?,
+        hostname,
+        platform: row::member("a platform", Platform::from_code, read, 4)?,
+        os_name: memory.dictionaries().phrases.words(read.get(5)?)?,
+        last_seen: Some(newest),
+        verdicts: Vec::new(),
+        marks: Vec::new(),
+        key,
+    };
+    Ok(Some((no, row)))
 }
 
 /// How many hosts match on all pages, by the check-ins that are written.

@@ -1,10 +1,12 @@
 //! Marks of hosts: as readers see them, and the one that reports set. `store::admin` sets the others.
 
+use std::collections::HashMap;
+
 use muster_proto::model::{HoldersSign, HostId, HostMark, MarkReport, Timestamp};
 use rusqlite::Connection;
 
 use super::fault::Step;
-use super::{ledger, row};
+use super::{ledger, row, walk};
 use crate::ledger::actor::ActorId;
 use crate::store::decide::marks;
 
@@ -22,14 +24,17 @@ pub(super) fn two_holders(sql: &Connection, host: (i64, HostId), sign: HoldersSi
     Ok(true)
 }
 
-/// The marks of a host, by its number.
-pub(super) fn of_host(sql: &Connection, host: i64) -> Step<Vec<HostMark>> {
-    let mut statement = sql.prepare_cached("SELECT mark FROM host_mark WHERE host = ?1 ORDER BY mark")?;
-    let mut rows = statement.query([host])?;
-    let mut marks = Vec::new();
-    while let Some(found) = rows.next()? {
-        marks.push(row::member("a mark of a host", HostMark::from_code, found, 0)?);
-    }
+/// The marks of these hosts, whose numbers are ascending.
+pub(super) fn of_hosts(sql: &Connection, hosts: &[i64]) -> Step<HashMap<i64, Vec<HostMark>>> {
+    let mut marks: HashMap<i64, Vec<HostMark>> = HashMap::new();
+    let find = "SELECT host, mark FROM host_mark INDEXED BY host_mark_by_host WHERE host >= ?1 ORDER BY host";
+    walk::rows_of(sql, find, hosts, |host, found, is_wanted| {
+        if is_wanted {
+            marks.entry(host).or_default().push(row::member("a mark of a host", HostMark::from_code, found, 1)?);
+        }
+        Ok(())
+    })?;
+    marks.values_mut().for_each(|marks| marks.sort_unstable());
     Ok(marks)
 }
 

@@ -4,7 +4,7 @@
 use muster_proto::model::Lane;
 
 use super::Values;
-use crate::store::decide::host_list::{HostStream, StreamSource};
+use crate::store::decide::host_list::{HostStream, StreamSource, Walk};
 use crate::store::decide::silence;
 use crate::store::postgres::fault::Step;
 use crate::store::postgres::session::Session;
@@ -54,6 +54,7 @@ pub(super) fn statement(
     query: &HostQuery,
     names: &Names,
     stream: &HostStream<i32>,
+    among: &[i32],
     after: Option<&HostKey>,
     portion: usize,
 ) -> (String, Values) {
@@ -71,6 +72,14 @@ pub(super) fn statement(
     match stream.source {
         StreamSource::Walk => {}
         StreamSource::NamesOfSite(site) => conditions.push(format!("h.site = {site}")),
+        StreamSource::Among(walk) => {
+            if let Walk::Site(site) = walk {
+                conditions.push(format!("h.site = {site}"));
+            }
+            values.push(Box::new(among.to_vec()));
+            // The sum keeps the database from reading these hosts and sorting them.
+            conditions.push(format!("h.no + 0 = ANY (${}::int4[])", values.len()));
+        }
         StreamSource::Sites => {
             let within = names.within("site").unwrap_or_else(|| "true".to_owned());
             chosen = Some(format!("SELECT no AS host FROM host WHERE {within}"));
@@ -104,6 +113,23 @@ pub(super) fn statement(
         sort_key(query.sort, stream.source)
     );
     (text, values)
+}
+
+/// The numbers of all hosts in the lanes of the query, or silent, and of some more, as a statement.
+pub(super) fn gather(query: &HostQuery, names: &Names) -> String {
+    let mut parts = Vec::new();
+    let awake = codes(query.lanes.iter().copied().filter(|lane| *lane != Lane::Silent));
+    if !awake.is_empty() && !query.silent_only {
+        let order = names.order.unwrap_or(0);
+        parts.push(format!("SELECT host FROM verdict WHERE order_no = {order} AND in_scope AND lane IN ({awake})"));
+    }
+    let is_silence_asked = query.silent_only || query.lanes.contains(&Lane::Silent);
+    if let Some(before) = query.silent_before.filter(|_| is_silence_asked) {
+        let before = before.millis();
+        let day = before.div_euclid(DAY);
+        parts.push(format!("SELECT host FROM host_current WHERE day <= {day} AND last_seen < {before}"));
+    }
+    parts.join(" UNION ")
 }
 
 /// The numbers of the hosts with a mark or of a token, as a statement.

@@ -15,7 +15,7 @@ use crate::store::contract::{
     packages, query, reports, settled, snapshot,
 };
 use crate::store::{
-    Delivered, IndexStep, SearchBudget, SearchLimits, SearchStop, SiteScope, SoftwareQuery, StoreError,
+    Delivered, HostQuery, IndexStep, SearchBudget, SearchLimits, SearchStop, SiteScope, SoftwareQuery, StoreError,
 };
 
 /// A connection with the backend's settings.
@@ -204,14 +204,33 @@ async fn a_database_that_becomes_read_only_fails_the_check_of_writes_until_it_is
 
 /// Waits until this many sessions wait for a lock.
 async fn until_waiting(other: &Session, sessions: i64) {
-    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (
-                       SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+    // Not by the list of sessions, which a transaction sees as it was when it asked first.
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     // Shorter than `lock_timeout`, which would end the wait too.
     let end = tokio::time::Instant::now() + Duration::from_secs(15);
     while other.query(waiting, &[]).await.expect("asks")[0].get::<_, i64>(0) != sessions {
         assert!(tokio::time::Instant::now() < end, "{sessions} sessions should wait");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_list_whose_caller_has_gone_ends_on_the_server_too() {
+    let place = Database::create();
+    let store = place.open();
+    enrolled_fleet(&store, 1).await;
+    let other = session(&place).await;
+    other.batch("BEGIN; LOCK TABLE host IN ACCESS EXCLUSIVE MODE").await.expect("locks");
+    let listing = std::sync::Arc::clone(&store);
+    let list = tokio::spawn(async move { listing.host_list(HostQuery { rows: 10, ..HostQuery::default() }).await });
+    until_waiting(&other, 1).await;
+    list.abort();
+    until_waiting(&other, 0).await;
+    other.batch("COMMIT").await.expect("unlocks");
+    let rows = store.host_list(HostQuery { rows: 10, ..HostQuery::default() }).await.expect("lists");
+    assert_eq!(rows.len(), 1);
+    assert_healthy(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

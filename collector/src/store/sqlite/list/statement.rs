@@ -5,7 +5,7 @@ use muster_proto::model::Lane;
 use rusqlite::{Connection, ToSql};
 
 use super::Values;
-use crate::store::decide::host_list::{HostStream, StreamSource};
+use crate::store::decide::host_list::{HostStream, StreamSource, Walk};
 use crate::store::decide::silence;
 use crate::store::sqlite::fault::Step;
 use crate::store::sqlite::row;
@@ -52,7 +52,8 @@ pub(super) fn statement(query: &HostQuery, names: &Names, stream: &HostStream<i6
     let mut values: Values = Vec::new();
     let mut conditions = conditions(query, names, joins_verdicts, &stream.lanes, &mut values);
     let key = sort_key(query.sort, stream.source);
-    if let Some(after) = &query.after {
+    // Hosts among which the list is are walked from that place on.
+    if let Some(after) = query.after.as_ref().filter(|_| !matches!(stream.source, StreamSource::Among(_))) {
         conditions.push(place(query, stream.source, key, after, &mut values));
     }
     if stream.source == StreamSource::Unjudged {
@@ -76,6 +77,10 @@ pub(super) fn statement(query: &HostQuery, names: &Names, stream: &HostStream<i6
             lanes => format!("v.lane IN ({})", codes(lanes.iter().copied())),
         });
     }
+    if matches!(stream.source, StreamSource::Among(_)) {
+        // Bound anew for each host.
+        conditions.push(format!("h.no = ?{}", values.len() + 1));
+    }
     let columns = if names.order.is_some() { "v.lane, v.since" } else { "NULL, NULL" };
     let from = tables(query.sort, names, stream.source);
     let text = format!(
@@ -83,6 +88,48 @@ pub(super) fn statement(query: &HostQuery, names: &Names, stream: &HostStream<i6
         conditions.join(" AND ")
     );
     (text, values)
+}
+
+/// Statements that together have the numbers of all hosts in the lanes of the query, or silent, and of some more. All are read
+/// from indexes alone.
+pub(super) fn gather(query: &HostQuery, names: &Names) -> Vec<(String, Values)> {
+    let mut statements = Vec::new();
+    let awake = codes(query.lanes.iter().copied().filter(|lane| *lane != Lane::Silent));
+    if !awake.is_empty() && !query.silent_only {
+        let order = names.order.unwrap_or(0);
+        let find = "SELECT v.host FROM verdict v INDEXED BY verdict_unfinished";
+        statements
+            .push((format!("{find} WHERE v.order_no = {order} AND {INDEXED} AND v.lane IN ({awake})"), Vec::new()));
+    }
+    let is_silence_asked = query.silent_only || query.lanes.contains(&Lane::Silent);
+    if let Some(before) = query.silent_before.filter(|_| is_silence_asked) {
+        let mut values: Values = Vec::new();
+        let before = bound(before.millis(), &mut values);
+        let find = "SELECT e.host FROM host_check_in e INDEXED BY host_check_in_by_last_seen";
+        statements.push((format!("{find} WHERE e.last_seen < {before}"), values));
+    }
+    statements
+}
+
+/// The numbers of all hosts of a walk in the order of the list, from its place on. They are read from the index alone.
+pub(super) fn walk(query: &HostQuery, walk: Walk<i64>) -> (String, Values) {
+    let mut values: Values = Vec::new();
+    let (no, from) = match (walk, query.sort) {
+        (Walk::Site(_), _) => ("h.no", "host h INDEXED BY host_by_site"),
+        (Walk::All, HostSort::LastSeen | HostSort::Since) => {
+            ("e.host", "host_check_in e INDEXED BY host_check_in_by_last_seen")
+        }
+        (Walk::All, HostSort::Name | HostSort::Id) => ("h.no", "host h INDEXED BY host_by_name"),
+    };
+    let key = sort_key(query.sort, StreamSource::Walk);
+    let mut conditions = vec!["1 = 1".to_owned()];
+    if let Walk::Site(site) = walk {
+        conditions.push(format!("h.site = {site}"));
+    }
+    if let Some(after) = &query.after {
+        conditions.push(place(query, StreamSource::Walk, key, after, &mut values));
+    }
+    (format!("SELECT {no} FROM {from} WHERE {} ORDER BY {key}", conditions.join(" AND ")), values)
 }
 
 /// The number of hosts that match the query, on all pages.
@@ -164,7 +211,7 @@ fn tables(sort: HostSort, names: &Names, source: StreamSource<i64>) -> String {
         (StreamSource::Walk, HostSort::Name) => {
             format!("host h INDEXED BY host_by_name CROSS JOIN host_check_in e ON e.host = h.no{verdicts}")
         }
-        (StreamSource::Chosen, _) | (StreamSource::Walk, HostSort::Id) => {
+        (StreamSource::Chosen | StreamSource::Among(_), _) | (StreamSource::Walk, HostSort::Id) => {
             format!("host h CROSS JOIN host_check_in e ON e.host = h.no{verdicts}")
         }
     }
@@ -249,6 +296,36 @@ mod tests {
                 let steps: Vec<String> = steps.collect::<Result<_, _>>().expect("reads");
                 assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{sort:?} {source:?}: {steps:?}");
             }
+        }
+    }
+
+    /// Statements that read an index alone: reading each host would cost more than what they save.
+    #[test]
+    fn hosts_are_gathered_and_passed_without_reading_their_rows() {
+        let sql = Connection::open_in_memory().expect("opens");
+        sql.execute_batch(include_str!("../../../../migrations/sqlite/0001_initial.sql")).expect("makes tables");
+        let names = Names { order: Some(1), sites: Some(vec![7]) };
+        let query = |sort, after| HostQuery {
+            lanes: vec![Lane::Replace, Lane::Silent],
+            silent_before: Some(Timestamp::from_millis(1)),
+            sort,
+            after,
+            ..HostQuery::default()
+        };
+        let (by_name, by_time) = (HostKey::Name("web".to_owned(), 6), HostKey::At(5, 6));
+        let mut statements = gather(&query(HostSort::Name, None), &names);
+        assert_eq!(statements.len(), 2);
+        for after in [None, Some(by_name)] {
+            let query = query(HostSort::Name, after);
+            statements.extend([walk(&query, Walk::All), walk(&query, Walk::Site(7))]);
+        }
+        statements.push(walk(&query(HostSort::LastSeen, Some(by_time)), Walk::All));
+        for (text, values) in statements {
+            let mut plan = sql.prepare(&format!("EXPLAIN QUERY PLAN {text}")).expect("is valid");
+            let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(3);
+            let steps = plan.query_map(rusqlite::params_from_iter(values), read).expect("explains");
+            let steps: Vec<String> = steps.collect::<Result<_, _>>().expect("reads");
+            assert!(steps.len() == 1 && steps[0].contains("COVERING INDEX"), "{text}: {steps:?}");
         }
     }
 
