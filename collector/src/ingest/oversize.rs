@@ -15,7 +15,7 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
-use super::receive::Received;
+use super::receive::{Received, limit_of};
 use super::refuse::Refused;
 use crate::clock::Clock;
 
@@ -53,10 +53,18 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = self.service.call(Received::counting(request, &self.memory));
+        let is_upload = request.uri().path().ends_with("/Upload");
+        let (limit, name) = limit_of(request.uri().path());
+        let request = Received::counting(request, &self.memory);
+        let received = request.extensions().get::<Received>().cloned();
+        let answer = self.service.call(request);
         let (pace, clock) = (self.pace, self.clock.clone());
         Box::pin(async move {
             let response = answer.await?;
+            if !is_upload && received.is_some_and(|received| received.is_over()) {
+                let refused = Refused::too_much(format!("the request is larger than the limit {name} ({limit})"));
+                return Ok(refused.into_status("AgentService", pace, clock()).into_http());
+            }
             // tonic's refusals have no details; ours always have.
             let status = Status::from_header_map(response.headers()).filter(|status| status.details().is_empty());
             let refused = match status.map(|status| status.code()) {

@@ -19,7 +19,8 @@ use super::refuse::Refused;
 use crate::config::Uploads;
 
 /// The bytes of a request so far. The handler finds it in the extensions of the request. The bytes of an upload count against
-/// the memory of all uploads from their arrival until the last clone of this is dropped.
+/// the memory of all uploads from their arrival until the last clone of this is dropped. Other requests end at their limit:
+/// they are one message, which is in memory before anybody sees it, and strangers may send them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Received(Arc<Progress>);
 
@@ -28,8 +29,28 @@ struct Progress {
     bytes: AtomicU64,
     /// The memory that an upload holds.
     held: Mutex<Option<OwnedSemaphorePermit>>,
-    /// Whether the memory of all uploads was too small for it.
+    /// Whether the memory of all uploads was too small for it, or it is larger than its limit.
     is_over: AtomicBool,
+}
+
+/// What bounds the bytes of a request.
+enum Bound {
+    /// The memory of all uploads.
+    Memory(Arc<Semaphore>),
+    /// The limit of its method.
+    Limit(usize),
+}
+
+/// The bytes before a message in gRPC: a flag and its length.
+const FRAME_BYTES: usize = 5;
+
+/// The limit of a method with one message, and its name. An unknown method is refused without being read.
+pub(super) fn limit_of(path: &str) -> (usize, &'static str) {
+    match path.rsplit('/').next() {
+        Some("CheckIn") => (limits::CHECK_IN_BYTES, "CHECK_IN_BYTES"),
+        Some("Renew") => (limits::RENEW_BYTES, "RENEW_BYTES"),
+        _ => (limits::ENROLL_BYTES, "ENROLL_BYTES"),
+    }
 }
 
 impl Received {
@@ -37,24 +58,34 @@ impl Received {
     pub(super) fn counting(mut request: http::Request<Body>, memory: &Arc<Semaphore>) -> http::Request<Body> {
         let received = Self::default();
         request.extensions_mut().insert(received.clone());
-        // The other methods have one small message each.
-        let is_upload = request.uri().path().ends_with("/Upload");
-        let memory = is_upload.then(|| Arc::clone(memory));
-        request.map(|body| Body::new(Counted { body, received, memory }))
+        let path = request.uri().path();
+        let bound = if path.ends_with("/Upload") {
+            Bound::Memory(Arc::clone(memory))
+        } else {
+            Bound::Limit(limit_of(path).0 + FRAME_BYTES)
+        };
+        request.map(|body| Body::new(Counted { body, received, bound }))
     }
 
     fn bytes(&self) -> u64 {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.0.is_over.load(Ordering::Relaxed)
     }
 
-    /// Counts arrived bytes; `false` if the memory is too small for them.
-    fn take(&self, bytes: usize, memory: Option<&Arc<Semaphore>>) -> bool {
+    /// Counts arrived bytes; `false` if there are too many.
+    fn take(&self, bytes: usize, bound: &Bound) -> bool {
         let all = self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        let Some(memory) = memory else { return true };
+        let memory = match bound {
+            Bound::Memory(memory) => memory,
+            Bound::Limit(limit) => {
+                let is_over = all > *limit as u64;
+                self.0.is_over.store(is_over, Ordering::Relaxed);
+                return !is_over;
+            }
+        };
         // An upload beyond its own limit is refused by that limit's name, whatever the memory is.
         let pieces = usize::try_from(all).unwrap_or(usize::MAX).min(limits::UPLOAD_BYTES).div_ceil(PIECE);
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +109,7 @@ impl Received {
 struct Counted {
     body: Body,
     received: Received,
-    memory: Option<Arc<Semaphore>>,
+    bound: Bound,
 }
 
 impl HttpBody for Counted {
@@ -92,9 +123,9 @@ impl HttpBody for Counted {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
-            && !self.received.take(data.len(), self.memory.as_ref())
+            && !self.received.take(data.len(), &self.bound)
         {
-            return Poll::Ready(Some(Err(Status::resource_exhausted("too many bytes in uploads at once"))));
+            return Poll::Ready(Some(Err(Status::resource_exhausted("too many bytes"))));
         }
         polled
     }
@@ -157,11 +188,12 @@ mod tests {
     #[test]
     fn bytes_count_while_they_arrive_and_until_the_upload_ends() {
         let memory = Arc::new(Semaphore::new(4));
+        let bound = Bound::Memory(Arc::clone(&memory));
         let (first, second) = (Received::default(), Received::default());
-        assert!(first.take(PIECE / 2, Some(&memory)) && first.take(PIECE / 2, Some(&memory)));
+        assert!(first.take(PIECE / 2, &bound) && first.take(PIECE / 2, &bound));
         assert_eq!(memory.available_permits(), 3, "two halves are one piece");
-        assert!(second.take(3 * PIECE, Some(&memory)));
-        assert!(!first.take(1, Some(&memory)) && first.is_over() && !second.is_over());
+        assert!(second.take(3 * PIECE, &bound));
+        assert!(!first.take(1, &bound) && first.is_over() && !second.is_over());
         let clone = second.clone();
         drop(second);
         assert_eq!(memory.available_permits(), 0, "somebody works with them still");
@@ -171,10 +203,18 @@ mod tests {
 
     #[test]
     fn an_upload_beyond_its_own_limit_takes_no_more_memory() {
-        let memory = Arc::new(Semaphore::new(limits::UPLOAD_BYTES / PIECE));
+        let bound = Bound::Memory(Arc::new(Semaphore::new(limits::UPLOAD_BYTES / PIECE)));
         let received = Received::default();
-        assert!(received.take(limits::UPLOAD_BYTES, Some(&memory)) && received.take(PIECE, Some(&memory)));
+        assert!(received.take(limits::UPLOAD_BYTES, &bound) && received.take(PIECE, &bound));
         assert_eq!(received.bytes(), (limits::UPLOAD_BYTES + PIECE) as u64);
-        assert!(Received::default().take(PIECE, None), "other methods are not counted");
+    }
+
+    #[test]
+    fn a_request_of_one_message_ends_at_the_limit_of_its_method() {
+        assert_eq!(limit_of("/muster.v1.AgentService/Enroll"), (limits::ENROLL_BYTES, "ENROLL_BYTES"));
+        assert_eq!(limit_of("/muster.v1.AgentService/CheckIn"), (limits::CHECK_IN_BYTES, "CHECK_IN_BYTES"));
+        let (received, bound) = (Received::default(), Bound::Limit(8));
+        assert!(received.take(4, &bound) && received.take(4, &bound) && !received.is_over());
+        assert!(!received.take(1, &bound) && received.is_over());
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, Request, Response};
+use muster_proto::limits;
 use muster_proto::wire::{self, fleet_service_server::FleetServiceServer};
 use tonic::Status;
 use tonic::body::Body;
@@ -86,7 +87,7 @@ pub fn operators_routes<H: Health>(
             .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(Routes::new(FleetServiceServer::new(fleet))
+    Ok(Routes::new(FleetServiceServer::new(fleet).max_decoding_message_size(limits::ACCOUNT_REQUEST_BYTES))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

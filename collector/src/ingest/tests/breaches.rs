@@ -135,7 +135,7 @@ async fn check_ins_that_break_the_contract_are_refused_by_name() {
             "REALTIME_PER_HOST",
         ),
         (state(addresses(64, &"x".repeat(5_000))), LIMIT, "CHECK_IN_BYTES"),
-        (state(addresses(1, &"x".repeat(limits::MESSAGE_BYTES))), LIMIT, "MESSAGE_BYTES"),
+        (state(addresses(1, &"x".repeat(limits::MESSAGE_BYTES))), LIMIT, "CHECK_IN_BYTES"),
     ] {
         let outcome = lab.client.check_in(machine.calls(request)).await;
         assert_refused(outcome, code, class, &[words]);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use muster_proto::convert::RefusalDetail;
+use muster_proto::limits;
 use muster_proto::model::RefusalClass;
 use muster_proto::wire;
 use prost::Message as _;
@@ -65,6 +66,8 @@ async fn a_refused_enrollment_names_the_fault_and_not_the_secret() {
         ),
         (wire::EnrollRequest { csr: vec![0x30; 64].into(), ..good() }, Code::InvalidArgument, malformed, "PKCS#10"),
         (wire::EnrollRequest { csr: vec![0x30; 9000].into(), ..good() }, Code::ResourceExhausted, limit, "CSR_BYTES"),
+        (token("x".repeat(limits::ENROLL_BYTES)), Code::ResourceExhausted, limit, "ENROLL_BYTES"),
+        (token("x".repeat(limits::SECTION_BYTES)), Code::ResourceExhausted, limit, "ENROLL_BYTES"),
     ] {
         assert_refused(lab.client.enroll(request).await, code, class, &[words]);
     }
