@@ -12,7 +12,7 @@ const SILENT: u64 = 100;
 
 fn awake_lane(n: u8) -> Lane {
     match n {
-        n if n % 40 == 0 => Lane::Replace,
+        n if n.is_multiple_of(40) => Lane::Replace,
         n if n % 3 == 1 => Lane::Confirm,
         n if n % 3 == 2 => Lane::Unknown,
         _ => Lane::Clear,
@@ -20,7 +20,7 @@ fn awake_lane(n: u8) -> Lane {
 }
 
 fn last_seen(n: u8) -> u64 {
-    if n % 7 == 0 { SILENT - 90 } else { SILENT + 100 }
+    if n.is_multiple_of(7) { SILENT - 90 } else { SILENT + 100 }
 }
 
 /// The hosts on all pages of so many rows.
