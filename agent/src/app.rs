@@ -160,6 +160,7 @@ fn scan_options(settings: &Settings, watchlist: muster_proto::model::Watchlist, 
     });
     ScanOptions {
         wmi: None,
+        keep_wmi: false,
         sources: Vec::new(),
         watchlist: Some(watchlist),
         time_limit: settings.scan_time_limit,

@@ -36,6 +36,8 @@ pub struct ScanOptions {
     pub watchlist: Option<Watchlist>,
     /// Recorded answers of Windows Management Instrumentation, for a root that is not running.
     pub wmi: Option<Arc<Answers>>,
+    /// Keep what Windows Management Instrumentation answers, to be recorded.
+    pub keep_wmi: bool,
     /// Time limit per source.
     pub time_limit: Duration,
     /// Which software in home directories is attributed to users.
@@ -54,6 +56,7 @@ impl Default for ScanOptions {
             sources: Vec::new(),
             watchlist: None,
             wmi: None,
+            keep_wmi: false,
             time_limit: Duration::from_secs(60),
             user_scope: UserScope::None,
             user_key: None,
@@ -80,6 +83,8 @@ pub struct ScanResult {
     pub took: Vec<(SourceName, Duration)>,
     /// Every path that was read and by which part of the scan, if the root recorded them.
     pub accessed: Accesses,
+    /// What Windows Management Instrumentation answered, if the options ask for it.
+    pub wmi: Answers,
 }
 
 /// A section in canonical bytes: what is uploaded, and what its digest is computed from.
@@ -206,7 +211,8 @@ fn scan_machine(all: Vec<Box<dyn Source>>, context: &Arc<ScanContext>, options: 
     // Names of files and processes are chosen by the host's users, and the collector refuses texts that cannot be seen.
     let (facts, state) = (facts.cleaned(), state.cleaned());
     let accessed = context.root.accessed();
-    ScanResult { snapshot: Snapshot::new(platform, entries), sections, state, facts, fingerprint, took, accessed }
+    let wmi = if options.keep_wmi { context.wmi.answers() } else { Answers::default() };
+    ScanResult { snapshot: Snapshot::new(platform, entries), sections, state, facts, fingerprint, took, accessed, wmi }
 }
 
 /// Whether the source read everything that it should read.

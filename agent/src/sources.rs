@@ -20,6 +20,7 @@ pub mod root;
 mod system;
 pub mod watchlist;
 mod windows;
+pub mod wmi;
 
 use std::io;
 use std::sync::Arc;
@@ -28,12 +29,12 @@ use muster_proto::model::{HostState, Observation, Outcome, Platform, SourceName,
 
 use parse::os_release::OsRelease;
 use parse::windows::variables::Folders;
-use parse::windows::wmi::Answers;
 use places::{Place, Reach};
 use record::{Part, Record};
 use registry::Registry;
 use root::Root;
 use system::System;
+use wmi::{Instrumentation, Wmi};
 
 /// One source.
 pub trait Source: Send + Sync {
@@ -60,8 +61,8 @@ pub struct ScanContext {
     pub registry: Result<Arc<dyn Registry>, OsUnknown>,
     /// The watchlist for the sources that use one.
     pub watchlist: Watchlist,
-    /// Recorded answers of Windows Management Instrumentation, for a root that is not running.
-    pub wmi: Option<Arc<Answers>>,
+    /// Windows Management Instrumentation: that of the running system, or what was recorded.
+    pub wmi: Wmi,
 }
 
 impl ScanContext {
@@ -69,7 +70,7 @@ impl ScanContext {
     #[cfg(test)]
     pub(crate) fn new(root: Root, watchlist: Watchlist) -> Self {
         let (os, root) = (os_release(&root), Arc::new(root));
-        Self { registry: registry_of(&root), root, os, watchlist, wmi: None }
+        Self { registry: registry_of(&root), root, os, watchlist, wmi: Wmi::default() }
     }
 
     /// The platform of the machine.
@@ -95,6 +96,15 @@ pub fn registry_of(root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
     match root.platform() {
         Platform::Windows => windows::registry_of(root),
         Platform::Linux | Platform::Macos => Err(OsUnknown::failed("only Windows has a registry")),
+    }
+}
+
+/// Windows Management Instrumentation of this machine, if it is the running system and has one.
+#[must_use]
+pub fn instrumentation(root: &Root) -> Option<Arc<dyn Instrumentation>> {
+    match root.platform() {
+        Platform::Windows if root.is_running_system() => windows::instrumentation(),
+        Platform::Windows | Platform::Linux | Platform::Macos => None,
     }
 }
 
@@ -238,6 +248,9 @@ pub const fn advice(platform: Platform, source: SourceName, outcome: Outcome) ->
             Some("run the agent as LocalSystem or as an administrator, then scan again")
         }
         (Outcome::Denied, _) => Some("run the agent as root, or give its account read access, then scan again"),
+        (Outcome::TimedOut, SourceName::SecurityCenter | SourceName::Defender) => Some(
+            "check that the service Winmgmt runs and that `winmgmt /verifyrepository` finds no fault, then scan again",
+        ),
         (Outcome::TimedOut, _) => Some("check the disks and mounts that this source reads, then scan again"),
         (Outcome::Partial | Outcome::Failed, SourceName::Dpkg) => Some(
             "restore /var/lib/dpkg/status from /var/lib/dpkg/status-old or /var/backups/dpkg.status.0, then scan again",

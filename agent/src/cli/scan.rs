@@ -35,6 +35,10 @@ pub(super) struct Arguments {
     /// {"class": "root\\SecurityCenter2:AntiVirusProduct", "row": {…}}. A line without `row` says that there are no rows
     #[arg(long, value_name = "FILE", requires = "root")]
     wmi: Option<PathBuf>,
+    /// Record what Windows Management Instrumentation answers into FILE, in the form that --wmi reads. It also has the names
+    /// of this machine's running programs that the watchlist names
+    #[arg(long, value_name = "FILE", conflicts_with = "root")]
+    record_wmi: Option<PathBuf>,
     /// Read only this source; can be repeated
     #[arg(long = "source", value_name = "NAME", value_parser = super::one_of::<SourceName>(source_names()))]
     sources: Vec<SourceName>,
@@ -115,6 +119,9 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
         None => Root::running_system()?,
     };
     let platform = root.platform();
+    if arguments.record_wmi.is_some() && platform != Platform::Windows {
+        anyhow::bail!("cannot record Windows Management Instrumentation: this system is {platform}");
+    }
     check_sources(&arguments.sources, platform)?;
     let root = if arguments.show_read { root.recording() } else { root };
     let from_settings = settings.as_ref().map_or_else(ScanOptions::default, |settings| ScanOptions {
@@ -125,6 +132,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let configured_scope = settings.as_ref().map(|settings| settings.user_scope);
     let options = ScanOptions {
         wmi: arguments.wmi.as_deref().map(recorded).transpose()?,
+        keep_wmi: arguments.record_wmi.is_some(),
         sources: arguments.sources.clone(),
         user_scope: arguments.user_scope.or(configured_scope).unwrap_or(UserScope::Watchlist),
         user_key: Some(identity::temporary_user_key()?),
@@ -134,6 +142,9 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let shown = options.progress.show("scanning");
     let result = scan_root(root, &options);
     drop(shown);
+    if let Some(file) = &arguments.record_wmi {
+        record_wmi(file, &result.wmi)?;
+    }
     let paint = Paint::of_stdout();
     let mut out = super::output(arguments.output, paint.has_colour());
     match arguments.output {
@@ -149,6 +160,12 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
 fn recorded(file: &Path) -> anyhow::Result<Arc<Answers>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(Arc::new(Answers::parse(&text).with_context(|| format!("cannot use {}", file.display()))?))
+}
+
+/// Records what Windows Management Instrumentation answered.
+fn record_wmi(file: &Path, answers: &Answers) -> anyhow::Result<()> {
+    let lines: String = answers.lines().into_iter().map(|line| line + "\n").collect();
+    std::fs::write(file, lines).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The settings for the scan. Errors in a file that `--config` names are fatal, as for every verb. Errors in the machine's

@@ -11,10 +11,14 @@ use super::ScanOptions;
 use crate::deadline::{self, Task, Unfinished};
 use crate::sources::record::{Enter, Part, Record};
 use crate::sources::root::Root;
+use crate::sources::wmi::Wmi;
 use crate::sources::{self, OsUnknown, ScanContext, Source, SourceReading};
 
 /// The share of the time limit for what must be known before anything else is read.
 const FIRST: u32 = 4;
+/// The share of the time limit for one question to Windows Management Instrumentation. A source whose question hangs has the
+/// rest to read what it can without an answer.
+const QUESTION: u32 = 2;
 
 /// Reads what all sources need to know about the machine.
 pub(super) fn context(root: Root, options: &ScanOptions) -> Arc<ScanContext> {
@@ -30,8 +34,13 @@ pub(super) fn context(root: Root, options: &ScanOptions) -> Arc<ScanContext> {
     let registry = registry.unwrap_or_else(|unfinished| {
         Err(OsUnknown { outcome: outcome_of(&unfinished), reason: unfinished.to_string() })
     });
+    let running = |system| Wmi::running(system, *time_limit / QUESTION, memory.stuck.clone());
+    let wmi = match wmi {
+        Some(answers) => Wmi::recorded(Arc::clone(answers)),
+        None => sources::instrumentation(&root).map(running).unwrap_or_default(),
+    };
     let watchlist = watchlist.clone().unwrap_or_else(|| sources::watchlist::builtin(root.platform()));
-    Arc::new(ScanContext { root, os, registry, watchlist, wmi: wmi.clone() })
+    Arc::new(ScanContext { root, os, registry, watchlist, wmi })
 }
 
 /// The result of running one source.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use muster_proto::limits;
 use muster_proto::model::{HostFacts, HostState, Outcome};
 
 use super::ScanContext;
@@ -44,5 +45,20 @@ impl Record {
     pub(super) const fn of(facts: HostFacts, state: HostState) -> Self {
         let (running_units, has_systemd) = (Err(Outcome::NotApplicable), Ok(false));
         Self { facts, state, homes: None, fingerprint: None, running_units, has_systemd }
+    }
+
+    /// Sorts the lists of the state, so that the order in which parts finish does not show, and cuts them to the limits of the
+    /// contract.
+    pub(super) fn bound(&mut self) {
+        let state = &mut self.state;
+        state.units.sort();
+        state.signatures.sort();
+        state.signatures.truncate(limits::SIGNATURES_PER_HOST);
+        state.realtime.sort();
+        state.realtime.dedup();
+        if state.realtime.len() > limits::REALTIME_PER_HOST {
+            state.realtime.truncate(limits::REALTIME_PER_HOST);
+            state.realtime_outcome = Some(Outcome::Partial);
+        }
     }
 }

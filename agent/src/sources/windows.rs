@@ -17,6 +17,7 @@ mod reader;
 mod registry_keys;
 mod scheduled_tasks;
 mod security_center;
+mod service_status;
 mod service_table;
 mod services;
 mod state;
@@ -35,6 +36,7 @@ use super::registry::Registry;
 use super::registry::hives::HiveRegistry;
 use super::root::Root;
 use super::system::System;
+use super::wmi::Instrumentation;
 use super::{OsUnknown, ScanContext, Source, portable};
 
 const PLATFORM: Platform = Platform::Windows;
@@ -95,6 +97,17 @@ fn running_registry(_root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
     Err(OsUnknown::failed("only a running Windows has a registry of its own"))
 }
 
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "the other systems have none")]
+pub(super) fn instrumentation() -> Option<Arc<dyn Instrumentation>> {
+    Some(Arc::new(live::wmi::LiveWmi))
+}
+
+#[cfg(not(windows))]
+pub(super) fn instrumentation() -> Option<Arc<dyn Instrumentation>> {
+    None
+}
+
 fn os_release(_root: &Root) -> Result<OsRelease, OsUnknown> {
     Err(OsUnknown::failed("Windows has no os-release"))
 }
@@ -121,4 +134,7 @@ const RUNNING: &[Part] = &{
     parts
 };
 
-fn finish(_record: &mut Record, _context: &ScanContext, _services: &[String], _outcome: Outcome) {}
+/// The service manager has said which services run.
+fn finish(record: &mut Record, _context: &ScanContext, _services: &[String], _outcome: Outcome) {
+    record.bound();
+}

@@ -103,15 +103,7 @@ pub(super) fn finish(record: &mut Record, context: &ScanContext, units: &[String
     let Record { state, running_units, has_systemd, .. } = record;
     let (units, outcome) = units::of(&context.watchlist, running_units.as_ref(), *has_systemd, units, units_outcome);
     (state.units, state.units_outcome) = (units, Some(outcome));
-    state.units.sort();
-    state.signatures.sort();
-    state.signatures.truncate(limits::SIGNATURES_PER_HOST);
-    state.realtime.sort();
-    state.realtime.dedup();
-    if state.realtime.len() > limits::REALTIME_PER_HOST {
-        state.realtime.truncate(limits::REALTIME_PER_HOST);
-        state.realtime_outcome = Some(Outcome::Partial);
-    }
+    record.bound();
 }
 
 fn addresses(context: &ScanContext) -> Vec<String> {

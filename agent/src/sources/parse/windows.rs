@@ -1,6 +1,8 @@
 //! Parsers of what Windows stores in files and in the registry.
 
 pub mod altitude;
+pub mod cert_blob;
+pub mod defender_status;
 pub mod image_path;
 pub mod msix;
 pub mod path;

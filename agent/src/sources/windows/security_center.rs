@@ -1,24 +1,39 @@
 //! `security-center`: the products that registered themselves as antivirus or firewall. Windows Server has no Security Center.
 //!
 //! The registrations are in Windows Management Instrumentation. The registry has a copy, which shows what was registered when
-//! the machine last ran, and is never complete.
+//! the machine last ran, and is never complete. It is read where nobody can be asked.
+//!
+//! A registration is a claim of the product: any administrator can write one, and it can outlive its product. The number of
+//! its state is kept as it is; the collector has the table of its meanings.
 
 use muster_proto::model::{Kind, Observation, Outcome, ReportedState, SourceName};
 
 use super::host::{ProductType, product_type};
 use super::machine;
 use super::reader::{Found, Reader};
-use crate::sources::parse::windows::image_path::of_program;
-use crate::sources::parse::windows::wmi::{Answer, Answers, Row};
+use crate::sources::parse::windows::image_path::{file_name, of_program};
+use crate::sources::parse::windows::wmi::{Answer, Row, WmiError};
+use crate::sources::wmi::{Question, Wmi};
 use crate::sources::{ScanContext, Source, SourceReading};
 
 const PROVIDERS: &str = r"HKLM\SOFTWARE\Microsoft\Security Center\Provider";
+/// Not `timestamp`: it is the time of the last change of the state, and differs on every machine.
+const PROPERTIES: &[&str] =
+    &["displayName", "instanceGuid", "pathToSignedProductExe", "pathToSignedReportingExe", "productState"];
+
+const fn class(class: &'static str) -> Question {
+    Question { class, properties: PROPERTIES }
+}
+
 /// Each class with the part of the registry that has its copy, and its category.
-const CLASSES: &[(&str, &str, &str)] = &[
-    (r"root\SecurityCenter2:AntiVirusProduct", "Av", "antivirus"),
-    (r"root\SecurityCenter2:AntiSpywareProduct", "As", "antispyware"),
-    (r"root\SecurityCenter2:FirewallProduct", "Fw", "firewall"),
+const CLASSES: &[(Question, &str, &str)] = &[
+    (class(r"root\SecurityCenter2:AntiVirusProduct"), "Av", "antivirus"),
+    (class(r"root\SecurityCenter2:AntiSpywareProduct"), "As", "antispyware"),
+    (class(r"root\SecurityCenter2:FirewallProduct"), "Fw", "firewall"),
 ];
+
+/// The attribute with the state of a registration whose program is gone.
+const PRODUCT_STATE: &str = "product_state";
 
 pub(super) struct SecurityCenter;
 
@@ -28,75 +43,81 @@ impl Source for SecurityCenter {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        machine::read(context, |reader| security_center(reader, context.wmi.as_deref()))
+        machine::read(context, |reader| security_center(reader, &context.wmi))
     }
 }
 
-pub(super) fn security_center(mut reader: Reader<'_>, wmi: Option<&Answers>) -> SourceReading {
-    let is_asked = wmi.is_some_and(|answers| CLASSES.iter().any(|(class, ..)| answers.of(class).is_some()));
-    match product_type(&mut reader) {
-        Some(ProductType::Server | ProductType::DomainController) if !is_asked => {
-            return SourceReading::not_applicable("Windows Server has no Security Center");
-        }
-        _ => {}
+pub(super) fn security_center(mut reader: Reader<'_>, wmi: &Wmi) -> SourceReading {
+    let answers: Vec<Option<Answer>> = CLASSES.iter().map(|(question, ..)| wmi.ask(question)).collect();
+    let is_server = matches!(product_type(&mut reader), Some(ProductType::Server | ProductType::DomainController));
+    // On a server a namespace that exists is read all the same.
+    let is_missing = |answer: &Option<Answer>| matches!(answer, None | Some(Answer::Error(WmiError::Absent)));
+    if is_server && answers.iter().all(is_missing) {
+        return SourceReading::not_applicable("Windows Server has no Security Center");
     }
-    match wmi.filter(|_| is_asked) {
-        Some(answers) => answered(reader, answers),
-        None => copied(reader),
-    }
+    if answers.iter().all(Option::is_none) { copied(reader) } else { answered(reader, answers) }
 }
 
 /// The rows of the classes.
-fn answered(mut reader: Reader<'_>, answers: &Answers) -> SourceReading {
+fn answered(mut reader: Reader<'_>, answers: Vec<Option<Answer>>) -> SourceReading {
     let mut worst = None;
-    for (class, _, category) in CLASSES {
-        match answers.of(class) {
+    for ((question, _, category), answer) in CLASSES.iter().zip(answers) {
+        let class = question.class;
+        match answer {
             Some(Answer::Rows(rows)) => {
                 reader.builder.places_found += 1;
                 for row in rows {
-                    let row = registered(&mut reader, row, category);
+                    let row = registered(&mut reader, &row, category);
                     reader.add(class, row);
                 }
             }
             Some(Answer::Error(error)) => {
-                let outcome = outcome_of(error);
-                worst.get_or_insert((outcome, format!("cannot ask {class}: {error}")));
+                worst.get_or_insert_with(|| (error.outcome(), format!("cannot ask {class}: {error}")));
             }
             // The classes are asked together, so one that is missing was not recorded.
-            None => drop(worst.get_or_insert((Outcome::Failed, format!("{class} was not asked")))),
+            None => drop(worst.get_or_insert_with(|| (Outcome::Failed, format!("{class} was not asked")))),
         }
     }
     let Some((outcome, reason)) = worst else { return reader.finish("") };
     let reading = reader.finish("");
-    if reading.observations.is_empty() {
-        return SourceReading { outcome, ..SourceReading::failed(reason) };
+    // What was found is kept, but the advice is that for a question that hangs.
+    let kept = SourceReading::partial(reading.observations, reason);
+    if outcome == Outcome::TimedOut || kept.observations.is_empty() {
+        return SourceReading { outcome, ..kept };
     }
-    SourceReading::partial(reading.observations, reason)
-}
-
-/// The outcome of a question without an answer.
-pub(super) fn outcome_of(error: &str) -> Outcome {
-    match error {
-        "denied" => Outcome::Denied,
-        "timed-out" => Outcome::TimedOut,
-        _ => Outcome::Failed,
-    }
+    kept
 }
 
 fn registered(reader: &mut Reader<'_>, row: &Row, category: &str) -> Observation {
     let state = row.number("productState").map(|state| state.to_string()).unwrap_or_default();
-    let texts = [row.text("displayName"), row.text("instanceGuid"), row.text("pathToSignedReportingExe")];
-    observation(reader, texts, state, category)
+    let (product, reporting) = (row.text("pathToSignedProductExe"), row.text("pathToSignedReportingExe"));
+    let program = if reporting.trim().is_empty() { product } else { reporting };
+    let texts = [row.text("displayName"), row.text("instanceGuid"), program];
+    let mut observation = observation(reader, texts, state, category);
+    if is_link(product) {
+        // Defender opens as an app, and updates move the program that reports for it.
+        if let Some(state) = observation.attributes.remove(PRODUCT_STATE) {
+            observation.state = state;
+        }
+    }
+    observation
+}
+
+/// Whether the text is the address of an app, such as `windowsdefender://`, and names no program.
+fn is_link(program: &str) -> bool {
+    program.contains("://")
 }
 
 fn observation(reader: &mut Reader<'_>, texts: [&str; 3], state: String, category: &str) -> Observation {
-    let [name, id, program] = texts;
-    let mut observation = Observation::new(Kind::Wsc, if name.is_empty() { id } else { name });
+    let [name, id, program] = texts.map(str::trim);
+    // Several products of one vendor share an id, so a row without a name has that of its program.
+    let names = [name, file_name(program.trim_matches('"')), id];
+    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+    let mut observation = Observation::new(Kind::Wsc, name);
     id.clone_into(&mut observation.id);
     observation.attributes.insert("category".to_owned(), category.to_owned());
     observation.state = state;
-    // Defender has `windowsdefender://` in place of a program.
-    if program.is_empty() || program.contains("://") {
+    if program.is_empty() || is_link(program) {
         return observation;
     }
     let found = reader.find(&of_program(program, &reader.windows));
@@ -104,7 +125,7 @@ fn observation(reader: &mut Reader<'_>, texts: [&str; 3], state: String, categor
     if matches!(found, Found::Missing(_)) {
         // Security Center keeps rows of products that are gone.
         let state = std::mem::take(&mut observation.state);
-        observation.attributes.insert("product_state".to_owned(), state);
+        observation.attributes.insert(PRODUCT_STATE.to_owned(), state);
         observation.set_state(ReportedState::Orphaned);
     }
     observation

@@ -1,10 +1,21 @@
-//! The host state of Windows: whether a restart is pending, the signatures of protection products, and what shows that they
-//! protect. Each place is spelled as the catalogue spells it, because the collector assigns it to a product by that text.
+//! The host state of Windows: which watched services and programs run, what Microsoft Defender says about itself, whether a
+//! restart is pending, the signatures of protection products, and what shows that they protect. Each place is spelled as the
+//! catalogue spells it, because the collector assigns it to a product by that text.
 
+pub(super) mod boot;
 pub(super) mod realtime;
 pub(super) mod reboot;
+pub(super) mod services;
 pub(super) mod signatures;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use muster_proto::limits;
+use muster_proto::model::{Outcome, RealtimeEvidence, SignatureState};
+
+use super::defender;
+use super::processes;
 use super::reader::Reader;
 use crate::sources::ScanContext;
 use crate::sources::record::{Part, Record};
@@ -13,6 +24,39 @@ use crate::sources::record::{Part, Record};
 const fn stays_unknown(_record: &mut Record) {}
 
 pub(super) const PARTS: &[Part] = &[
+    Part {
+        what: "the running processes",
+        read: |context| {
+            let (found, outcome) = processes::evidence(context);
+            Box::new(move |record| {
+                record.state.realtime.extend(found);
+                record.state.realtime_outcome = Some(outcome);
+            })
+        },
+        unread: |record| record.state.realtime_outcome = Some(Outcome::TimedOut),
+    },
+    Part {
+        what: "the running services",
+        read: |context| {
+            let (units, outcome) = services::running(context);
+            Box::new(move |record| {
+                record.state.units = units;
+                record.state.units_outcome = Some(outcome);
+            })
+        },
+        unread: |record| record.state.units_outcome = Some(Outcome::TimedOut),
+    },
+    Part {
+        what: "the state of Microsoft Defender",
+        read: |context| {
+            let (evidence, signatures) = of_defender(context);
+            Box::new(move |record| {
+                record.state.realtime.extend(evidence);
+                record.state.signatures.extend(signatures);
+            })
+        },
+        unread: stays_unknown,
+    },
     Part {
         what: "the settings of real-time protection",
         read: |context| {
@@ -30,6 +74,18 @@ pub(super) const PARTS: &[Part] = &[
         unread: stays_unknown,
     },
     Part {
+        what: "boot id and addresses",
+        read: |context| {
+            let boot_id = with_reader(context, |reader| boot::boot_id(reader, boot::started)).unwrap_or_default();
+            let addresses = shown(&addresses());
+            Box::new(move |record| {
+                record.state.boot_id = boot_id;
+                record.state.addresses = addresses;
+            })
+        },
+        unread: stays_unknown,
+    },
+    Part {
         what: "whether a restart is pending",
         read: |context| {
             let pending = with_reader(context, reboot::is_pending).flatten();
@@ -43,4 +99,36 @@ pub(super) const PARTS: &[Part] = &[
 fn with_reader<T>(context: &ScanContext, read: fn(&mut Reader<'_>) -> T) -> Option<T> {
     let registry = context.registry.as_ref().ok()?;
     Some(read(&mut Reader::new(registry.as_ref(), &context.root)))
+}
+
+/// What Defender says of its protection and of its signatures.
+pub(super) fn of_defender(context: &ScanContext) -> (Option<RealtimeEvidence>, Option<SignatureState>) {
+    let Some(Ok(status)) = defender::status(&context.wmi) else { return (None, None) };
+    let place = defender::STATUS.class;
+    let evidence = status.protects.map(|on| RealtimeEvidence { place: place.to_owned(), on });
+    let state = |release: crate::sources::parse::signatures::Release| SignatureState {
+        place: place.to_owned(),
+        version: release.version,
+        released: release.released,
+    };
+    (evidence, status.signatures.map(state))
+}
+
+#[cfg(windows)]
+fn addresses() -> BTreeSet<IpAddr> {
+    super::live::network::addresses()
+}
+
+#[cfg(not(windows))]
+const fn addresses() -> BTreeSet<IpAddr> {
+    BTreeSet::new()
+}
+
+/// The addresses by which others reach the machine: loopback and link-local ones mean nothing elsewhere.
+pub(super) fn shown(all: &BTreeSet<IpAddr>) -> Vec<String> {
+    let means_something = |address: &&IpAddr| match address {
+        IpAddr::V4(four) => !four.is_loopback() && !four.is_link_local() && !four.is_unspecified(),
+        IpAddr::V6(six) => !six.is_loopback() && !six.is_unicast_link_local() && !six.is_unspecified(),
+    };
+    all.iter().filter(means_something).map(ToString::to_string).take(limits::ADDRESSES_PER_HOST).collect()
 }

@@ -1,7 +1,9 @@
 //! Tests of the sources on registries in memory and files in a temporary folder.
 
+mod answers;
 mod applications;
 mod bounds;
+mod certificates;
 mod outcomes;
 mod paths;
 mod places;
@@ -9,13 +11,16 @@ mod services;
 mod settings;
 
 use std::fs;
+use std::sync::Arc;
 
 use muster_proto::model::Observation;
 
 use super::reader::Reader;
 use crate::sources::SourceReading;
+use crate::sources::parse::windows::wmi::Answers;
 use crate::sources::registry::memory::MemoryRegistry;
 use crate::sources::root::Root;
+use crate::sources::wmi::Wmi;
 
 /// A Windows machine in a temporary folder, whose registry is in memory.
 pub(super) struct Machine {
@@ -60,6 +65,11 @@ impl Machine {
         let root = Root::below(self.root.path()).expect("a root");
         read(&mut Reader::new(&self.registry, &root))
     }
+}
+
+/// What a recording answers.
+pub(super) fn wmi(recorded: &str) -> Wmi {
+    Wmi::recorded(Arc::new(Answers::parse(recorded).expect("a recording")))
 }
 
 /// Each observation in one line: name, then what else is known.

@@ -1,25 +1,41 @@
-//! `trust-store`: root certificates of the machine and of its users.
+//! `trust-store`: root and intermediate certificates of the machine and of its users.
+//!
+//! Windows fetches roots of Microsoft's own list when a program needs them, into `AuthRoot`, so the same image has other roots
+//! there every day. What is on that list is left out. If the list itself is missing, everything in `AuthRoot` counts as on it.
+//! <https://learn.microsoft.com/windows/win32/seccrypto/system-store-locations>
+
+use std::collections::BTreeSet;
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::machine;
 use super::reader::Reader;
 use crate::sources::parse::certificate;
+use crate::sources::parse::windows::cert_blob::{Thumbprint, certificate as in_blob, thumbprint, thumbprints};
 use crate::sources::{ScanContext, Source, SourceReading};
 
-/// Below each of these are certificates by their thumbprints.
-const MACHINE: &[&str] = &[
-    r"HKLM\SOFTWARE\Microsoft\SystemCertificates\ROOT\Certificates",
-    r"HKLM\SOFTWARE\Microsoft\SystemCertificates\AuthRoot\Certificates",
-    r"HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\Root\Certificates",
-    r"HKLM\SOFTWARE\Microsoft\EnterpriseCertificates\Root\Certificates",
+const ROOT: &str = r"HKLM\SOFTWARE\Microsoft\SystemCertificates\ROOT";
+const AUTH_ROOT: &str = r"HKLM\SOFTWARE\Microsoft\SystemCertificates\AuthRoot";
+/// Below each of these is `Certificates`, with certificates by their thumbprints: first those of the machine itself, then those
+/// of policies and of the domain.
+const MACHINE: &[(&str, Store)] = &[
+    (ROOT, Store::Root),
+    (AUTH_ROOT, Store::Root),
+    (r"HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\Root", Store::Root),
+    (r"HKLM\SOFTWARE\Microsoft\EnterpriseCertificates\Root", Store::Root),
+    (r"HKLM\SOFTWARE\Microsoft\SystemCertificates\CA", Store::Intermediate),
+    (r"HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\CA", Store::Intermediate),
+    (r"HKLM\SOFTWARE\Microsoft\EnterpriseCertificates\CA", Store::Intermediate),
 ];
-const OF_USER: &[&str] = &[
-    r"Software\Microsoft\SystemCertificates\Root\Certificates",
-    r"Software\Policies\Microsoft\SystemCertificates\Root\Certificates",
-];
-/// The part of a value that is the certificate itself.
-const CERTIFICATE: u32 = 32;
+/// Intermediate certificates of users are a cache of what they visited.
+const OF_USER: &[&str] =
+    &[r"Software\Microsoft\SystemCertificates\Root", r"Software\Policies\Microsoft\SystemCertificates\Root"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Store {
+    Root,
+    Intermediate,
+}
 
 pub(super) struct TrustStore;
 
@@ -33,48 +49,72 @@ impl Source for TrustStore {
     }
 }
 
+/// A certificate with the key of its store.
+struct Found {
+    key: String,
+    store: Store,
+    scope: &'static str,
+    der: Vec<u8>,
+}
+
 pub(super) fn trust_store(mut reader: Reader<'_>) -> SourceReading {
-    let machine = MACHINE.iter().map(|key| ((*key).to_owned(), "machine"));
+    let machine = MACHINE.iter().map(|(key, store)| ((*key).to_owned(), *store, "machine"));
     let users = reader.users();
-    let of_users = users.iter().flat_map(|user| OF_USER.iter().map(|below| (format!("{}\\{below}", user.key), "user")));
-    for (key, scope) in machine.chain(of_users) {
-        let Some(thumbprints) = reader.keys(&key) else {
-            if key == MACHINE[0] {
+    let of_users = users
+        .iter()
+        .flat_map(|user| OF_USER.iter().map(|below| (format!("{}\\{below}", user.key), Store::Root, "user")));
+    let mut found = Vec::new();
+    for (key, store, scope) in machine.chain(of_users) {
+        let key = format!("{key}\\Certificates");
+        let Some(names) = reader.keys(&key) else {
+            if key.strip_prefix(ROOT).is_some() {
                 reader.builder.problem(format!("{key} is missing, but every Windows has it"));
             }
             continue;
         };
         reader.builder.places_found += 1;
-        for thumbprint in thumbprints {
-            let Some(values) = reader.values(&format!("{key}\\{thumbprint}")) else { continue };
+        for name in names {
+            let Some(values) = reader.values(&format!("{key}\\{name}")) else { continue };
             // A key without a certificate marks one that was deleted.
             let Some(blob) = values.get("Blob") else { continue };
-            let parsed = part(&blob.data, CERTIFICATE).ok_or("no certificate").and_then(certificate::parse);
-            let Ok(certificates) = parsed else {
-                reader.builder.problem("cannot parse a certificate of the trust store");
-                continue;
-            };
-            for certificate in certificates {
-                let mut row = Observation::new(Kind::Cert, certificate.subject);
-                row.vendor = certificate.organisation;
-                row.attributes.insert("scope".to_owned(), scope.to_owned());
-                reader.add(&key, row);
+            match in_blob(&blob.data) {
+                Some(der) if reader.keep_text(der.len()) => {
+                    found.push(Found { key: key.clone(), store, scope, der: der.to_vec() });
+                }
+                Some(_) => {}
+                None => reader.builder.problem("cannot parse a certificate of the trust store"),
             }
         }
+    }
+    let of_microsoft = of_microsoft(&mut reader, &found);
+    for certificate in found.iter().filter(|one| !of_microsoft.contains(&thumbprint(&one.der))) {
+        add(&mut reader, certificate);
     }
     reader.finish("this Windows has no trust store")
 }
 
-/// The part with this number. Each part has a number, a type and a length of four bytes each before it.
-fn part(blob: &[u8], wanted: u32) -> Option<&[u8]> {
-    let mut rest = blob;
-    loop {
-        let word = |at: usize| Some(u32::from_le_bytes(rest.get(at..at + 4)?.try_into().ok()?));
-        let (number, length) = (word(0)?, usize::try_from(word(8)?).ok()?);
-        let bytes = rest.get(12..12_usize.checked_add(length)?)?;
-        if number == wanted {
-            return Some(bytes);
+/// The thumbprints of the certificates in `AuthRoot` that are on Microsoft's list.
+fn of_microsoft(reader: &mut Reader<'_>, found: &[Found]) -> BTreeSet<Thumbprint> {
+    let update = format!("{AUTH_ROOT}\\AutoUpdate");
+    let values = reader.values(&update).unwrap_or_default();
+    let list = values.get("EncodedCtl").map(|list| thumbprints(&list.data)).unwrap_or_default();
+    let is_there = |one: &&Found| one.key.strip_prefix(AUTH_ROOT).is_some_and(|rest| rest.starts_with('\\'));
+    let own = found.iter().filter(is_there).map(|one| thumbprint(&one.der));
+    own.filter(|thumbprint| list.is_empty() || list.contains(thumbprint)).collect()
+}
+
+fn add(reader: &mut Reader<'_>, found: &Found) {
+    let Ok(certificates) = certificate::parse(&found.der) else {
+        reader.builder.problem("cannot parse a certificate of the trust store");
+        return;
+    };
+    for certificate in certificates {
+        let mut row = Observation::new(Kind::Cert, certificate.subject);
+        row.vendor = certificate.organisation;
+        row.attributes.insert("scope".to_owned(), found.scope.to_owned());
+        if found.store == Store::Intermediate {
+            row.attributes.insert("store".to_owned(), "intermediate".to_owned());
         }
-        rest = rest.get(12 + length..)?;
+        reader.add(&found.key, row);
     }
 }

@@ -11,6 +11,7 @@ use crate::sources::windows::{
     scheduled_tasks::scheduled_tasks, security_center::security_center, services, trust_store::trust_store,
     uninstall_keys::uninstall_keys,
 };
+use crate::sources::wmi::Wmi;
 
 type Read = fn(Reader<'_>) -> SourceReading;
 
@@ -27,10 +28,15 @@ const SOURCES: &[(&str, Read, &str, Outcome)] = {
         ("drivers", services::drivers, SERVICES, Failed),
         ("filter-drivers", filter_drivers, SERVICES, Failed),
         ("registry", |reader| registry_keys(reader, &["HKLM/SOFTWARE/x".to_owned()]), "HKLM\\SYSTEM", Failed),
-        ("defender", defender, r"HKLM\SOFTWARE\Microsoft\Windows Defender", NotApplicable),
+        (
+            "defender",
+            |reader| defender(reader, &Wmi::default()),
+            r"HKLM\SOFTWARE\Microsoft\Windows Defender",
+            NotApplicable,
+        ),
         (
             "security-center",
-            |reader| security_center(reader, None),
+            |reader| security_center(reader, &Wmi::default()),
             r"HKLM\SOFTWARE\Microsoft\Security Center\Provider\Av",
             Failed,
         ),

@@ -4,19 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::sources::windows::defender::STATUS;
 use crate::sources::windows::state::{realtime, signatures};
 
 /// Places that this agent does not read, each with the reason.
-const NOT_READ: &[(&str, &str)] = &[
-    (r"root\Microsoft\Windows\Defender:MSFT_MpComputerStatus", "the running system must be asked"),
-    (r"~(process|fanotify):(RepWSC\.exe)", "the running system must be asked"),
-    (
-        r"{Bitdefender Scan Server}\Antivirus_N_N\Plugins\update.txt",
-        "no public source says where the folder is stored, and the file has no date",
-    ),
-];
+const NOT_READ: &[(&str, &str)] = &[(
+    r"{Bitdefender Scan Server}\Antivirus_N_N\Plugins\update.txt",
+    "no public source says where the folder is stored, and the file has no date",
+)];
 
-/// The Windows places of the catalogue's tables `freshness` and `realtime`, without those of Security Center.
+/// The Windows places of the catalogue's tables `freshness` and `realtime`, without those of Security Center and of processes.
 fn claimed(table: &str) -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../collector/rules/catalogue");
     let mut places = BTreeSet::new();
@@ -34,7 +31,8 @@ fn claimed(table: &str) -> BTreeSet<String> {
             }
         }
     }
-    places.retain(|place| !place.starts_with("~wsc:"));
+    // What Security Center says is in its section, and every watched process is evidence.
+    places.retain(|place| !place.starts_with("~wsc:") && !place.starts_with("~(process|fanotify):"));
     places
 }
 
@@ -50,14 +48,14 @@ fn difference(claimed: &BTreeSet<String>, read: BTreeSet<&str>) -> (Vec<String>,
 fn signatures_are_read_at_every_place_of_the_catalogue_and_nowhere_else() {
     let keys = signatures::KEYS.iter().map(|(place, _)| *place);
     let files = signatures::FILES.iter().map(|(place, _)| *place);
-    let others = [signatures::ULTRALIGHT_VERSION, signatures::ULTRALIGHT_TIME, signatures::NORTON];
+    let others = [signatures::ULTRALIGHT_VERSION, signatures::ULTRALIGHT_TIME, signatures::NORTON, STATUS.class];
     let read = keys.chain(files).chain(others).collect();
     assert_eq!(difference(&claimed("freshness"), read), (Vec::new(), Vec::new()));
 }
 
 #[test]
 fn evidence_of_protection_is_read_at_every_place_of_the_catalogue_and_nowhere_else() {
-    let read = realtime::SWITCHES.iter().map(|(place, _)| *place).chain([realtime::FIREWALL]).collect();
+    let read = realtime::SWITCHES.iter().map(|(place, _)| *place).chain([realtime::FIREWALL, STATUS.class]).collect();
     assert_eq!(difference(&claimed("realtime"), read), (Vec::new(), Vec::new()));
 }
 

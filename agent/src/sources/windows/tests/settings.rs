@@ -1,17 +1,15 @@
 //! What Windows and products state: edition, keys of the watchlist, Defender, Security Center, certificates and host state.
 
 use muster_proto::model::{Outcome, Timestamp};
-use rcgen::{CertificateParams, DnType, KeyPair};
 
-use super::{Machine, VERSION, rows};
-use crate::sources::parse::windows::wmi::Answers;
+use super::{Machine, VERSION, rows, wmi};
 use crate::sources::registry::memory::MemoryRegistry;
 use crate::sources::registry::{Value, kind};
 use crate::sources::windows::state::{realtime::evidence, reboot::is_pending, signatures::signatures};
 use crate::sources::windows::{
-    defender::defender, host::host, processes::processes, registry_keys::registry_keys,
-    security_center::security_center, trust_store::trust_store,
+    defender::defender, host::host, registry_keys::registry_keys, security_center::security_center,
 };
+use crate::sources::wmi::Wmi;
 
 const PRODUCT: &str = r"HKLM\SYSTEM\CurrentControlSet\Control\ProductOptions";
 
@@ -91,11 +89,11 @@ fn defender_is_never_complete_without_the_running_system() {
             )
             .with_number(r"HKLM\SOFTWARE\Microsoft\Windows Defender", "DisableAntiSpyware", 0)
     });
-    let reading = machine.read(defender);
+    let reading = machine.read(|reader| defender(reader, &Wmi::default()));
     let expected = "Microsoft Defender Antivirus vendor=Microsoft Corporation path=C:\\ProgramData\\X\\Platform \
                     state=Passive Mode passive_by_policy=yes";
     assert_eq!((rows(&reading), reading.outcome), (vec![expected.to_owned()], Outcome::Partial));
-    assert_eq!(Machine::new().read(defender).outcome, Outcome::NotApplicable);
+    assert_eq!(Machine::new().read(|reader| defender(reader, &Wmi::default())).outcome, Outcome::NotApplicable);
 }
 
 #[test]
@@ -107,7 +105,7 @@ fn security_center_is_answered_copied_or_not_applicable() {
             .with_text(provider, "REPORTINGEXE", r"C:\gone\avp.exe")
             .with_number(provider, "STATE", 266_240)
     });
-    let copied = machine.read(|reader| security_center(reader, None));
+    let copied = machine.read(|reader| security_center(reader, &Wmi::default()));
     let expected =
         "Kaspersky id={1} path=C:\\gone\\avp.exe state=orphaned category=antivirus product_state=266240".to_owned();
     assert_eq!((rows(&copied), copied.outcome), (vec![expected], Outcome::Partial));
@@ -115,10 +113,7 @@ fn security_center_is_answered_copied_or_not_applicable() {
 {"class":"root\\SecurityCenter2:AntiVirusProduct","row":{"displayName":"Windows Defender","productState":397568,"pathToSignedReportingExe":"windowsdefender://"}}
 {"class":"root\\SecurityCenter2:AntiSpywareProduct"}
 "#;
-    let asked = |text: &str| {
-        let answers = Answers::parse(text).expect("valid");
-        machine.read(|reader| security_center(reader, Some(&answers)))
-    };
+    let asked = |text: &str| machine.read(|reader| security_center(reader, &wmi(text)));
     let complete = asked(&format!("{recorded}{{\"class\":\"root\\\\SecurityCenter2:FirewallProduct\"}}"));
     let expected = [
         "Kaspersky path=C:\\avp\\avp.exe state=266240 category=antivirus",
@@ -132,57 +127,12 @@ fn security_center_is_answered_copied_or_not_applicable() {
     assert_eq!(asked(&empty.join("\n")).outcome, Outcome::Empty);
     for kind in ["ServerNT", "LanmanNT"] {
         let server = Machine::new().with(|registry| of_kind(registry, kind));
-        let reading = server.read(|reader| security_center(reader, None));
+        let reading = server.read(|reader| security_center(reader, &Wmi::default()));
         assert_eq!(reading.outcome, Outcome::NotApplicable, "{kind}");
     }
 }
 
 const CLASSES: [&str; 3] = ["AntiVirusProduct", "AntiSpywareProduct", "FirewallProduct"];
-
-#[test]
-fn recorded_processes_are_those_that_the_watchlist_names() {
-    let rows_of = r#"{"class":"root\\cimv2:Win32_Process","row":{"Name":"AVPUI.exe","ExecutablePath":"C:\\K\\avpui.exe","CommandLine":"secret"}}
-{"class":"root\\cimv2:Win32_Process","row":{"Name":"notepad.exe"}}"#;
-    let read = |text: &str, running| {
-        let answers = Answers::parse(text).expect("valid");
-        Machine::new().read(|reader| processes(reader, Some(&answers), &["avpui".to_owned()], running))
-    };
-    let reading = read(rows_of, false);
-    assert_eq!((rows(&reading), reading.outcome), (vec!["AVPUI.exe path=C:\\K\\avpui.exe".to_owned()], Outcome::Found));
-    assert_eq!(
-        read("{\"class\":\"root\\\\cimv2:Win32_Process\",\"row\":{\"Name\":\"x\"}}", false).outcome,
-        Outcome::Empty
-    );
-    assert_eq!(read("{\"class\":\"root\\\\cimv2:Win32_Process\"}", false).outcome, Outcome::Failed);
-    assert_eq!(read("", false).outcome, Outcome::NotApplicable);
-    assert_eq!(read("", true).outcome, Outcome::Failed);
-    assert_eq!(
-        read("{\"class\":\"root\\\\cimv2:Win32_Process\",\"error\":\"timed-out\"}", false).outcome,
-        Outcome::TimedOut
-    );
-}
-
-#[test]
-fn certificates_are_the_part_32_of_their_values() {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "Kaspersky Anti-Virus Personal Root Certificate");
-    params.distinguished_name.push(DnType::OrganizationName, "AO Kaspersky Lab");
-    let certificate = params.self_signed(&KeyPair::generate().expect("a key")).expect("signed");
-    let part = |number: u32, bytes: &[u8]| {
-        let length = u32::try_from(bytes.len()).expect("short");
-        [&number.to_le_bytes()[..], &1_u32.to_le_bytes(), &length.to_le_bytes(), bytes].concat()
-    };
-    let blob = [part(3, &[0; 20]), part(32, certificate.der())].concat();
-    let key = r"HKLM\SOFTWARE\Microsoft\SystemCertificates\ROOT\Certificates";
-    let value = |data: &[u8]| Value { name: "Blob".to_owned(), kind: kind::BINARY, data: data.to_vec() };
-    let with = |data: &[u8]| Machine::new().with(|registry| registry.with_value(&format!("{key}\\00"), value(data)));
-    let reading = with(&blob).read(trust_store);
-    assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Found, 1));
-    assert_eq!(reading.observations[0].vendor, "AO Kaspersky Lab");
-    for cut in [0, 5, 31, 40, blob.len() - 1] {
-        assert_eq!(with(&blob[..cut]).read(trust_store).outcome, Outcome::Failed, "cut at {cut}");
-    }
-}
 
 #[test]
 fn a_pending_restart_is_found_in_each_place() {
