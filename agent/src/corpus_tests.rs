@@ -12,7 +12,8 @@ use muster_proto::canonical::{self, CanonicalSection};
 
 use crate::sources::parse::mounts::Mounts;
 use crate::sources::parse::os_release::OsRelease;
-use crate::sources::parse::windows::{image_path, task, version_resource};
+use crate::sources::parse::windows::defender_status::DefenderStatus;
+use crate::sources::parse::windows::{cert_blob, image_path, task, version_resource, wmi};
 use crate::sources::parse::{
     apk, certificate, dpkg, elf, extension, fdinfo, hive, inventory, key_file, metainfo, modules, network,
     package_entry as entry, pacman, rpm, signatures as s, snap, unit_file, xbps,
@@ -35,6 +36,14 @@ const PARSERS: &[(&str, Parser)] = &[
         if let Ok(snapshot) = canonical::read_snapshot(bytes) {
             assert_eq!(canonical::snapshot_bytes(&snapshot), bytes);
         }
+    }),
+    ("cert_blob", |bytes| {
+        if let Some(der) = cert_blob::certificate(bytes) {
+            // A certificate is a part of the blob, and cannot be longer.
+            assert!(der.len() + 12 <= bytes.len());
+            drop((certificate::parse(der), cert_blob::thumbprint(der)));
+        }
+        assert!(cert_blob::thumbprints(bytes).len() <= bytes.len() / 2);
     }),
     ("certificate", |bytes| drop(certificate::parse(bytes))),
     ("dpkg", |bytes| drop((dpkg::parse(bytes, dpkg::Form::Status), dpkg::parse(bytes, dpkg::Form::Control)))),
@@ -101,6 +110,16 @@ const PARSERS: &[(&str, Parser)] = &[
         drop((uplink::proxy_answer(bytes), text(bytes).parse::<muster_proto::model::EnrollmentToken>()))
     }),
     ("version_resource", |bytes| drop((version_resource::read(&bytes.to_vec()), version_resource::parse(bytes)))),
+    ("wmi_rows", |bytes| {
+        let Ok(answers) = wmi::Answers::parse(&text(bytes)) else { return };
+        // What is recorded can be replayed.
+        assert_eq!(wmi::Answers::parse(&answers.lines().join("\n")).as_ref(), Ok(&answers));
+        for class in ["d", r"root\Microsoft\Windows\Defender:MSFT_MpComputerStatus"] {
+            if let Some(wmi::Answer::Rows(rows)) = answers.of(class) {
+                rows.iter().for_each(|row| drop(DefenderStatus::of(row)));
+            }
+        }
+    }),
 ];
 
 /// Reads a hive completely, and then some of its keys by name.
