@@ -3,6 +3,7 @@
 
 mod installer;
 mod planting;
+mod verdicts;
 mod wine;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -33,6 +33,15 @@ impl Record {
     }
 }
 
+/// A row of Security Center.
+pub(super) struct Registration<'r> {
+    pub(super) record: &'r Record,
+    /// `productState`.
+    pub(super) state: u32,
+    /// Its program does not exist any more.
+    pub(super) is_gone: bool,
+}
+
 /// The values of one key: name, type and bytes.
 type Values = Vec<(String, u32, Vec<u8>)>;
 
@@ -125,6 +134,44 @@ impl Machine {
             other => bail!("no place for records of the kind {other}"),
         }
         Ok(())
+    }
+
+    /// Adds a row of Security Center with its program.
+    pub(super) fn register(&mut self, registration: &Registration<'_>) {
+        let Registration { record, state, is_gone } = registration;
+        let folder = if record.is_prohibited() { "Program Files (x86)/Kaspersky Lab" } else { "Program Files/Vendor" };
+        let program = format!("{folder}/wsc/reporting.exe");
+        if !is_gone {
+            self.program(&program);
+        }
+        self.answers.push(json!({ "class": format!(r"root\SecurityCenter2:{}", CLASSES[0]), "row": {
+            "displayName": record.name, "instanceGuid": record.id, "productState": state,
+            "pathToSignedReportingExe": format!(r"C:\{}", program.replace('/', r"\")),
+        } }));
+    }
+
+    /// Adds Microsoft Defender in a running mode, with every switch on.
+    pub(super) fn defender(&mut self, mode: &str) {
+        let settings = r"Microsoft\Windows Defender";
+        self.text(SOFTWARE, settings, "InstallLocation", r"C:\Program Files\Windows Defender");
+        self.program("Program Files/Windows Defender/MsMpEng.exe");
+        self.service("WinDefend", "", 16, r#""C:\Program Files\Windows Defender\MsMpEng.exe""#);
+        self.answers.push(json!({ "class": r"root\Microsoft\Windows\Defender:MSFT_MpComputerStatus", "row": {
+            "AMRunningMode": mode, "AMServiceEnabled": true, "AntivirusEnabled": true, "RealTimeProtectionEnabled": true,
+        } }));
+    }
+
+    /// Makes the machine a server.
+    pub(super) fn serve(&mut self) {
+        self.text(SYSTEM, r"ControlSet001\Control\ProductOptions", "ProductType", "ServerNT");
+    }
+
+    /// Replaces the answer of every class of a namespace by an error.
+    pub(super) fn refuse(&mut self, classes: &[&str], error: &str) {
+        for class in classes {
+            self.answers.retain(|answer| answer["class"] != *class);
+            self.answers.push(json!({ "class": class, "error": error }));
+        }
     }
 
     fn uninstall(&mut self, record: &Record, number: usize) {
