@@ -29,10 +29,10 @@ pub const CHECK_IN_BYTES: usize = 256 * 1024;
 pub const SECTIONS_PER_UPLOAD: usize = SOURCES_PER_SNAPSHOT;
 /// Bytes of sections in one upload call: sixteen of the largest. An agent sends more in several calls.
 pub const UPLOAD_BYTES: usize = 16 * SECTION_BYTES;
-/// Bytes of an enrollment: a certificate request, a token and six texts of facts, twice over. Whoever sends it has not proven
+/// Bytes of an enrollment: a certificate request, a token and six texts of facts, twice over. The sender has not proven
 /// anything yet.
 pub const ENROLL_BYTES: usize = 32 * 1024;
-/// Bytes of a renewal: a certificate request, a certificate and a signature, with room for larger keys.
+/// Bytes of a renewal: a certificate request, a certificate and a signature, with space for larger keys.
 pub const RENEW_BYTES: usize = 32 * 1024;
 /// Bytes of a request of an account. The largest names 500 hosts, with a reason.
 pub const ACCOUNT_REQUEST_BYTES: usize = 256 * 1024;
