@@ -10,7 +10,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=rules");
     let mut text = String::from("&[\n");
-    for folder in ["vendors", "states", "catalogue", "orders", "scenarios"] {
+    for folder in ["vendors", "states", "catalogue", "calendars", "orders", "scenarios"] {
         let place = root.join(folder);
         println!("cargo::rerun-if-changed={}", place.display());
         for name in rule_files(&place)? {

@@ -11,6 +11,7 @@ mod board;
 mod catalogue;
 mod changes;
 mod client;
+mod due;
 mod exit;
 mod explain;
 mod findings;

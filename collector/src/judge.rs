@@ -14,6 +14,7 @@ mod assess;
 mod check;
 mod combine;
 mod coverage;
+mod date_scenario;
 mod detect;
 mod freshness;
 mod hit;

@@ -3,6 +3,7 @@
 //! ```text
 //! vendors/*.toml ──┐
 //! states/*.toml ───┤
+//! calendars/*.toml ┤
 //! catalogue/*.toml ┼─► TomlReader (keys, lines, faults) ─► product, vendor, order ─► catalogue (compiled) ─► RuleSet
 //! orders/*.toml ───┘
 //! ```
@@ -10,20 +11,25 @@
 //! A broken file is refused with file, line and reason, and the caller keeps the last valid set. Nothing here judges.
 
 mod attribution;
+mod calendar;
 mod catalogue;
 mod caution;
 mod claim;
 mod claimed;
+mod clock;
 mod closeness;
 mod conflicts;
 mod field_table;
 mod fragment;
+mod holiday;
 mod identity;
 mod index;
 mod load;
+mod milestone;
 mod mojibake;
 mod named_value;
 mod order;
+mod order_file;
 mod overlay;
 mod pattern;
 mod prefilter;
@@ -31,6 +37,7 @@ mod product;
 mod product_code;
 mod recognised;
 mod recogniser;
+mod recurrence;
 mod rule_fault;
 mod samples;
 mod script;
@@ -43,29 +50,35 @@ mod text;
 mod toml_reader;
 mod vendor;
 mod watchlist;
+mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::model::{OrderId, Platform, ProductId, Watchlist};
 
+pub use calendar::Calendar;
 pub use catalogue::{Catalogue, SignSeen};
+pub use clock::{Clock, Per, Starts, Unit};
 pub use load::load;
-pub use order::{ConfirmRule, EmbeddedCode, Milestone, Need, Order, ProtectionRule, Scope, Wording};
+pub use milestone::Milestone;
+pub use order::{ConfirmRule, EmbeddedCode, Need, Order, ProtectionRule, Scope, Wording};
 pub use product::{DetectionContent, Product};
 pub use recognised::{OtherVendor, Recognised};
 pub use recogniser::{Recogniser, Strength};
+pub use recurrence::{Every, Recurrence, Until};
 pub use rule_fault::{RuleErrors, RuleFault};
 pub use sign::{Freshness, Realtime, Sign};
 pub use state::{Condition, StateReading};
 pub use subject::Subject;
 pub use vendor::Vendor;
 pub use watchlist::day_of;
+pub use zone::Zone;
 
 pub(crate) use catalogue::shows_protection;
 
 pub(crate) use conflicts::conflicts;
 pub(crate) use load::{assemble, embedded, load_over, order_id};
-pub(crate) use order::SCAN_SPACING;
+pub(crate) use order_file::SCAN_SPACING;
 pub(crate) use overlay::{FOLDERS, Overlay, OverlayLimits, late, listed, read_overlay, read_within, within};
 pub(crate) use subject::folded_place;
 pub(crate) use toml_reader::{Entries, RuleFile, TomlReader};

@@ -6,6 +6,7 @@ mod agent;
 mod ambiguous;
 mod fleet;
 mod host_action;
+mod order;
 mod resources;
 pub mod stored;
 

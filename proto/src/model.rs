@@ -44,9 +44,9 @@ pub use order::{Binding, MilestoneKind, Precision};
 pub use pace::{Pace, RefusalClass};
 pub use report::{
     Board, BoardCounts, ChangeRow, ChangesReport, CollectorStatus, Explanation, Finding, HitReport, HostActionReport,
-    HostCandidate, HostName, HostReport, HostRow, LaneChange, OrderReport, ProductReport, PurgeCounts, RulesRefused,
-    SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport, StoreRefuses, TokenReport, TokenStatus,
-    VerdictReport,
+    HostCandidate, HostName, HostReport, HostRow, LaneChange, MilestoneReport, OrderReport, ProductReport, PurgeCounts,
+    RulesRefused, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport, StoreRefuses, TermReport,
+    TokenReport, TokenStatus, VerdictReport,
 };
 pub use resources::{ListenerUse, Resources, StoreUse};
 pub use role::Role;

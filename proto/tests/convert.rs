@@ -7,10 +7,10 @@ use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
     Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding,
     HitReport, HostActionReport, HostFacts, HostId, HostMark, HostName, HostReport, HostRow, HostState, Kind, Lane,
-    LaneChange, ListenerUse, Losses, MarkReport, OrderId, OrderReport, Outcome, Pace, Platform, Presence, ProductId,
-    ProductReport, ProductSeen, Protection, PurgeCounts, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources,
-    RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, Timestamp, TokenId,
-    TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
+    LaneChange, ListenerUse, Losses, MarkReport, MilestoneReport, OrderId, OrderReport, Outcome, Pace, Platform,
+    Presence, ProductId, ProductReport, ProductSeen, Protection, PurgeCounts, RealtimeEvidence, Reason, ReasonKind,
+    RefusalClass, Resources, RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse,
+    TermReport, Timestamp, TokenId, TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -55,8 +55,32 @@ fn order() -> OrderReport {
         binding: Binding::Prohibition,
         active: true,
         due: Some(Timestamp::from_millis(9)),
-        milestones: vec![(Timestamp::from_millis(9), "updates end".to_owned())],
+        due_confirmed: false,
+        zone: "America/New_York".to_owned(),
+        calendar: "us-federal".to_owned(),
+        milestones: vec![MilestoneReport {
+            id: "m".to_owned(),
+            stated: "2024-09-29".to_owned(),
+            reached: Timestamp::from_millis(9),
+            at_end: true,
+            confirmed: false,
+            what: "updates end".to_owned(),
+        }],
+        clocks: vec![term("found", "within 3 business days")],
+        recurring: vec![term("2018-01-11", "every 30 days")],
         sources: vec!["89 FR 52434".to_owned()],
+    }
+}
+
+fn term(starts: &str, term: &str) -> TermReport {
+    TermReport {
+        id: "report".to_owned(),
+        starts: starts.to_owned(),
+        term: term.to_owned(),
+        per: "product".to_owned(),
+        what: "report it".to_owned(),
+        fields: vec!["contract number".to_owned()],
+        confirmed: true,
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use muster_proto::model::{Board, CollectorStatus, Timestamp};
+use muster_proto::model::{Board, CollectorStatus, OrderReport, Timestamp};
 
 use super::args::BoardArgs;
 use super::client::Client;
+use super::due;
 use super::exit::of_boards;
-use super::render::{Answer, Cell, Paint, Screen, Table, clean, when};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean};
 use super::status::refused_rules;
 use crate::config::format_span;
 
@@ -52,7 +53,7 @@ pub(super) fn page(boards: &[Board], status: &CollectorStatus, paint: &Paint) ->
 fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {
     let (order, counts) = (&board.order, &board.counts);
     let mut text = format!("{}  {}\n", paint.bold(order.id.as_str()), clean(&order.title));
-    text.push_str(&format!("  {}\n\n", due(order.due, board.as_of, counts.overdue, paint)));
+    text.push_str(&format!("  {}\n\n", due_line(order, board.as_of, counts.overdue, paint)));
     let bound: u64 = counts.lanes.values().sum();
     let mut table = Table::new(&["lane", "hosts", "share"]).indented();
     for (lane, hosts) in &counts.lanes {
@@ -86,14 +87,10 @@ fn sum(bound: u64, out_of_scope: u64, total: u64) -> &'static str {
     if bound.checked_add(out_of_scope) == Some(total) { "adds up" } else { "DOES NOT ADD UP" }
 }
 
-pub(super) fn due(due: Option<Timestamp>, now: Timestamp, overdue: u64, paint: &Paint) -> String {
-    match due {
-        None => "no due date".to_owned(),
-        Some(due) => {
-            let text = format!("due {}", when(due, now));
-            if overdue > 0 { paint.alarm(&text) } else { text }
-        }
-    }
+pub(super) fn due_line(order: &OrderReport, now: Timestamp, overdue: u64, paint: &Paint) -> String {
+    let text = due::or(order, now, "no due date");
+    let text = if order.due.is_some() { format!("due {text}") } else { text };
+    if overdue > 0 { paint.alarm(&text) } else { text }
 }
 
 fn percent(part: u64, whole: u64) -> String {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use muster_proto::model::{Board, Finding, Lane, Timestamp};
 
 use super::args::FindingsArgs;
-use super::board::due;
+use super::board::due_line;
 use super::client::{Client, FindingsFilter, PageArgs, Part};
 use super::exit::of_boards;
 use super::render::{Answer, Cell, Paint, Screen, Table, ago, clean, instant, or_dash};
@@ -87,7 +87,7 @@ pub(super) fn page(part: &Part<Finding>, boards: &[Board], now: Timestamp, paint
         let title = board.map_or(String::new(), |board| format!("  {}", clean(&board.order.title)));
         text.push_str(&format!("{}{title}\n", paint.bold(id.as_str())));
         if let Some(board) = board {
-            text.push_str(&format!("  {}\n\n", due(board.order.due, now, board.counts.overdue, paint)));
+            text.push_str(&format!("  {}\n\n", due_line(&board.order, now, board.counts.overdue, paint)));
         }
         let mut table =
             Table::new(&["lane", "host", "site", "platform", "presence", "protection", "since", "reason"]).indented();

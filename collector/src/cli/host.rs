@@ -4,6 +4,7 @@ use muster_proto::model::{HostMark, HostReport, Losses, Outcome, SourceReport, T
 
 use super::args::HostArgs;
 use super::client::Client;
+use super::due;
 use super::exit::of_verdicts;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, instant, or_dash, when};
 
@@ -182,8 +183,7 @@ pub(super) fn verdict_head(verdict: &VerdictReport, now: Timestamp, paint: &Pain
     let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
     let lane = paint.lane(verdict.lane, verdict.lane.name());
     text.push_str(&format!("  lane        {lane}{marks}, since {}\n", when(verdict.since, now)));
-    let due = order.due.map_or_else(|| "no due date".to_owned(), |due| when(due, now));
-    text.push_str(&format!("  due         {due}\n"));
+    text.push_str(&format!("  due         {}\n", due::or(order, now, "no due date")));
     text.push_str(&format!("  presence    {}\n  protection  {}\n", verdict.presence, verdict.protection));
     text
 }
@@ -321,7 +321,12 @@ pub(super) mod tests {
                     binding: Binding::Prohibition,
                     active: true,
                     due: None,
+                    due_confirmed: true,
+                    zone: "UTC".to_owned(),
+                    calendar: String::new(),
                     milestones: Vec::new(),
+                    clocks: Vec::new(),
+                    recurring: Vec::new(),
                     sources: Vec::new(),
                 },
                 lane: Lane::Replace,

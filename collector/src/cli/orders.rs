@@ -1,10 +1,11 @@
 //! `muster orders`: who demands what, and by when.
 
-use muster_proto::model::{OrderId, OrderReport, Timestamp};
+use muster_proto::model::{OrderId, OrderReport, TermReport, Timestamp};
 
 use super::args::{OrdersArgs, OrdersVerb};
 use super::client::{Client, LIST_ORDERS, Refused};
-use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, fields, instant, when};
+use super::due::{self, doubt};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, fields, instant};
 use muster_proto::suggest::did_you_mean;
 
 const HEADER: [&str; 7] = ["id", "active", "due", "binding", "issuer", "jurisdiction", "title"];
@@ -60,7 +61,7 @@ fn page(orders: &[OrderReport], all: bool, now: Timestamp, paint: &Paint) -> Str
         table.row(vec![
             Cell::text(order.id.as_str()),
             Cell::text(if order.active { "yes" } else { "no" }),
-            Cell::text(order.due.map_or_else(|| "-".to_owned(), |due| when(due, now))),
+            Cell::text(due::or(order, now, "-")),
             Cell::text(&order.issuer),
             Cell::text(&order.title),
         ]);
@@ -76,19 +77,46 @@ fn one(order: &OrderReport, now: Timestamp, paint: &Paint) -> String {
         ("jurisdiction", &order.jurisdiction),
         ("binding", &order.binding.to_string()),
         ("active", if order.active { "yes" } else { "no; hosts are not judged under it" }),
-        ("due", &order.due.map_or_else(|| "no due date".to_owned(), |due| when(due, now))),
+        ("due", &due::or(order, now, "no due date")),
     ]));
     if !order.milestones.is_empty() {
-        text.push_str("  milestones\n");
+        text.push_str(&format!("  milestones ({})\n", clean(&order.zone)));
     }
-    for (at, what) in &order.milestones {
-        text.push_str(&format!("    {}  {}\n", at.whole_seconds(), clean(what)));
+    for milestone in &order.milestones {
+        let end = if milestone.at_end { "by  " } else { "from" };
+        let (stated, what) = (clean(&milestone.stated), clean(&milestone.what));
+        text.push_str(&format!("    {end} {stated}  {what}{}\n", doubt(milestone.confirmed)));
     }
+    text.push_str(&terms("clocks", &order.clocks));
+    text.push_str(&terms("recurring duties", &order.recurring));
     if !order.sources.is_empty() {
         text.push_str("  sources\n");
     }
     for source in &order.sources {
         text.push_str(&format!("    {}\n", paint.dim(&clean(source))));
+    }
+    text
+}
+
+/// What must be done within a time, or again and again.
+fn terms(title: &str, terms: &[TermReport]) -> String {
+    let mut text = String::new();
+    if !terms.is_empty() {
+        text.push_str(&format!("  {title}\n"));
+    }
+    for term in terms {
+        let event = match term.starts.split_once(':') {
+            None if term.starts == "found" => "of finding it".to_owned(),
+            None => format!("from {}", clean(&term.starts)),
+            Some(("clock", id)) => format!("of {} being done", clean(id)),
+            Some((_, id)) => format!("of {}", clean(id)),
+        };
+        let per = if term.per == "order" { String::new() } else { format!(", for each {}", clean(&term.per)) };
+        let (id, what) = (clean(&term.id), clean(&term.what));
+        text.push_str(&format!("    {id}: {} {event}{per}: {what}{}\n", clean(&term.term), doubt(term.confirmed)));
+        for field in &term.fields {
+            text.push_str(&format!("      - {}\n", clean(field)));
+        }
     }
     text
 }

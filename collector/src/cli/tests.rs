@@ -20,7 +20,12 @@ fn order(due: Option<&str>) -> OrderReport {
         binding: Binding::Prohibition,
         active: true,
         due: due.map(|due| Timestamp::parse_rfc3339(due).expect("an instant")),
+        due_confirmed: true,
+        zone: "UTC".to_owned(),
+        calendar: String::new(),
         milestones: Vec::new(),
+        clocks: Vec::new(),
+        recurring: Vec::new(),
         sources: Vec::new(),
     }
 }

@@ -160,7 +160,7 @@ fn an_unknown_name_of_a_closed_list_is_refused_with_the_allowed_ones() {
         "orders/o.toml:2: `title`: expected a string, found an integer",
         "orders/o.toml:5: `binding`: unknown value \"dutty\", expected one of prohibition, duty, procurement, sanction, \
          warning, resolution, reported; did you mean \"duty\"?",
-        "orders/o.toml:9: `kind`: unknown value \"deadlin\", expected one of announced, effective, deadline, recurring, \
+        "orders/o.toml:9: `kind`: unknown value \"deadlin\", expected one of announced, effective, deadline, \
          replaced, expires; did you mean \"deadline\"?",
         "orders/o.toml:10: `precision`: unknown value \"second\", expected one of minute, day, month",
     ] {

@@ -9,6 +9,7 @@ use muster_proto::model::{
     Section, SignatureState, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, UnitState,
 };
 
+use super::date_scenario;
 use super::{HostSituation, Positive, Remediation, Removal, assess, detect, place};
 use crate::rules::{Entries, RuleFault, RuleFile, RuleSet, TomlReader};
 
@@ -58,12 +59,13 @@ struct Expect {
 
 /// Reads and runs the scenarios of a file. Returns how many there are, and a fault for every unexpected result.
 pub(super) fn run(rules: &RuleSet, file: &RuleFile) -> (usize, Vec<RuleFault>) {
-    let (scenarios, mut faults) = TomlReader::read(file, |entries| {
+    let ((scenarios, dates), mut faults) = TomlReader::read(file, |entries| {
         let scenarios = entries.tables("scenario", scenario);
-        if scenarios.is_empty() {
-            entries.fault(1, "the file has no [[scenario]]");
+        let dates = entries.tables("date", date_scenario::read);
+        if scenarios.is_empty() && dates.is_empty() {
+            entries.fault(1, "the file has no [[scenario]] and no [[date]]");
         }
-        scenarios
+        (scenarios, dates)
     });
     if !faults.is_empty() {
         return (0, faults);
@@ -75,7 +77,13 @@ pub(super) fn run(rules: &RuleSet, file: &RuleFile) -> (usize, Vec<RuleFault>) {
             faults.push(RuleFault { file: file.place.clone(), line: scenario.line, reason });
         }
     }
-    (scenarios.len(), faults)
+    for date in &dates {
+        if let Some(difference) = date.difference(rules) {
+            let reason = format!("{:?}: {difference}", date.name);
+            faults.push(RuleFault { file: file.place.clone(), line: date.line, reason });
+        }
+    }
+    (scenarios.len() + dates.len(), faults)
 }
 
 impl Scenario {

@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use muster_proto::model::{Digest, OrderId};
 
 use super::attribution;
+use super::calendar::{self, Calendar};
 use super::catalogue::Catalogue;
-use super::order::{self, Order};
+use super::order::Order;
+use super::order_file;
 use super::overlay::{self, OverlayLimits};
 use super::pattern::Pattern;
 use super::product::{self, Product};
@@ -45,7 +48,7 @@ pub(crate) fn load_over(files: Vec<RuleFile>) -> Result<RuleSet, RuleErrors> {
 
 /// The id of the order in a file; `None` if the file is no valid order.
 pub(crate) fn order_id(file: &RuleFile) -> Option<OrderId> {
-    TomlReader::read_whole(file, order::read).0.flatten().map(|order| order.id)
+    TomlReader::read_whole(file, order_file::read).0.flatten().map(|order| order.id)
 }
 
 /// What was read so far: each item with its file, and whether that file is of the overlay.
@@ -54,6 +57,7 @@ struct Read {
     products: BTreeMap<String, (Product, String, bool)>,
     vendors: BTreeMap<String, (Vendor, String, bool)>,
     states: BTreeMap<String, (StateTable, String, bool)>,
+    calendars: BTreeMap<String, (Calendar, String, bool)>,
     orders: BTreeMap<String, (Order, String, bool)>,
     faults: Vec<RuleFault>,
     /// Whether some file is not valid TOML. Other files may refer to what it defines.
@@ -91,6 +95,15 @@ impl Read {
                     keep(&mut self.vendors, &mut self.faults, id, vendor, file, is_overlay);
                 }
             }
+            "calendars" => {
+                let (calendar, faults) = TomlReader::read_whole(file, calendar::read);
+                self.unread |= calendar.is_none();
+                self.faults.extend(faults);
+                if let Some(calendar) = calendar {
+                    let id = calendar.id.clone();
+                    keep(&mut self.calendars, &mut self.faults, id, calendar, file, is_overlay);
+                }
+            }
             "states" => {
                 let (table, faults) = TomlReader::read_whole(file, state::read);
                 self.unread |= table.is_none();
@@ -110,7 +123,7 @@ impl Read {
                 }
             }
             "orders" => {
-                let (order, faults) = TomlReader::read_whole(file, order::read);
+                let (order, faults) = TomlReader::read_whole(file, order_file::read);
                 self.unread |= order.is_none();
                 self.faults.extend(faults);
                 if let Some(order) = order.flatten() {
@@ -147,8 +160,11 @@ impl Read {
                 return Err(RuleErrors::new(self.faults));
             }
         };
+        let calendars: BTreeMap<String, Arc<Calendar>> =
+            self.calendars.into_iter().map(|(id, (calendar, ..))| (id, Arc::new(calendar))).collect();
         let mut orders = Vec::new();
         for (mut order, file, is_overlay) in self.orders.into_values() {
+            order.calendar = order.calendar_id.as_ref().and_then(|id| calendars.get(id)).cloned();
             // What a default order refers to may be in the file that is not valid TOML.
             if is_overlay || !self.unread {
                 self.faults.extend(order.check(&catalogue, &file, 1));

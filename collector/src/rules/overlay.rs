@@ -16,7 +16,7 @@ use super::rule_fault::{RuleErrors, RuleFault};
 use super::toml_reader::RuleFile;
 
 /// The folders of a rule directory.
-pub(crate) const FOLDERS: [&str; 5] = ["vendors", "states", "catalogue", "orders", "scenarios"];
+pub(crate) const FOLDERS: [&str; 6] = ["vendors", "states", "catalogue", "calendars", "orders", "scenarios"];
 
 /// How much of a rule directory is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

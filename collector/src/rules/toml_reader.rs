@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use jiff::civil::Date;
 use muster_proto::model::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -278,6 +279,33 @@ impl<'s> Entries<'s, '_> {
             self.wrong(key, line, "a date such as 2026-11-23", value);
         }
         date.map(|date| u64::from(date.year) * 10_000 + u64::from(date.month) * 100 + u64::from(date.day))
+    }
+
+    /// A date that must be present.
+    pub(crate) fn required_date(&mut self, key: &str) -> Option<Date> {
+        if !self.table.contains_key(key) {
+            self.fault(self.line, format!("missing key `{key}`; expected a date such as 2026-11-23"));
+        }
+        let number = i32::try_from(self.date(key)?).ok()?;
+        let part = |number: i32| i8::try_from(number % 100).ok();
+        // The parser has checked that the day exists.
+        Date::new(i16::try_from(number / 10_000).ok()?, part(number / 100)?, part(number)?).ok()
+    }
+
+    /// A date and time with its offset, or a string.
+    pub(crate) fn text_or_instant(&mut self, key: &str) -> Option<Result<Timestamp, Placed<String>>> {
+        let (value, _) = self.get(key)?;
+        if value.as_str().is_some() { self.text(key).map(Err) } else { self.instant(key).map(Ok) }
+    }
+
+    /// An integer.
+    pub(crate) fn integer(&mut self, key: &str) -> Option<i64> {
+        let (value, line) = self.get(key)?;
+        let number = value.as_integer().and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
+        if number.is_none() {
+            self.wrong(key, line, "an integer", value);
+        }
+        number
     }
 
     /// A date and time with its offset from UTC.

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use super::host_action::{counts_of_marks, mark_counts};
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
-    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding,
-    HitReport, HostFacts, HostMark, HostReport, HostRow, HostState, Kind, Lane, LaneChange, OrderId, OrderReport,
-    Outcome, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused,
-    SiteId, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, StoreRefuses,
-    Timestamp, TokenId, TokenReport, VerdictReport,
+    Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding, HitReport,
+    HostFacts, HostMark, HostReport, HostRow, HostState, Kind, Lane, LaneChange, OrderId, Outcome, Platform, Presence,
+    ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount,
+    SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, StoreRefuses, Timestamp, TokenId,
+    TokenReport, VerdictReport,
 };
 use crate::wire;
 
@@ -76,41 +76,6 @@ impl TryFrom<wire::GetStatusResponse> for CollectorStatus {
                 reason: refuses.reason,
             }),
             resources: status.resources.unwrap_or_default().into(),
-        })
-    }
-}
-
-impl From<OrderReport> for wire::Order {
-    fn from(order: OrderReport) -> Self {
-        let milestone = |(at, what): (Timestamp, String)| wire::Milestone { at_ms: at.millis(), what };
-        Self {
-            id: order.id.to_string(),
-            title: order.title,
-            issuer: order.issuer,
-            jurisdiction: order.jurisdiction,
-            binding: u32::from(order.binding.code()),
-            active: order.active,
-            due_ms: order.due.map(Timestamp::millis),
-            milestones: order.milestones.into_iter().map(milestone).collect(),
-            sources: order.sources,
-        }
-    }
-}
-
-impl TryFrom<wire::Order> for OrderReport {
-    type Error = ConvertError;
-    fn try_from(order: wire::Order) -> Result<Self, ConvertError> {
-        let milestone = |milestone: wire::Milestone| (Timestamp::from_millis(milestone.at_ms), milestone.what);
-        Ok(Self {
-            id: id("Order.id", OrderId::new(order.id))?,
-            title: order.title,
-            issuer: order.issuer,
-            jurisdiction: order.jurisdiction,
-            binding: code("Order.binding", order.binding, Binding::from_code)?,
-            active: order.active,
-            due: instant(order.due_ms),
-            milestones: order.milestones.into_iter().map(milestone).collect(),
-            sources: order.sources,
         })
     }
 }

@@ -31,12 +31,10 @@ closed_list! {
         Effective = 2, "effective";
         /// The last day for an action that the order requires.
         Deadline = 3, "deadline";
-        /// A day that returns, for example a yearly report.
-        Recurring = 4, "recurring";
         /// Another order takes its place.
-        Replaced = 5, "replaced";
+        Replaced = 4, "replaced";
         /// The order ends.
-        Expires = 6, "expires";
+        Expires = 5, "expires";
     }
 }
 

@@ -52,10 +52,56 @@ pub struct OrderReport {
     pub active: bool,
     /// When everything must be finished; `None` if the order has no such day.
     pub due: Option<Timestamp>,
-    /// All milestones: when, and what happens.
-    pub milestones: Vec<(Timestamp, String)>,
+    /// Whether that instant was read in a trustworthy text; `true` if there is none.
+    pub due_confirmed: bool,
+    /// The time zone of its days, such as `America/New_York`.
+    pub zone: String,
+    /// The id of the calendar of its business days; empty if it has none.
+    pub calendar: String,
+    /// All milestones.
+    pub milestones: Vec<MilestoneReport>,
+    /// What must be done within a time after an event.
+    pub clocks: Vec<TermReport>,
+    /// What must be done again and again.
+    pub recurring: Vec<TermReport>,
     /// Where the facts come from.
     pub sources: Vec<String>,
+}
+
+/// A milestone of an order.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct MilestoneReport {
+    /// Its name within the order.
+    pub id: String,
+    /// The stated time in the order's zone: `2025-04-01`, `2026-06` or `2024-09-29 00:00 -04:00`.
+    pub stated: String,
+    /// When it is reached: the beginning or the end of the stated time.
+    pub reached: Timestamp,
+    /// Whether it is reached at the end of the stated time ("by") and not at its beginning ("from").
+    pub at_end: bool,
+    /// Whether it was read in a trustworthy text.
+    pub confirmed: bool,
+    /// What happens.
+    pub what: String,
+}
+
+/// A clock or a recurring duty of an order.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TermReport {
+    /// Its name within the order.
+    pub id: String,
+    /// What starts it: `found`, `clock:ID`, `milestone:ID`; of a recurring duty the first day, such as `2018-01-11`.
+    pub starts: String,
+    /// How long it runs: `within 3 business days`, `every 30 days`.
+    pub term: String,
+    /// For what it runs: `order`, `product` or `host`.
+    pub per: String,
+    /// What must be done.
+    pub what: String,
+    /// What a report must contain.
+    pub fields: Vec<String>,
+    /// Whether it was read in a trustworthy text.
+    pub confirmed: bool,
 }
 
 /// One row of a list of hosts.

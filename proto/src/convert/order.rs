@@ -1,0 +1,72 @@
+//! Conversions of orders, both ways.
+
+use super::{ConvertError, code, id, instant};
+use crate::model::{Binding, MilestoneReport, OrderId, OrderReport, TermReport, Timestamp};
+use crate::wire;
+
+impl From<OrderReport> for wire::Order {
+    fn from(order: OrderReport) -> Self {
+        Self {
+            id: order.id.to_string(),
+            title: order.title,
+            issuer: order.issuer,
+            jurisdiction: order.jurisdiction,
+            binding: u32::from(order.binding.code()),
+            active: order.active,
+            due_ms: order.due.map(Timestamp::millis),
+            milestones: order.milestones.into_iter().map(Into::into).collect(),
+            sources: order.sources,
+            due_confirmed: order.due_confirmed,
+            zone: order.zone,
+            calendar: order.calendar,
+            clocks: order.clocks.into_iter().map(Into::into).collect(),
+            recurring: order.recurring.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::Order> for OrderReport {
+    type Error = ConvertError;
+    fn try_from(order: wire::Order) -> Result<Self, ConvertError> {
+        Ok(Self {
+            id: id("Order.id", OrderId::new(order.id))?,
+            title: order.title,
+            issuer: order.issuer,
+            jurisdiction: order.jurisdiction,
+            binding: code("Order.binding", order.binding, Binding::from_code)?,
+            active: order.active,
+            due: instant(order.due_ms),
+            milestones: order.milestones.into_iter().map(Into::into).collect(),
+            sources: order.sources,
+            due_confirmed: order.due_confirmed,
+            zone: order.zone,
+            calendar: order.calendar,
+            clocks: order.clocks.into_iter().map(Into::into).collect(),
+            recurring: order.recurring.into_iter().map(Into::into).collect(),
+        })
+    }
+}
+
+impl From<MilestoneReport> for wire::Milestone {
+    fn from(MilestoneReport { id, stated, reached, at_end, confirmed, what }: MilestoneReport) -> Self {
+        Self { id, stated, reached_ms: reached.millis(), at_end, confirmed, what }
+    }
+}
+
+impl From<wire::Milestone> for MilestoneReport {
+    fn from(wire::Milestone { id, stated, reached_ms, at_end, confirmed, what }: wire::Milestone) -> Self {
+        Self { id, stated, reached: Timestamp::from_millis(reached_ms), at_end, confirmed, what }
+    }
+}
+
+impl From<TermReport> for wire::Term {
+    fn from(TermReport { id, starts, term, per, what, fields, confirmed }: TermReport) -> Self {
+        Self { id, starts, term, per, what, fields, confirmed }
+    }
+}
+
+impl From<wire::Term> for TermReport {
+    fn from(wire::Term { id, starts, term, per, what, fields, confirmed }: wire::Term) -> Self {
+        Self { id, starts, term, per, what, fields, confirmed }
+    }
+}
