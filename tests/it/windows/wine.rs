@@ -238,6 +238,57 @@ fn everything_planted_in_a_running_windows_is_found() -> Result<()> {
     Ok(())
 }
 
+/// Wine 8 has neither Security Center nor Defender, so what they answer is tested by replay (`verdicts.rs`). Here the questions are
+/// asked, and the answer that there is nobody must not look like an absence of products.
+#[test]
+#[ignore = "deploy/ci/windows runs it under Wine"]
+fn what_only_the_running_system_knows_is_asked_and_can_be_recorded() -> Result<()> {
+    let wine = planted()?;
+    // A program of Wine that waits, under a watched name.
+    let (program, stop) =
+        (wine.on_drive(r"Program Files (x86)\Kaspersky Lab\KES.12.0.0\avpui.exe"), wine.on_drive("stop"));
+    std::fs::copy(wine.on_drive(r"windows\system32\cmd.exe"), &program)?;
+    let _ = std::fs::remove_file(&stop);
+    let waits = r"for /l %i in (1,1,600) do @if not exist C:\stop ping -n 2 127.0.0.1 >nul";
+    let (recorded, file) = (r"C:\recorded.jsonl", wine.on_drive("recorded.jsonl"));
+    let answer = std::thread::scope(|scope| -> Result<_> {
+        let running = scope.spawn(|| wine.run(&program, &["/c", waits]));
+        let answer = (0..20).find_map(|_| {
+            let scanned = wine.agent(&["scan", "-o", "ndjson", "--show-sent", "--record-wmi", recorded]).ok()?;
+            scanned.stdout.contains("process:avpui.exe").then_some(scanned)
+        });
+        std::fs::write(&stop, "")?;
+        running.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+        answer.context("the running program is never seen")
+    })?;
+    let rows = answer.expect_code(0)?.ndjson()?;
+    let outcome = |source: &str| rows.iter().find(|row| row["record"] == "outcome" && text(row, "source") == source);
+    for (source, expected, reason) in [
+        ("security-center", "failed", "the namespace or class does not exist"),
+        ("defender", "not-applicable", "no Microsoft Defender"),
+        ("processes", "found", ""),
+    ] {
+        let row = outcome(source).context("no outcome")?;
+        ensure!(text(row, "outcome") == expected && text(row, "reason").contains(reason), "{row:#}");
+    }
+    let seen = rows
+        .iter()
+        .any(|row| text(row, "source") == "processes" && text(row, "path").ends_with(r"KES.12.0.0\avpui.exe"));
+    ensure!(seen, "{rows:#?}");
+    let state = &rows.iter().find(|row| row["record"] == "state").context("no state")?["state"];
+    ensure!(!text(state, "boot_id").is_empty(), "{state:#}");
+    ensure!(
+        state["realtime"].as_array().is_some_and(|all| all.iter().any(|one| text(one, "place") == "process:avpui.exe")),
+        "{state:#}"
+    );
+    ensure!(["found", "empty"].contains(&text(state, "units_outcome")), "{state:#}");
+    let recording = std::fs::read_to_string(file)?;
+    for line in [r#""error":"absent""#, "avpui.exe", "SecurityCenter2:FirewallProduct"] {
+        ensure!(recording.contains(line), "{line} is not in {recording}");
+    }
+    Ok(())
+}
+
 #[test]
 #[ignore = "deploy/ci/windows runs it under Wine"]
 fn the_agent_enrolls_and_reports_and_the_verdict_says_replace() -> Result<()> {
