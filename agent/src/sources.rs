@@ -270,6 +270,11 @@ pub const fn advice(platform: Platform, source: SourceName, outcome: Outcome) ->
             "restore a database that is damaged or missing from a backup, then scan again; search the packages of a store \
              that Muster cannot read by hand: the host stays unknown",
         ),
+        // A root with the files of no system is taken for Linux.
+        (Outcome::Partial | Outcome::Failed, SourceName::Host) if matches!(platform, Platform::Linux) => Some(
+            "if this is a mounted disk, check that it is the volume of the system, with etc/os-release or \
+             Windows/System32/config/SYSTEM; otherwise fix the problem that the reason names; then scan again",
+        ),
         (Outcome::Partial | Outcome::Failed, SourceName::SecurityCenter | SourceName::Defender) => Some(
             "scan on the running Windows, which alone can answer (its service winmgmt must run); for a mounted disk, `scan \
              --wmi` takes answers that were recorded there",

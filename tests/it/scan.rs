@@ -46,6 +46,17 @@ impl ScanOutput {
 }
 
 #[test]
+fn a_volume_without_a_system_says_which_files_one_has() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::create_dir_all(folder.path().join("Program Files/7-Zip"))?;
+    let answer = scan(&["--root", &folder.path().display().to_string()])?.expect_code(0)?;
+    for file in ["etc/os-release", "Windows/System32/config/SYSTEM"] {
+        assert!(answer.stdout.contains(file), "{file}: {}", answer.stdout);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_healthy_root_is_scanned_completely() -> Result<()> {
     let output = ScanOutput::at(&Root::debian("healthy")?)?;
     assert_eq!(output.outcome("dpkg").0, "found");
