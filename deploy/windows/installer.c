@@ -15,6 +15,10 @@
 /* The agent reads files under time limits of its own, which are shorter. */
 #define LIMIT_MS 300000
 
+/* How long the process of a stopped service may take to end, and how often to see. */
+#define ENDING_MS 20000
+#define SEE_MS 100
+
 enum { PROGRAM, COLLECTOR, TOKEN_FILE, TOKEN };
 
 static void tell(MSIHANDLE install, INSTALLMESSAGE kind, const WCHAR *text) {
@@ -163,6 +167,40 @@ __declspec(dllexport) UINT __stdcall ConfigureAgent(MSIHANDLE install) {
     }
     SecureZeroMemory(data, sizeof data);
     return result;
+}
+
+/* Whether the service runs or is about to, so that its program is rightly in use. */
+static BOOL service_runs(void) {
+    SERVICE_STATUS status = {0};
+    SC_HANDLE manager = OpenSCManagerW(NULL, NULL, SC_MANAGER_CONNECT);
+    SC_HANDLE service = manager ? OpenServiceW(manager, L"MusterAgent", SERVICE_QUERY_STATUS) : NULL;
+    BOOL runs = service && QueryServiceStatus(service, &status) && status.dwCurrentState != SERVICE_STOPPED;
+    if (service) CloseServiceHandle(service);
+    if (manager) CloseServiceHandle(manager);
+    return runs;
+}
+
+/*
+ * A service has stopped before its process has ended. While the process holds the program, Windows Installer would replace it
+ * at the next restart only.
+ */
+__declspec(dllexport) UINT __stdcall WaitForAgent(MSIHANDLE install) {
+    WCHAR *fields[FIELDS];
+    if (!read_data(install, fields, 1)) return ERROR_SUCCESS;
+    /* As when an upgrade removes the previous version: by then the new service runs. */
+    if (service_runs()) return ERROR_SUCCESS;
+    for (DWORD waited = 0; waited < ENDING_MS; waited += SEE_MS) {
+        DWORD all = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+        HANDLE file = CreateFileW(fields[PROGRAM], GENERIC_WRITE, all, NULL, OPEN_EXISTING, 0, NULL);
+        if (file != INVALID_HANDLE_VALUE) {
+            CloseHandle(file);
+            return ERROR_SUCCESS;
+        }
+        DWORD error = GetLastError();
+        if (error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND) return ERROR_SUCCESS;
+        Sleep(SEE_MS);
+    }
+    return ERROR_SUCCESS;
 }
 
 __declspec(dllexport) UINT __stdcall PurgeAgent(MSIHANDLE install) {

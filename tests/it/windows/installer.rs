@@ -147,7 +147,11 @@ fn the_token_is_hidden(package: &Package) -> Result<()> {
         ensure!(row[1..4] == ["51", property, ""], "{row:?}");
         ensure!(package.row("InstallExecuteSequence", action)?[1].is_empty(), "{action} has a condition");
     }
-    ensure!(package.action_type("PurgeAgent")? == DLL | IN_SCRIPT | NO_IMPERSONATE);
+    for action in ["PurgeAgent", "WaitForAgent"] {
+        ensure!(package.action_type(action)? == DLL | IN_SCRIPT | NO_IMPERSONATE, "{action}");
+    }
+    let waits = package.row("InstallExecuteSequence", "WaitForAgent")?[1].is_empty();
+    ensure!(waits, "a program in use would be replaced at the next restart only");
     // No other table could store it anywhere.
     for (name, rows) in &package.tables {
         let may = ["CustomAction", "LaunchCondition", "Property"].contains(&name.as_str());
@@ -165,6 +169,8 @@ fn the_actions_come_in_order(package: &Package) -> Result<()> {
         "LaunchConditions",
         "InstallInitialize",
         "StopServices",
+        "SetWaitForAgent",
+        "WaitForAgent",
         "SetPurgeAgent",
         "PurgeAgent",
         "DeleteServices",
