@@ -43,6 +43,7 @@ pub use self::unreferenced::{Unreferenced, UnreferencedPass, UnreferencedRemoved
 use crate::judge::Hit;
 
 pub(crate) mod admin;
+mod arena;
 mod backup;
 mod body;
 mod changes;
@@ -52,8 +53,9 @@ mod contradiction;
 mod copy;
 mod decide;
 mod edition_bounds;
-#[cfg(test)]
-mod edition_scale_tests;
+mod edition_detail;
+mod edition_search;
+mod edition_table;
 mod fault;
 mod history_removal;
 mod host_query;
@@ -63,6 +65,7 @@ mod number_set;
 mod operations;
 mod postgres;
 mod postings;
+mod product_code;
 mod purge;
 mod recent_uploads;
 mod schema;
@@ -76,6 +79,7 @@ mod sqlite;
 mod stored;
 mod texts;
 mod unreferenced;
+mod varint;
 mod versioned_json;
 
 /// Opens the store at a URL: `postgres://…`, or one that [`open`] accepts. Creates and migrates the schema if needed.

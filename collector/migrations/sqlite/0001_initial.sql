@@ -54,9 +54,10 @@ CREATE TABLE title (
     vendor   TEXT NOT NULL
 ) STRICT;
 
+-- The writer finds the number of a version here, when it stores a new edition.
 CREATE TABLE version (
     no   INTEGER PRIMARY KEY,
-    text TEXT NOT NULL
+    text TEXT NOT NULL UNIQUE
 ) STRICT;
 
 -- `id` is NULL (no id), 16 bytes (a Windows product code), or a text. Where `from_name` is 1, the text is only the part of

@@ -18,7 +18,7 @@ use muster_proto::model::{RulesRefused, StoreRefuses};
 use tracing::error;
 
 use crate::clock::Clock;
-use crate::store::{SiteScope, Store, StoreError};
+use crate::store::{EditionLevel, SiteScope, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// The judge queue counts as stuck if its oldest host has waited longer.
@@ -130,8 +130,8 @@ async fn refresh(state: &ProbesState) -> Result<Duration, StoreError> {
         let lag = depth.oldest.map(|oldest| (state.clock)().since(oldest)).unwrap_or_default();
         state.metrics.set_judge_queue(depth.waiting, lag);
         state.metrics.set_hosts(state.store.host_count(&SiteScope::All).await?);
-        let held = state.store.editions_level().await?.held;
-        state.metrics.set_editions(held.editions, held.text_bytes);
+        let EditionLevel { held, memory_bytes, .. } = state.store.editions_level().await?;
+        state.metrics.set_editions(held.editions, held.text_bytes, memory_bytes);
         Ok(lag)
     };
     let answer: Result<Duration, StoreError> = asked.await;

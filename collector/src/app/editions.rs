@@ -90,7 +90,7 @@ mod tests {
         let mut at = |editions, seconds: u64| {
             let most = EditionTotals { editions: 100, text_bytes: 100 };
             let held = EditionTotals { editions, text_bytes: 0 };
-            let level = EditionLevel { held, limit: EditionLimit { most, alarm_percent: 80 } };
+            let level = EditionLevel { held, memory_bytes: 0, limit: EditionLimit { most, alarm_percent: 80 } };
             alarm.notice(&level, Timestamp::from_millis(0).plus(Duration::from_secs(seconds)))
         };
         let told = [(79, 0), (80, 60), (99, 120), (100, 180), (100, 3779), (100, 3780), (79, 3800), (10, 3900)];

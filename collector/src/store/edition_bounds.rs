@@ -22,6 +22,12 @@ impl EditionTotals {
         self.text_bytes += text_bytes as u64;
     }
 
+    /// The totals with one edition less.
+    pub(in crate::store) const fn take(&mut self, text_bytes: usize) {
+        self.editions -= 1;
+        self.text_bytes -= text_bytes as u64;
+    }
+
     const fn plus(self, more: Self) -> Self {
         Self {
             editions: self.editions.saturating_add(more.editions),
@@ -48,6 +54,8 @@ pub struct EditionLimit {
 pub struct EditionLevel {
     /// What it holds.
     pub held: EditionTotals,
+    /// The memory that it takes in this process.
+    pub memory_bytes: u64,
     /// Its limit.
     pub limit: EditionLimit,
 }
@@ -97,10 +105,11 @@ impl EditionBound {
         self.alarm_percent.store(limit.alarm_percent, Ordering::Relaxed);
     }
 
-    /// The level of a dictionary that holds this much.
-    pub(in crate::store) fn level(&self, held: EditionTotals) -> EditionLevel {
+    /// The level of a dictionary that holds this much, in so many bytes of memory.
+    pub(in crate::store) fn level(&self, held: EditionTotals, memory_bytes: usize) -> EditionLevel {
         let alarm_percent = self.alarm_percent.load(Ordering::Relaxed);
-        EditionLevel { held, limit: EditionLimit { most: self.most(), alarm_percent } }
+        let limit = EditionLimit { most: self.most(), alarm_percent };
+        EditionLevel { held, memory_bytes: memory_bytes as u64, limit }
     }
 
     fn most(&self) -> EditionTotals {
@@ -217,13 +226,13 @@ mod tests {
 
     #[test]
     fn a_dictionary_is_as_full_as_the_fuller_of_its_measures() {
-        let level = |held, most| EditionLevel { held, limit: limit(most) }.percent();
-        assert_eq!(level(totals(80, 10), totals(100, 100)), 80);
-        assert_eq!(level(totals(1, 99), totals(100, 100)), 99);
-        assert_eq!(level(totals(1, 1), totals(0, u64::MAX)), 100);
-        assert_eq!(level(totals(u64::MAX, 0), totals(u64::MAX, 1)), 100);
-        let is_alarming =
-            |editions| EditionLevel { held: totals(editions, 0), limit: limit(totals(100, 100)) }.is_alarming();
+        let level = |held, most| EditionLevel { held, memory_bytes: 0, limit: limit(most) };
+        let percent = |held, most| level(held, most).percent();
+        assert_eq!(percent(totals(80, 10), totals(100, 100)), 80);
+        assert_eq!(percent(totals(1, 99), totals(100, 100)), 99);
+        assert_eq!(percent(totals(1, 1), totals(0, u64::MAX)), 100);
+        assert_eq!(percent(totals(u64::MAX, 0), totals(u64::MAX, 1)), 100);
+        let is_alarming = |editions| level(totals(editions, 0), totals(100, 100)).is_alarming();
         assert_eq!([79, 80, 101].map(is_alarming), [false, true, true]);
     }
 }

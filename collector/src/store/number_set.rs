@@ -17,6 +17,10 @@ impl NumberSet {
         self.words[word] |= bit;
     }
 
+    pub(in crate::store) const fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
     pub(in crate::store) fn contains(&self, number: i64) -> bool {
         place(number).is_some_and(|(word, bit)| self.words.get(word).is_some_and(|bits| bits & bit != 0))
     }

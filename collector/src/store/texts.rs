@@ -1,148 +1,137 @@
-//! Texts with numbers, in memory: the data structure behind the dictionaries of both backends.
+//! Texts with numbers, in memory, each once: titles of editions, and the phrases of the embedded store.
 //!
 //! Numbers start at 1 and grow by one; 0 means "no number".
 
 use std::hash::BuildHasher as _;
 
-use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
-use muster_proto::canonical::ObservationView;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::SoftwareQuery;
-use super::edition_bounds::EditionTotals;
-use super::fault::Step;
-use super::software::{self, Editions, Wanted};
+use super::arena::Arena;
+use super::number_set::NumberSet;
 
 /// See the head of the file.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Texts {
-    /// All texts, concatenated.
-    bytes: Vec<u8>,
-    /// The end of each text in `bytes`; that of number n is at index n - 1.
-    ends: Vec<usize>,
+    arena: Arena,
     /// Only numbers: with the position of the text beside each of them, the table would be four times as large.
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
-}
-
-/// The text of a number.
-fn text<'b>(bytes: &'b [u8], ends: &[usize], number: u32) -> Option<&'b [u8]> {
-    let at = usize::try_from(number).ok()?.checked_sub(1)?;
-    let end = *ends.get(at)?;
-    Some(&bytes[at.checked_sub(1).map_or(0, |before| ends[before])..end])
-}
-
-/// Reserves space for some more elements. A vector that doubles would be half empty at worst; this one is so by an eighth.
-fn reserve_some<T>(vector: &mut Vec<T>, more: usize) {
-    if vector.capacity() - vector.len() < more {
-        vector.reserve_exact(more.max(vector.len() / 8).max(64));
-    }
+    /// The numbers whose texts were forgotten and are still in the arena, and the bytes of these texts.
+    forgotten: NumberSet,
+    unused: usize,
 }
 
 impl Texts {
-    /// The number of texts, which is also the last number.
+    /// The last number.
     pub(in crate::store) fn len(&self) -> u32 {
-        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+        self.arena.len()
     }
 
     /// The text of a number.
     pub(in crate::store) fn get(&self, number: u32) -> Option<&[u8]> {
-        text(&self.bytes, &self.ends, number)
+        self.arena.get(number)
     }
 
-    /// The hash for [`Self::find_by`] and [`Self::add`].
+    /// The texts without their numbers.
+    pub(in crate::store) const fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// The hash for [`Self::find_hashed`] and [`Self::add`].
     pub(in crate::store) fn hash(&self, text: &[u8]) -> u64 {
         self.hasher.hash_one(text)
     }
 
     /// The number of a text.
     pub(in crate::store) fn find(&self, text: &[u8]) -> Option<u32> {
-        self.find_by(self.hash(text), |known| known == text)
+        self.find_hashed(self.hash(text), text)
     }
 
-    /// The number of the text with this hash for which `is_it` is true.
-    pub(in crate::store) fn find_by(&self, hash: u64, is_it: impl Fn(&[u8]) -> bool) -> Option<u32> {
-        self.numbers.find(hash, |number| self.get(*number).is_some_and(&is_it)).copied()
+    /// The number of a text with this hash.
+    pub(in crate::store) fn find_hashed(&self, hash: u64, text: &[u8]) -> Option<u32> {
+        self.numbers.find(hash, |number| self.get(*number) == Some(text)).copied()
     }
 
-    /// Hash and number (or 0) of the editions of these observations. All hashes are computed first, so that the
-    /// processor can fetch memory for several look-ups at once.
-    pub(in crate::store) fn editions(&self, platform: u8, observations: &[ObservationView<'_>]) -> Vec<(u64, u32)> {
-        let mut key = Vec::new();
-        let hash = |seen: &ObservationView<'_>| {
-            edition_key(platform, seen, &mut key);
-            (self.hash(&key), 0)
-        };
-        let mut found: Vec<(u64, u32)> = observations.iter().map(hash).collect();
-        for ((hash, number), seen) in found.iter_mut().zip(observations) {
-            *number = self.find_by(*hash, |known| is_edition(platform, seen, known)).unwrap_or_default();
-        }
-        found
+    /// The number of a text, which is added if it is new.
+    pub(in crate::store) fn number(&mut self, text: &[u8]) -> u32 {
+        let hash = self.hash(text);
+        self.find_hashed(hash, text).unwrap_or_else(|| self.add(hash, text))
     }
 
-    /// The editions of these observations that are not there, each once. `found` is their hashes and numbers, and gets the
-    /// numbers of those that have been added since.
-    pub(in crate::store) fn new_editions(
-        &self,
-        platform: u8,
-        observations: &[ObservationView<'_>],
-        found: &mut [(u64, u32)],
-    ) -> EditionTotals {
-        let (mut new, mut counted) = (EditionTotals::default(), HashSet::new());
-        for ((hash, number), seen) in found.iter_mut().zip(observations).filter(|((_, number), _)| *number == 0) {
-            *number = self.find_by(*hash, |known| is_edition(platform, seen, known)).unwrap_or_default();
-            if *number == 0 && counted.insert(*hash) {
-                new.add(1 + seen.edition.len() + seen.state.len());
-            }
-        }
-        new
-    }
-
-    /// The number of texts and their bytes.
-    pub(in crate::store) fn totals(&self) -> EditionTotals {
-        EditionTotals { editions: u64::from(self.len()), text_bytes: self.bytes.len() as u64 }
-    }
-
-    /// Adds a text that is not there, and returns its number. `parts` are concatenated.
-    pub(in crate::store) fn add(&mut self, hash: u64, parts: &[&[u8]]) -> u32 {
-        reserve_some(&mut self.bytes, parts.iter().map(|part| part.len()).sum());
-        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
-        self.skip();
-        let number = self.len();
-        let Self { bytes, ends, numbers, hasher } = self;
-        let hash_of = |other: &u32| hasher.hash_one(text(bytes, ends, *other).unwrap_or_default());
-        numbers.insert_unique(hash, number, hash_of);
+    /// Adds a text that is not there, and returns its number.
+    pub(in crate::store) fn add(&mut self, hash: u64, text: &[u8]) -> u32 {
+        let number = self.arena.push(text);
+        let Self { arena, numbers, hasher, .. } = self;
+        numbers.insert_unique(hash, number, |other| hasher.hash_one(arena.get(*other).unwrap_or_default()));
         number
     }
 
-    /// Leaves the next number without a text.
-    pub(in crate::store) fn skip(&mut self) {
-        reserve_some(&mut self.ends, 1);
-        self.ends.push(self.bytes.len());
+    /// Leaves the numbers before this one without texts.
+    pub(in crate::store) fn skip_to(&mut self, number: u32) {
+        self.arena.skip_to(number);
     }
 
-    /// If the texts are editions: adds those that match, see [`software::search`].
-    pub(in crate::store) fn search(
-        &self,
-        from: u32,
-        text: &Wanted,
-        query: &SoftwareQuery,
-        found: &mut Editions,
-    ) -> Step<Option<u32>> {
-        software::search(&self.bytes, &self.ends, from, text, query, found)
+    /// Forgets the text of a number, which is not given again. Its bytes stay until enough of them are unused.
+    pub(in crate::store) fn forget(&mut self, number: u32) {
+        let Some(text) = self.get(number) else { return };
+        let (hash, length) = (self.hash(text), text.len());
+        let Ok(entry) = self.numbers.find_entry(hash, |known| *known == number) else { return };
+        entry.remove();
+        self.forgotten.insert(i64::from(number));
+        self.unused += length;
+        if self.arena.is_wasteful(self.unused) {
+            let forgotten = std::mem::take(&mut self.forgotten);
+            self.arena.retain(|number| !forgotten.contains(i64::from(number)));
+            self.unused = 0;
+        }
+    }
+
+    /// Makes space for so many more texts.
+    pub(in crate::store) fn reserve(&mut self, texts: usize) {
+        self.arena.reserve(texts);
+        let Self { arena, numbers, hasher, .. } = self;
+        numbers.reserve(texts, |other| hasher.hash_one(arena.get(*other).unwrap_or_default()));
+    }
+
+    /// Gives back the memory that is not in use.
+    pub(in crate::store) fn shrink(&mut self) {
+        self.arena.shrink();
+    }
+
+    /// The memory that it has.
+    pub(in crate::store) fn heap_bytes(&self) -> usize {
+        self.arena.heap_bytes() + self.numbers.allocation_size()
     }
 }
 
-/// The text of an edition in the dictionary: platform, canonical bytes, and the state. The state is part of it, so that a
-/// search knows from the dictionary alone what is installed.
-pub(in crate::store) fn edition_key(platform: u8, seen: &ObservationView<'_>, key: &mut Vec<u8>) {
-    key.clear();
-    key.push(platform);
-    key.extend_from_slice(seen.edition);
-    key.extend_from_slice(seen.state.as_bytes());
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether this text is the edition on this platform.
-pub(in crate::store) fn is_edition(platform: u8, seen: &ObservationView<'_>, key: &[u8]) -> bool {
-    let Some((of, rest)) = key.split_first() else { return false };
-    *of == platform && rest.strip_prefix(seen.edition) == Some(seen.state.as_bytes())
+    #[test]
+    fn a_text_has_one_number_and_a_number_one_text() {
+        let mut texts = Texts::default();
+        let numbers: Vec<u32> = (0..1_000).map(|n| texts.number(format!("text {}", n % 700).as_bytes())).collect();
+        assert_eq!(numbers[..700], (1..=700).collect::<Vec<u32>>());
+        assert_eq!(numbers[700..], (1..=300).collect::<Vec<u32>>());
+        assert_eq!((texts.get(42), texts.get(0), texts.get(701)), (Some(&b"text 41"[..]), None, None));
+    }
+
+    #[test]
+    fn a_text_that_was_forgotten_is_new_again_and_gives_back_its_bytes() {
+        let mut texts = Texts::default();
+        let text = |n: u32| format!("{n} {}", "x".repeat(1_000));
+        (1..=200).for_each(|n| assert_eq!(texts.number(text(n).as_bytes()), n));
+        let before = texts.heap_bytes();
+        (1..=200).filter(|n| n % 10 > 0).for_each(|n| texts.forget(n));
+        texts.forget(5);
+        texts.forget(500);
+        assert!(texts.heap_bytes() < before / 2, "{before} bytes were {}", texts.heap_bytes());
+        for n in 1..=200 {
+            let is_there = n % 10 == 0;
+            assert_eq!(texts.find(text(n).as_bytes()), is_there.then_some(n));
+            assert!(!is_there || texts.get(n) == Some(text(n).as_bytes()));
+        }
+        assert_eq!((texts.number(text(1).as_bytes()), texts.get(201)), (201, Some(text(1).as_bytes())));
+    }
 }

@@ -190,6 +190,7 @@ pub struct Metrics {
     store_refuses_since: Gauge<f64, AtomicU64>,
     editions: Gauge,
     edition_text_bytes: Gauge,
+    edition_memory_bytes: Gauge,
     throttlings: Family<BudgetLabel, Counter>,
     throttled_hosts: Gauge,
     marked_hosts: Family<MarkLabel, Gauge>,
@@ -230,6 +231,7 @@ impl Metrics {
             store_refuses_since: Gauge::default(),
             editions: Gauge::default(),
             edition_text_bytes: Gauge::default(),
+            edition_memory_bytes: Gauge::default(),
             throttlings: Family::default(),
             throttled_hosts: Gauge::default(),
             marked_hosts: Family::default(),
@@ -287,6 +289,11 @@ impl Metrics {
             "edition_text_bytes",
             "Bytes of the texts in the dictionary of editions",
             self.edition_text_bytes.clone(),
+        );
+        registry.register(
+            "edition_memory_bytes",
+            "Memory that the dictionary of editions takes in this collector",
+            self.edition_memory_bytes.clone(),
         );
         registry.register("history_removed", "Rows of the past of hosts that retention removed", self.removed.clone());
         let unreferenced = "Rows that retention removed because nothing refers to them";
@@ -420,10 +427,11 @@ impl Metrics {
         self.store_refuses_since.set(since.map_or(0.0, |since| since.millis() as f64 / 1000.0));
     }
 
-    /// Sets how many editions the dictionary has, and the bytes of their texts.
-    pub fn set_editions(&self, editions: u64, text_bytes: u64) {
+    /// Sets how many editions the dictionary has, the bytes of their texts, and those that it takes in memory.
+    pub fn set_editions(&self, editions: u64, text_bytes: u64, memory_bytes: u64) {
         self.editions.set(i64::try_from(editions).unwrap_or(i64::MAX));
         self.edition_text_bytes.set(i64::try_from(text_bytes).unwrap_or(i64::MAX));
+        self.edition_memory_bytes.set(i64::try_from(memory_bytes).unwrap_or(i64::MAX));
     }
 
     /// Counts rows of a history that retention removed.

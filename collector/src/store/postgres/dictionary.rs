@@ -6,26 +6,43 @@
 //!
 //! ```text
 //! block := (shared:varint rest:varint bytes)*      numbered from `first` on
-//! text  := platform:u8 edition state      the edition as in canonical bytes; the state is the rest
+//! text  := platform:u8 edition state      see `edition_detail`
 //! ```
 
-use super::fault::{PostgresFault, Step};
-use crate::store::texts::Texts;
 use std::collections::BTreeSet;
+
+use super::fault::{PostgresFault, Step};
+use crate::store::edition_table::EditionTable;
+use crate::store::varint;
 
 /// The dictionary in memory: blocks without a gap.
 #[derive(Debug, Default)]
-pub(super) struct EditionTexts(Texts);
+pub(super) struct EditionTexts {
+    table: EditionTable,
+    /// For the text that is being read.
+    text: Vec<u8>,
+}
 
 impl EditionTexts {
-    pub(super) const fn texts(&self) -> &Texts {
-        &self.0
+    pub(super) const fn table(&self) -> &EditionTable {
+        &self.table
+    }
+
+    /// Makes space for editions up to this number.
+    pub(super) fn reserve_to(&mut self, last: i32) {
+        let more = u32::try_from(last).unwrap_or_default().saturating_sub(self.table.last());
+        self.table.reserve(more as usize);
+    }
+
+    /// Gives back the memory that is not in use.
+    pub(super) fn shrink(&mut self) {
+        self.table.shrink();
     }
 
     /// Adds a block. A known block is skipped. It is an error if the block before it is missing.
     pub(super) fn take(&mut self, first: i32, block: &[u8]) -> Step<()> {
         let damaged = |reason: &str| PostgresFault::damaged(format!("block {first} of a dictionary"), reason);
-        let known = self.0.len();
+        let known = self.table.last();
         let first_number = u32::try_from(first).map_err(|_| damaged("it has no number"))?;
         if first_number <= known {
             return Ok(());
@@ -33,16 +50,16 @@ impl EditionTexts {
         if first_number != known + 1 {
             return Err(damaged("the block before it is missing"));
         }
-        let mut text = Vec::new();
+        let Self { table, text } = self;
+        text.clear();
         let mut rest = block;
         while !rest.is_empty() {
-            let shared = varint(&mut rest).filter(|shared| *shared <= text.len());
-            let own = varint(&mut rest).filter(|own| *own <= rest.len());
+            let shared = varint::read(&mut rest).filter(|shared| *shared <= text.len());
+            let own = varint::read_text(&mut rest);
             let (Some(shared), Some(own)) = (shared, own) else { return Err(damaged("it is cut")) };
             text.truncate(shared);
-            text.extend_from_slice(&rest[..own]);
-            rest = &rest[own..];
-            self.0.add(self.0.hash(&text), &[&text]);
+            text.extend_from_slice(own);
+            table.add(text).ok_or_else(|| damaged("a text of it is no edition"))?;
         }
         Ok(())
     }
@@ -54,42 +71,27 @@ pub(super) fn block(texts: &BTreeSet<Vec<u8>>) -> Vec<u8> {
     let mut before: &[u8] = &[];
     for text in texts {
         let shared = before.iter().zip(text).take_while(|(one, other)| one == other).count();
-        put_varint(&mut block, shared);
-        put_varint(&mut block, text.len() - shared);
-        block.extend_from_slice(&text[shared..]);
+        varint::put(&mut block, shared);
+        varint::put_text(&mut block, &text[shared..]);
         before = text;
     }
     block
 }
 
-fn put_varint(bytes: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<usize> {
-    let mut value = 0;
-    // Four groups of seven bits; a longer number is damage.
-    for shift in (0..28).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::edition_detail::{Detail, Id, write_title_of};
 
-    fn texts(texts: &[&str]) -> BTreeSet<Vec<u8>> {
-        texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+    /// The texts of editions with these names.
+    fn texts(names: &[&str]) -> BTreeSet<Vec<u8>> {
+        let text = |name: &&str| {
+            let mut text = Vec::new();
+            write_title_of(1, 1, name.as_bytes(), b"Debian", &mut text);
+            Detail { id: Id::None, state: b"ii", version: b"1.0" }.spell(name.as_bytes(), &mut text);
+            text
+        };
+        names.iter().map(text).collect()
     }
 
     #[test]
@@ -100,26 +102,29 @@ mod tests {
         editions.take(1, &block(&one)).expect("takes");
         editions.take(6, &block(&other)).expect("takes");
         for (number, text) in (1..).zip(one.iter().chain(&other)) {
-            assert_eq!(editions.texts().get(number), Some(text.as_slice()));
-            assert_eq!(editions.texts().find(text), Some(number));
+            assert_eq!(editions.table().text(number).as_ref(), Some(text));
+            assert_eq!(editions.table().find(text), Some(number));
         }
-        let all = editions.texts();
-        assert_eq!((all.len(), all.get(0), all.get(8), all.find(b"lib")), (7, None, None, None));
+        let all = editions.table();
+        assert_eq!((all.last(), all.text(0), all.text(8), all.find(b"lib")), (7, None, None, None));
         editions.take(6, &block(&other)).expect("passes over what is known");
-        assert_eq!(editions.texts().len(), 7);
-        assert!(block(&texts(&["libc6-dbg", "libc6-dev"])).len() < 16, "what is shared is not repeated");
+        assert_eq!(editions.table().last(), 7);
+        assert!(block(&texts(&["libc6-dbg", "libc6-dev"])).len() < 48, "what is shared is not repeated");
     }
 
     #[test]
     fn a_block_that_is_cut_or_out_of_turn_is_damage() {
-        let whole = block(&texts(&["adduser", "apt"]));
+        let texts = texts(&["adduser", "apt"]);
+        let whole = block(&texts);
+        let first = 2 + texts.first().expect("a text").len();
         for end in 1..whole.len() {
             let cut = EditionTexts::default().take(1, &whole[..end]);
             // Between two texts a cut does not show here; the section that names what is missing shows it.
-            assert!(cut.is_err() || end == 9, "cut at {end}");
+            assert!(cut.is_err() || end == first, "cut at {end}");
         }
         assert!(EditionTexts::default().take(2, &whole).is_err());
         assert!(EditionTexts::default().take(1, &[1, 0]).is_err(), "it shares what is not there");
+        assert!(EditionTexts::default().take(1, &[0, 1, 7]).is_err(), "no edition");
         assert!(EditionTexts::default().take(1, &[0x80; 9]).is_err());
     }
 }

@@ -13,7 +13,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use muster_proto::canonical::{CanonicalSection, ObservationView};
+use futures_util::TryStreamExt as _;
+use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{Digest, Platform, SourceName};
 use tokio::sync::Mutex;
 
@@ -23,15 +24,22 @@ use super::session::{Session, Values};
 use crate::store::body::{self, Lookup};
 use crate::store::contradiction::SectionRow;
 use crate::store::edition_bounds::EditionBound;
+use crate::store::edition_detail::text_of;
+use crate::store::edition_search::EditionSearch;
 use crate::store::fault::StoreFault;
-use crate::store::software::{Editions, Wanted};
-use crate::store::texts::edition_key;
+use crate::store::software::Editions;
 use crate::store::{Allowance, EditionLevel, EditionTotals, HeldBack, SoftwareQuery};
 
 /// The advisory lock under which one collector at a time adds editions: "DICT" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'44494354'::int8)";
 
 const READ: &str = "SELECT first, editions FROM dictionary WHERE first > $1 ORDER BY first";
+
+/// The first number of the last block, which is about the number of editions.
+const LAST: &str = "SELECT coalesce(max(first), 0) FROM dictionary";
+
+/// How many bytes of blocks are added in one step: some milliseconds, in which nobody else can use the dictionary.
+const STEP_BYTES: usize = 256 * 1024;
 
 const ADD: &str = "INSERT INTO dictionary (first, editions) VALUES ($1, $2)";
 
@@ -49,6 +57,8 @@ pub(super) struct Intern {
     dictionary: RwLock<Dictionary>,
     /// One batch at a time adds editions: the next one then finds most of its own in the dictionary.
     adding: Mutex<()>,
+    /// One caller at a time reads the whole dictionary; the others then find it in memory.
+    reading: Mutex<()>,
     bound: EditionBound,
 }
 
@@ -68,7 +78,10 @@ impl Dictionary {
     /// Reads the whole table, as the session sees it.
     pub(super) async fn read(session: &Session) -> Step<Self> {
         let mut dictionary = Self::default();
-        dictionary.take(&blocks(session, 0).await?)?;
+        let mut rows = session.stream(READ, &[&0]).await?;
+        while let Some(found) = rows.try_next().await? {
+            dictionary.editions.take(found.try_get(0)?, found.try_get(1)?)?;
+        }
         Ok(dictionary)
     }
 
@@ -78,7 +91,7 @@ impl Dictionary {
 
     /// The last number.
     fn last(&self) -> i32 {
-        i32::try_from(self.editions.texts().len()).unwrap_or(i32::MAX)
+        i32::try_from(self.editions.table().last()).unwrap_or(i32::MAX)
     }
 
     /// The section of an interned form; `None` if it refers to an edition that is not in the dictionary.
@@ -125,17 +138,42 @@ impl Intern {
 
     /// How many editions this collector knows.
     pub(super) fn level(&self) -> EditionLevel {
-        self.bound.level(self.held())
+        let dictionary = self.read();
+        let table = dictionary.editions.table();
+        self.bound.level(table.totals(), table.heap_bytes())
     }
 
     fn held(&self) -> EditionTotals {
-        self.read().editions.texts().totals()
+        self.read().editions.table().totals()
     }
 
     /// Reads what other collectors have added.
     pub(super) async fn refresh(&self, session: &Session) -> Step<()> {
-        let last = self.read().last();
-        self.learn(&blocks(session, last).await?, last)
+        let turn = if self.is_empty() { Some(self.reading.lock().await) } else { None };
+        if self.is_empty() {
+            let most = session.query_first(LAST, &[]).await?;
+            let most = most.map_or(Ok(0), |found| found.try_get(0))?;
+            self.write().editions.reserve_to(most);
+        }
+        // Rows are added as they come: all of them may be hundreds of megabytes.
+        let mut last = self.read().last();
+        let mut rows = session.stream(READ, &[&last]).await?;
+        let (mut added, mut bytes) = (Vec::new(), 0);
+        while let Some(found) = rows.try_next().await? {
+            let block: Block = (found.try_get(0)?, found.try_get(1)?);
+            bytes += block.1.len();
+            added.push(block);
+            if bytes >= STEP_BYTES {
+                last = self.learn(&added, last)?;
+                added.clear();
+                bytes = 0;
+            }
+        }
+        self.learn(&added, last)?;
+        if turn.is_some() {
+            self.write().editions.shrink();
+        }
+        Ok(())
     }
 
     /// Whether the new editions of a draft may be added, as far as this collector knows. [`Self::complete`] has the last
@@ -184,6 +222,10 @@ impl Intern {
 
     /// Adds the editions that the drafts lack, after reading those that others have added.
     async fn add(&self, session: &Session, drafts: &[&mut Draft]) -> Step<()> {
+        if self.is_empty() {
+            // Not under the lock of the database, because that takes seconds.
+            self.refresh(session).await?;
+        }
         session.prepare(&[LOCK, READ, ADD]).await?;
         let last = self.read().last();
         // `biased` sends these in order: what is read under the lock is all that there is.
@@ -218,24 +260,25 @@ impl Intern {
     fn wanted(&self, drafts: &[&mut Draft]) -> (BTreeSet<Vec<u8>>, i32, u64) {
         let dictionary = self.read();
         let missing = drafts.iter().flat_map(|draft| &draft.missing).map(|(_, key)| key);
-        let wanted = missing.filter(|key| dictionary.editions.texts().find(key).is_none()).cloned().collect();
+        let wanted = missing.filter(|key| dictionary.editions.table().find(key).is_none()).cloned().collect();
         (wanted, dictionary.last(), dictionary.epoch)
     }
 
-    /// Adds blocks that were read after a number.
-    fn learn(&self, added: &[Block], last: i32) -> Step<()> {
+    /// Adds blocks that were read after a number, and returns the last number.
+    fn learn(&self, added: &[Block], last: i32) -> Step<i32> {
         // The blocks follow a number that a forgotten dictionary no longer reaches.
-        let is_forgotten = |dictionary: &Dictionary| match dictionary.last() < last {
-            true => Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned())),
-            false => Ok(()),
+        let unless_forgotten = |dictionary: &Dictionary| match dictionary.last() {
+            known if known < last => Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned())),
+            known => Ok(known),
         };
         // Searches read the dictionary, and waiting for them would block a worker of the runtime for nothing.
         if added.is_empty() {
-            return is_forgotten(&self.read());
+            return unless_forgotten(&self.read());
         }
         let mut dictionary = self.write();
-        is_forgotten(&dictionary)?;
-        dictionary.take(added)
+        unless_forgotten(&dictionary)?;
+        dictionary.take(added)?;
+        Ok(dictionary.last())
     }
 
     /// The section of an interned form.
@@ -246,26 +289,19 @@ impl Intern {
         source: SourceName,
         bytes: &[u8],
     ) -> Step<CanonicalSection> {
-        // The guard ends with this block, because it must not be held across an await.
-        let last = {
-            let dictionary = self.read();
-            if let Some(section) = dictionary.decode(platform, source, bytes)? {
-                return Ok(section);
-            }
-            dictionary.last()
-        };
-        self.learn(&blocks(session, last).await?, last)?;
+        let known = self.read().decode(platform, source, bytes)?;
+        if let Some(section) = known {
+            return Ok(section);
+        }
+        self.refresh(session).await?;
         let section = self.read().decode(platform, source, bytes)?;
         section.ok_or_else(|| lost().into())
     }
 
     /// The editions that match a search, including those that other collectors have added.
     pub(super) async fn search(self: &Arc<Self>, session: &Session, query: &SoftwareQuery) -> Step<Editions> {
-        let (last, epoch) = {
-            let dictionary = self.read();
-            (dictionary.last(), dictionary.epoch)
-        };
-        self.learn(&blocks(session, last).await?, last)?;
+        let epoch = self.read().epoch;
+        self.refresh(session).await?;
         let (intern, query) = (Arc::clone(self), query.clone());
         // On a thread of its own, because it would keep a worker of the runtime busy.
         let searched = tokio::task::spawn_blocking(move || intern.search_now(&query, epoch)).await;
@@ -273,17 +309,15 @@ impl Intern {
     }
 
     fn search_now(&self, query: &SoftwareQuery, epoch: u64) -> Step<Editions> {
-        let text = Wanted::new(&query.text)?;
-        let (mut found, mut from) = (Editions::new(), 0);
+        let mut search = EditionSearch::new(query)?;
         loop {
             // The lock is free between two steps, because deliveries add editions under it.
             let dictionary = self.read();
             if dictionary.epoch != epoch {
                 return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
             }
-            match dictionary.editions.texts().search(from, &text, query, &mut found)? {
-                Some(next) => from = next,
-                None => return Ok(found),
+            if !search.step(dictionary.editions.table())? {
+                return Ok(search.found());
             }
         }
     }
@@ -321,15 +355,10 @@ impl Draft {
     fn number(&mut self, dictionary: &Dictionary) {
         let platform = self.section.platform().code();
         let observations = self.section.observations();
-        let found = dictionary.editions.texts().editions(platform, &observations);
-        self.numbers = found.into_iter().map(|(_, number)| number).collect();
+        let found = dictionary.editions.table().editions(platform, &observations);
+        self.numbers = found.into_iter().map(|found| found.number).collect();
         let missing = self.numbers.iter().zip(&observations).enumerate().filter(|(_, (number, _))| **number == 0);
-        let key = |seen: &ObservationView<'_>| {
-            let mut key = Vec::with_capacity(seen.edition.len() + 1);
-            edition_key(platform, seen, &mut key);
-            key
-        };
-        self.missing = missing.map(|(at, (_, seen))| (at, key(seen))).collect();
+        self.missing = missing.map(|(at, (_, seen))| (at, text_of(platform, seen))).collect();
         (self.epoch, self.body) = (dictionary.epoch, None);
     }
 
@@ -340,7 +369,7 @@ impl Draft {
         }
         let numbers = &mut self.numbers;
         self.missing.retain(|(at, key)| {
-            let found = dictionary.editions.texts().find(key);
+            let found = dictionary.editions.table().find(key);
             numbers[*at] = found.unwrap_or_default();
             found.is_none()
         });
@@ -376,8 +405,8 @@ struct Reading<'a> {
 
 impl Lookup for Reading<'_> {
     fn edition(&mut self, number: i64) -> Result<Option<Vec<u8>>, StoreFault> {
-        let found = u32::try_from(number).ok().and_then(|number| self.dictionary.editions.texts().get(number));
+        let found = u32::try_from(number).ok().and_then(|number| self.dictionary.editions.table().edition(number));
         self.lacks |= found.is_none();
-        Ok(found.and_then(|text| text.split_first()).map(|(_, edition)| edition.to_vec()))
+        Ok(found)
     }
 }

@@ -28,6 +28,13 @@ suite!(Database);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints figures, and takes minutes"]
+async fn edition_scale() {
+    let place = Database::create();
+    crate::store::contract::edition_scale(Opened(place.url())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, and takes minutes"]
 async fn a_year_of_reports() {
     let place = Database::create();
     // A day takes less than the minute between two runs of autovacuum.

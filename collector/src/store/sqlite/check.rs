@@ -58,7 +58,6 @@ const RULES: &[(&str, &str)] = &[
     (
         "a dictionary has the same text twice: {}",
         "SELECT text FROM phrase GROUP BY text HAVING count(*) > 1
-         UNION ALL SELECT text FROM version GROUP BY text HAVING count(*) > 1
          UNION ALL SELECT name FROM title GROUP BY name, vendor, kind, platform HAVING count(*) > 1
          UNION ALL SELECT 'edition ' || min(no) FROM edition
              GROUP BY title, version, from_name, id, state HAVING count(*) > 1",

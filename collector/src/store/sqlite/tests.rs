@@ -34,6 +34,12 @@ suite!(TemporaryFile);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints figures, and takes minutes"]
+async fn edition_scale() {
+    crate::store::contract::edition_scale(TemporaryFile::fresh()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, and takes minutes"]
 async fn a_year_of_reports() {
     // Pages that become free are used again.
     crate::store::contract::a_year_of_reports(TemporaryFile::fresh(), || {}).await;

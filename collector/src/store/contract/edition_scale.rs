@@ -1,12 +1,14 @@
-//! Figures of a large dictionary: bytes of memory for each edition, the time of a start, and of searches. Run by hand:
+//! Figures of a large dictionary: its memory, and the time of a start and of searches. Run by hand:
 //! `MUSTER_EDITIONS=1000000 cargo test --release -p muster-collector --lib edition_scale -- --ignored --nocapture`.
 
 use std::time::{Duration, Instant};
 
 use muster_proto::model::{Kind, Observation, Platform, Section, SourceName};
 
-use super::contract::{delivery, enrolled_fleet, query};
-use super::{Delivered, SearchBudget, SearchLimits, SoftwareQuery, open};
+use super::Backend;
+use super::kit::{delivery, enrolled};
+use super::software::query;
+use crate::store::{Delivered, SearchBudget, SearchLimits, SoftwareQuery};
 
 /// Resident memory of this process in bytes.
 fn resident() -> u64 {
@@ -27,31 +29,33 @@ fn section(number: usize) -> Section {
     Section::new(Platform::Linux, SourceName::Dpkg, (0..20_000).map(package).collect())
 }
 
-#[tokio::test]
-#[ignore = "prints figures, and takes minutes"]
-async fn memory_and_start_of_a_large_dictionary() {
+pub(crate) async fn edition_scale(backend: impl Backend) {
     let wanted: usize = std::env::var("MUSTER_EDITIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
-    let folder = tempfile::tempdir().expect("a folder");
-    let place = folder.path().join("fleet.db").display().to_string();
-    let store = open(&place).expect("opens");
-    enrolled_fleet(&store, 1).await;
+    let (store, began) = (backend.open(), Instant::now());
+    enrolled(&store, 1).await;
     for number in 0..wanted.div_ceil(20_000) {
         let all = [section(number)];
         let seq = number as u64 + 1;
         let answer = store.snapshot_deliver(delivery(1, seq, 10 + seq, &all, &all)).await.expect("delivers");
         assert_eq!(answer, Delivered::Accepted);
     }
+    println!("delivered in {:?}", began.elapsed());
     store.close().await.expect("closes");
     drop(store);
     let (before, began) = (resident(), Instant::now());
-    let store = open(&place).expect("opens");
-    let (took, held) = (began.elapsed(), store.editions_level().await.expect("tells").held);
-    let file = std::fs::metadata(&place).expect("is there").len();
+    let store = backend.open();
+    let opened = began.elapsed();
+    // On PostgreSQL the first use reads the dictionary.
+    let level = store.editions_level().await.expect("tells");
+    let (took, more) = (began.elapsed(), resident().saturating_sub(before));
+    let of_a_million = |bytes: u64| bytes as f64 / level.held.editions as f64 * 1e6 / 1_048_576.0;
     println!(
-        "{} editions, {} bytes of text: opened in {took:?}, {} bytes resident more, file {file} bytes",
-        held.editions,
-        held.text_bytes,
-        resident().saturating_sub(before)
+        "{} editions, {} bytes of text: opened in {opened:?}, ready in {took:?}; MiB for a million: {:.1} in the dictionary, \
+         {:.1} resident more",
+        level.held.editions,
+        level.held.text_bytes,
+        of_a_million(level.memory_bytes),
+        of_a_million(more),
     );
     let limits = SearchLimits { rows: 20_000_000, bytes: 128 << 20, time: Duration::from_secs(10) };
     for text in ["lib1999-0", "lib19", "li", "nothing of this name"] {

@@ -1,12 +1,14 @@
 //! Product codes in sixteen bytes instead of thirty-eight.
 
+/// The bytes of a product code as a text.
+pub(in crate::store) const LENGTH: usize = 38;
+
 /// Where the dashes of a product code stand.
 const DASHES: [usize; 4] = [9, 14, 19, 24];
 
 /// The bytes of `{8-4-4-4-12}` in capitals; every other spelling stays text.
-pub(super) fn code(text: &str) -> Option<[u8; 16]> {
-    let inner = text.as_bytes();
-    if inner.len() != 38 || inner[0] != b'{' || inner[37] != b'}' || DASHES.iter().any(|at| inner[*at] != b'-') {
+pub(in crate::store) fn code(text: &[u8]) -> Option<[u8; 16]> {
+    if text.len() != LENGTH || text[0] != b'{' || text[37] != b'}' || DASHES.iter().any(|at| text[*at] != b'-') {
         return None;
     }
     let digit = |byte: u8| match byte {
@@ -15,7 +17,7 @@ pub(super) fn code(text: &str) -> Option<[u8; 16]> {
         _ => None,
     };
     let mut code = [0; 16];
-    let mut digits = (1..37).filter(|at| !DASHES.contains(at)).map(|at| digit(inner[at]));
+    let mut digits = (1..37).filter(|at| !DASHES.contains(at)).map(|at| digit(text[at]));
     for byte in &mut code {
         *byte = digits.next()?? << 4 | digits.next()??;
     }
@@ -23,8 +25,8 @@ pub(super) fn code(text: &str) -> Option<[u8; 16]> {
 }
 
 /// The text of a product code.
-pub(super) fn spelled(code: &[u8]) -> String {
-    let mut text = String::with_capacity(38);
+pub(in crate::store) fn spelled(code: &[u8]) -> String {
+    let mut text = String::with_capacity(LENGTH);
     text.push('{');
     for (at, byte) in code.iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
@@ -45,11 +47,11 @@ mod tests {
     #[test]
     fn a_product_code_takes_its_sixteen_bytes_and_other_spellings_stay_what_they_are() {
         let known = "{0123ABCD-4567-89EF-0011-223344556677}";
-        assert_eq!(spelled(&code(known).expect("a code")), known);
+        assert_eq!(spelled(&code(known.as_bytes()).expect("a code")), known);
         for other in
             ["{0123abcd-4567-89EF-0011-223344556677}", &known[1..], "{0123ABCD-4567-89EF-0011-22334455667-}", ""]
         {
-            assert_eq!(code(other), None, "{other}");
+            assert_eq!(code(other.as_bytes()), None, "{other}");
         }
     }
 }
