@@ -53,18 +53,25 @@ CREATE TABLE orders (
 
 -- The dictionary of software, to which the bodies of sections refer. An edition is a title in one version, with one id and
 -- one state, as a source spells it: so a search knows without the sections what is installed and what was removed. A row
--- is a block: the editions numbered from `first` on, sorted, each stored as its difference from the one before. Rows are
--- never changed and never deleted.
+-- is a block: the editions numbered from `first` on, sorted, each stored as its difference from the one before. A block of
+-- which editions are removed is written again with gaps; `changed` says when, in generations of `removal`. The row of the
+-- greatest number stays, because it says which number is the next.
 CREATE TABLE dictionary (
     first    integer NOT NULL PRIMARY KEY,
+    changed  integer NOT NULL DEFAULT 0,
     editions bytea NOT NULL
 );
+CREATE INDEX dictionary_changed ON dictionary (changed) WHERE changed > 0;
 
 -- How often rows were removed whose numbers collectors remember. Who removes some holds a lock exclusively, which every
--- transaction that refers to such rows shares. There is no row before the first removal.
+-- transaction that refers to such rows shares. There is no row before the first removal. `generation` counts removals of
+-- snapshots and sections, `editions` those of editions. `editions_from`: blocks that were changed by a later removal of
+-- editions are all there; of earlier ones, those without an edition are not.
 CREATE TABLE removal (
-    only_one   boolean NOT NULL PRIMARY KEY DEFAULT true CHECK (only_one),
-    generation bigint NOT NULL
+    only_one      boolean NOT NULL PRIMARY KEY DEFAULT true CHECK (only_one),
+    generation    bigint NOT NULL DEFAULT 0,
+    editions      integer NOT NULL DEFAULT 0,
+    editions_from integer NOT NULL DEFAULT 0
 );
 
 -- Each section once, however many hosts have it. `body` is the interned form, from which the canonical bytes are rebuilt.

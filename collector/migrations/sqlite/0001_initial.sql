@@ -3,7 +3,7 @@
 --   * A column named after a table holds that table's `no` (`order_no` for `orders`, because ORDER is an SQL word).
 --   * Times are Unix milliseconds. Codes are those of the closed lists in muster-proto. JSON carries its version in "v".
 --   * Tables that grow with hosts have the host first in their key.
---   * No number of a snapshot or section is used twice, though rows are removed: see `number_mark`.
+--   * No number of a snapshot, section or edition is used twice, though rows are removed: see `number_mark`.
 
 -- Restores from a backup. What agents and operators did between the two times is not in this database.
 CREATE TABLE restoration (
@@ -45,7 +45,7 @@ CREATE TABLE orders (
 
 -- The dictionary of software, to which the bodies of sections refer. An edition is a title in one version, with one id and
 -- one state, as a source spells it: so a search knows without the sections what is installed and what was removed.
--- Rows are never changed and never deleted.
+-- Rows are never changed. Editions that no section has are removed, and then titles and versions that no edition has.
 CREATE TABLE title (
     no       INTEGER PRIMARY KEY,
     platform INTEGER NOT NULL,
@@ -61,11 +61,12 @@ CREATE TABLE version (
 ) STRICT;
 
 -- `id` is NULL (no id), 16 bytes (a Windows product code), or a text. Where `from_name` is 1, the text is only the part of
--- the id that follows the title's name.
+-- the id that follows the title's name. `title` and `version` are no foreign keys: each would need an index for the removal
+-- of titles and versions. `check` looks for them.
 CREATE TABLE edition (
     no        INTEGER PRIMARY KEY,
-    title     INTEGER NOT NULL REFERENCES title (no),
-    version   INTEGER NOT NULL REFERENCES version (no),
+    title     INTEGER NOT NULL,
+    version   INTEGER NOT NULL,
     from_name INTEGER NOT NULL,
     id        ANY,
     state     TEXT NOT NULL

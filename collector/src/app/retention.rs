@@ -29,10 +29,13 @@ pub(super) async fn remove(
     clock: Clock,
     stop: StopToken,
 ) {
+    let mut editions_at = None;
     loop {
+        let now = clock();
+        let editions = is_due(editions_at, now, settings.editions_every);
         let pass = async {
             history(&*store, &settings, &metrics, &clock).await?;
-            unreferenced(&*store, &settings, &metrics, clock()).await
+            unreferenced(&*store, &settings, &metrics, clock(), editions).await
         };
         // Each transaction is whole, so a pass may end between two of them.
         let outcome = tokio::select! {
@@ -40,6 +43,7 @@ pub(super) async fn remove(
             outcome = pass => outcome,
         };
         match outcome {
+            Ok(()) if editions => editions_at = Some(now),
             Ok(()) => {}
             Err(StoreError::Closed { .. }) => return,
             Err(failed) => {
@@ -81,17 +85,25 @@ async fn unreferenced(
     settings: &Retention,
     metrics: &Metrics,
     now: Timestamp,
+    editions: bool,
 ) -> Result<(), StoreError> {
     let before = now.minus(settings.unreferenced);
-    let removed = store.unreferenced_remove(UnreferencedPass { now, before, rows: ROWS, pause: PAUSE }).await?;
-    let UnreferencedRemoved { snapshots, sections, states } = removed;
-    for (table, rows) in [("snapshots", snapshots), ("sections", sections), ("states", states)] {
+    let pass = UnreferencedPass { now, before, rows: ROWS, pause: PAUSE, editions };
+    let removed = store.unreferenced_remove(pass).await?;
+    let UnreferencedRemoved { snapshots, sections, states, editions, texts } = removed;
+    let tables = ["snapshots", "sections", "states", "editions", "texts"];
+    for (table, rows) in tables.into_iter().zip([snapshots, sections, states, editions, texts]) {
         metrics.removed_unreferenced(table, rows);
     }
     if removed.rows() > 0 {
-        tracing::info!(snapshots, sections, states, "removed what nothing refers to");
+        tracing::info!(snapshots, sections, states, editions, texts, "removed what nothing refers to");
     }
     Ok(())
+}
+
+/// Whether editions are due, which were last looked for at that time. A clock that was set back does not delay them.
+fn is_due(last: Option<Timestamp>, now: Timestamp, every: Duration) -> bool {
+    last.is_none_or(|last| now < last || now.since(last) >= every)
 }
 
 fn step(settings: &Retention, after: i64, now: Timestamp) -> HistoryStep {
@@ -117,5 +129,14 @@ mod tests {
         let age = |before: Timestamp| now.since(before).as_secs() / day.as_secs();
         assert_eq!([step.snapshots, step.states, step.verdicts, step.unfinished].map(age), [90, 90, 730, 365]);
         assert_eq!(step.after, 7);
+    }
+
+    #[test]
+    fn editions_are_looked_for_after_the_start_and_then_as_often_as_the_setting_says() {
+        let (every, at) = (Retention::default().editions_every, Timestamp::from_millis(0).plus(10 * EVERY));
+        assert!(is_due(None, at, every));
+        assert!(!is_due(Some(at), at.plus(23 * EVERY), every));
+        assert!(is_due(Some(at), at.plus(24 * EVERY), every));
+        assert!(is_due(Some(at), at.minus(EVERY), every), "the clock was set back");
     }
 }

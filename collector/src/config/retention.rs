@@ -27,6 +27,9 @@ pub struct Retention {
     /// `retention.unreferenced`: snapshots and sections to which nothing refers, from when they were stored.
     #[serde(with = "humantime_serde")]
     pub unreferenced: Duration,
+    /// `retention.editions_every`: how often editions that no section has are looked for.
+    #[serde(with = "humantime_serde")]
+    pub editions_every: Duration,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -44,6 +47,8 @@ impl Default for Retention {
             unfinished: 365 * DAY,
             // An upload that was interrupted, or was told to come back later, is continued within hours.
             unreferenced: DAY,
+            // It reads every section, and in a day few editions lose their last one.
+            editions_every: DAY,
         }
     }
 }
@@ -59,6 +64,7 @@ impl Retention {
             ("retention.verdicts", self.verdicts, changes),
             ("retention.unfinished", self.unfinished, DAY),
             ("retention.unreferenced", self.unreferenced, HOUR),
+            ("retention.editions_every", self.editions_every, HOUR),
         ] {
             layers.limit(key, &value, (least, most), |span| format_span(*span));
         }

@@ -5,6 +5,7 @@ mod admin;
 mod changes;
 mod concurrency;
 mod crash;
+mod edition_removal;
 mod edition_scale;
 mod editions;
 mod enrollment;
@@ -31,6 +32,7 @@ pub(crate) use admin::*;
 pub(crate) use changes::*;
 pub(crate) use concurrency::*;
 pub(crate) use crash::{acknowledged_is_there, report_forever};
+pub(crate) use edition_removal::*;
 pub(crate) use edition_scale::edition_scale;
 pub(crate) use editions::*;
 pub(crate) use enrollment::*;
@@ -131,6 +133,9 @@ macro_rules! suite {
             what_was_removed_is_asked_for_when_it_is_named_again
             a_number_is_not_used_again_after_the_last_row_has_lost_its_host
             hosts_that_report_while_rows_are_removed_lose_nothing
+            editions_that_no_section_has_are_removed_when_they_are_old_enough
+            a_dictionary_that_was_full_takes_new_editions_after_a_removal
+            a_pass_that_is_cut_off_anywhere_loses_nothing
             changes_are_paged_and_bounded_by_site
             silence_moves_only_lanes_that_yield_to_it
             lists_are_in_order_filtered_and_paged

@@ -297,7 +297,6 @@ impl EditionTable {
     }
 
     /// Forgets an edition, whose number is not given again. Its bytes stay until enough of them are unused.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the removal of editions that no section has"))]
     pub(in crate::store) fn forget(&mut self, number: u32) {
         let Some((title, title_text, detail)) = self.get(number) else { return };
         let (hash, text_bytes) = (self.hash(title, &detail), title_text.len() + detail.text_bytes(name_in(title_text)));
@@ -315,13 +314,11 @@ impl EditionTable {
     }
 
     /// Forgets a title, which no edition may have.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the removal of titles that no edition has"))]
     pub(in crate::store) fn title_forget(&mut self, title: u32) {
         self.titles.forget(title);
     }
 
     /// The titles that editions have.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the removal of titles that no edition has"))]
     pub(in crate::store) fn titles_in_use(&self) -> NumberSet {
         self.columns.titles.iter().map(|title| i64::from(*title)).collect()
     }

@@ -21,6 +21,14 @@ impl NumberSet {
         self.words.is_empty()
     }
 
+    /// Adds all numbers of another set.
+    pub(in crate::store) fn extend(&mut self, other: &Self) {
+        if self.words.len() < other.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        self.words.iter_mut().zip(&other.words).for_each(|(mine, theirs)| *mine |= theirs);
+    }
+
     pub(in crate::store) fn contains(&self, number: i64) -> bool {
         place(number).is_some_and(|(word, bit)| self.words.get(word).is_some_and(|bits| bits & bit != 0))
     }
@@ -62,5 +70,9 @@ mod tests {
         let found: Vec<i64> = (-2..2_000).filter(|number| set.contains(*number)).collect();
         assert_eq!(found, numbers);
         assert_eq!(set.iter().collect::<Vec<_>>(), numbers);
+        let (mut small, large): (NumberSet, NumberSet) =
+            ([1, 70].into_iter().collect(), [2, 700].into_iter().collect());
+        small.extend(&large);
+        assert_eq!((-2..2_000).filter(|number| small.contains(*number)).collect::<Vec<i64>>(), [1, 2, 70, 700]);
     }
 }

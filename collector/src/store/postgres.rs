@@ -12,6 +12,7 @@ mod address;
 mod admin;
 mod authority;
 mod backup;
+mod block;
 mod changes;
 mod check;
 mod dictionary;
@@ -400,7 +401,7 @@ impl Store for PostgresStore {
     }
 
     async fn unreferenced_remove(&self, pass: UnreferencedPass) -> Result<UnreferencedRemoved, StoreError> {
-        unreferenced::pass(&self.pool, &pass).await
+        unreferenced::pass(&self.pool, &self.intern, &pass).await
     }
 
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError> {

@@ -62,6 +62,7 @@ use tokio::sync::Notify;
 
 pub(super) use self::backup::{copy_check, copy_in, copy_out, occupants};
 
+use self::dictionary::MemoryOrTable;
 pub(super) use self::inspect::inspect;
 use self::memory::Memory;
 use self::readers::Readers;
@@ -215,7 +216,9 @@ impl Store for SqliteStore {
         if let Some(known) = self.memory.recent().section(&digest) {
             return Ok(Some(known));
         }
-        let read = move |sql: &Connection, memory: &Memory| section::get(sql, &mut memory.dictionaries(), &digest);
+        let read = move |sql: &Connection, memory: &Memory| {
+            section::get(sql, &mut MemoryOrTable(memory.dictionaries(), sql), &digest)
+        };
         self.readers.read("section_get", read).await
     }
 

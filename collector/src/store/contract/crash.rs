@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use muster_proto::canonical;
-use muster_proto::model::{Digest, Lane, Section};
+use muster_proto::model::{Digest, Lane, RunId, Section};
 
-use super::kit::{at, check_in, delivery, host, judged, judgement, packages, run, settled, snapshot, units};
-use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, Store};
+use super::kit::{at, check_in, delivery, host, judged, judgement, packages, settled, snapshot, units};
+use super::retention::before;
+use crate::store::{CheckIn, CheckInAnswer, Delivered, Delivery, Store, UnreferencedPass};
 
 /// What host `n` has in this step: every step is another snapshot, and some of it is shared.
 fn sections(n: u8, step: u64) -> [Section; 2] {
@@ -15,7 +17,7 @@ fn sections(n: u8, step: u64) -> [Section; 2] {
     [packages(&[("adduser", "3.134"), ("kesl", &version)]), units(&[&format!("unit-{}-{}.service", n % 3, step / 5)])]
 }
 
-/// Reports for every host in its own task, judges beside them, and calls `print` with `host step` for each acknowledged
+/// Reports for every host in its own task, judges and removes beside them, and calls `print` with `host step` for each acknowledged
 /// snapshot.
 pub(crate) async fn report_forever(
     store: Arc<dyn Store>,
@@ -23,12 +25,14 @@ pub(crate) async fn report_forever(
     round: u64,
     print: impl Fn(String) + Clone + Send + Sync + 'static,
 ) {
-    let mut tasks = Vec::new();
+    let (mut tasks, removed) = (Vec::new(), Arc::clone(&store));
     for n in 1..=hosts {
         let (store, print) = (Arc::clone(&store), print.clone());
         tasks.push(tokio::spawn(async move {
+            // A process that was killed starts as another run.
+            let mut run = [u8::try_from(round).expect("small"); 16];
             for step in round * 100_000.. {
-                report(&store, n, round, step).await;
+                report(&store, n, &mut run, step).await;
                 print(format!("{n} {step}"));
             }
         }));
@@ -41,19 +45,47 @@ pub(crate) async fn report_forever(
             settled(&store, judgements, at(round * 1000 + now)).await;
         }
     }));
+    tasks.push(tokio::spawn(async move {
+        for now in 0.. {
+            removed.history_remove(before(10_000_000, 10_000_000)).await.expect("removes");
+            let now = at(round * 100_000 + now);
+            let pass = UnreferencedPass { now, before: now, rows: 20, pause: Duration::ZERO, editions: true };
+            removed.unreferenced_remove(pass).await.expect("removes");
+        }
+    }));
     for task in tasks {
         task.await.expect("reports until it is killed");
     }
 }
 
-async fn report(store: &Arc<dyn Store>, n: u8, round: u64, step: u64) {
-    // A process that was killed starts as another run.
-    let run = run(u8::try_from(round).expect("small"));
+async fn report(store: &Arc<dyn Store>, n: u8, run: &mut [u8; 16], step: u64) {
     let all = sections(n, step);
-    let answer = store.check_in(CheckIn { run, ..check_in(n, step, step, &all) }).await.expect("checks in");
-    if answer != CheckInAnswer::Current {
-        let operation = Delivery { run, ..delivery(n, step, step, &all, &all) };
-        assert_eq!(store.snapshot_deliver(operation).await.expect("delivers"), Delivered::Accepted);
+    loop {
+        let drawn = RunId::from_bytes(*run);
+        let asked = store.check_in(CheckIn { run: drawn, ..check_in(n, step, step, &all) }).await.expect("checks in");
+        let operation = Delivery { run: drawn, ..delivery(n, step, step, &all, &all) };
+        match asked {
+            CheckInAnswer::Current => return,
+            CheckInAnswer::NewRun => {}
+            CheckInAnswer::SnapshotWanted | CheckInAnswer::SectionsWanted(_) => {
+                match store.snapshot_deliver(operation).await.expect("delivers") {
+                    Delivered::Accepted => return,
+                    Delivered::NewRun => {}
+                    other @ (Delivered::StateWanted
+                    | Delivered::SectionsWanted(_)
+                    | Delivered::SnapshotWanted
+                    | Delivered::HeldBack(_)
+                    | Delivered::Contradicts(_)
+                    | Delivered::HostUnknown) => panic!("{other:?}"),
+                }
+            }
+            other @ (CheckInAnswer::StateWanted
+            | CheckInAnswer::Throttled
+            | CheckInAnswer::Contradicts(_)
+            | CheckInAnswer::HostUnknown) => panic!("{other:?}"),
+        }
+        // A crash loses the last check-ins, so a run may look like one that was replaced.
+        run[0] += 1;
     }
 }
 

@@ -208,7 +208,7 @@ async fn removals(store: &Arc<dyn Store>, day: u64) {
             break;
         }
     }
-    let pass = UnreferencedPass { now, before: before(UNREFERENCED), rows: 500, pause: Duration::ZERO };
+    let pass = UnreferencedPass { now, before: before(UNREFERENCED), rows: 500, pause: Duration::ZERO, editions: true };
     store.unreferenced_remove(pass).await.expect("removes");
     while store.index_advance(100_000).await.expect("indexes") == IndexStep::Taken {}
 }

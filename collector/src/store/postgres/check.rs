@@ -50,7 +50,10 @@ pub(super) async fn check(session: &Session, progress: &Progress) -> Step<StoreC
     }
     let hosts = session.query_once("SELECT count(*) FROM host", &[]).await?;
     check.hosts = hosts.first().map_or(Ok(0), |found| row::count(found, 0))?;
-    check.unreferenced = unreferenced::count(session).await?;
+    if let Some(edition) = dictionary.repeated() {
+        faults.push(format!("edition {edition} is in the dictionary twice"));
+    }
+    check.unreferenced = unreferenced::count(session, &dictionary).await?;
     check.faults = faults;
     Ok(check)
 }

@@ -9,16 +9,23 @@
 //! the order of commits. If the server crashes in between, the cached numbers may be wrong. Therefore a collector that
 //! loses a connection forgets all of them ([`Intern::forget`]), and every section that is read is checked against its
 //! digest.
+//!
+//! Editions that no section has are removed, by any collector. Each removal is a generation of `removal`. A batch is
+//! committed only if its numbers were found in the generation of the database; if not, the collector forgets what was
+//! removed since ([`Intern::sync`]), and the batch finds its numbers again.
+
+mod learn;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use futures_util::TryStreamExt as _;
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{Digest, Platform, SourceName};
 use tokio::sync::Mutex;
 
-use super::dictionary::{EditionTexts, block};
+use self::learn::{READ, blocks, forgotten};
+use super::block::block;
+use super::dictionary::EditionTexts;
 use super::fault::{PostgresFault, Step};
 use super::session::{Session, Values};
 use crate::store::body::{self, Lookup};
@@ -33,22 +40,29 @@ use crate::store::{Allowance, EditionLevel, EditionTotals, HeldBack, SoftwareQue
 /// The advisory lock under which one collector at a time adds editions: "DICT" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'44494354'::int8)";
 
-const READ: &str = "SELECT first, editions FROM dictionary WHERE first > $1 ORDER BY first";
-
-/// The first number of the last block, which is about the number of editions.
-const LAST: &str = "SELECT coalesce(max(first), 0) FROM dictionary";
-
-/// How many bytes of blocks are added in one step: some milliseconds, in which nobody else can use the dictionary.
-const STEP_BYTES: usize = 256 * 1024;
-
 const ADD: &str = "INSERT INTO dictionary (first, editions) VALUES ($1, $2)";
 
 /// The dictionary as this collector knows it.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
     editions: EditionTexts,
-    /// How often the dictionary was forgotten.
+    version: Version,
+}
+
+/// What the dictionary has forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Version {
+    /// How often all of it was forgotten.
     epoch: u64,
+    /// The last removal of which it has forgotten the editions; `None` until it is asked for, before the first block is read.
+    generation: Option<i32>,
+}
+
+/// How far the dictionary is known.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    last: i32,
+    version: Version,
 }
 
 /// See the head of the file.
@@ -66,7 +80,7 @@ pub(super) struct Intern {
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) section: CanonicalSection,
-    epoch: u64,
+    version: Version,
     /// The numbers of the editions, in the order of the observations; 0 where one is missing.
     numbers: Vec<u32>,
     /// The observations whose editions have no number yet, with the keys of these editions.
@@ -75,16 +89,6 @@ pub(super) struct Draft {
 }
 
 impl Dictionary {
-    /// Reads the whole table, as the session sees it.
-    pub(super) async fn read(session: &Session) -> Step<Self> {
-        let mut dictionary = Self::default();
-        let mut rows = session.stream(READ, &[&0]).await?;
-        while let Some(found) = rows.try_next().await? {
-            dictionary.editions.take(found.try_get(0)?, found.try_get(1)?)?;
-        }
-        Ok(dictionary)
-    }
-
     fn take(&mut self, blocks: &[Block]) -> Step<()> {
         blocks.iter().try_for_each(|(first, editions)| self.editions.take(*first, editions))
     }
@@ -92,6 +96,22 @@ impl Dictionary {
     /// The last number.
     fn last(&self) -> i32 {
         i32::try_from(self.editions.table().last()).unwrap_or(i32::MAX)
+    }
+
+    fn known(&self) -> Known {
+        Known { last: self.last(), version: self.version }
+    }
+
+    /// The numbers of editions.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> {
+        let table = self.editions.table();
+        (1..=table.last()).filter(|number| table.get(*number).is_some())
+    }
+
+    /// An edition that has another number too; there must be none.
+    pub(super) fn repeated(&self) -> Option<u32> {
+        let table = self.editions.table();
+        self.numbers().find(|number| table.text(*number).is_some_and(|text| table.find(&text) != Some(*number)))
     }
 
     /// The section of an interned form; `None` if it refers to an edition that is not in the dictionary.
@@ -110,25 +130,29 @@ impl Dictionary {
 /// A block of editions as it is stored, with the number of the first.
 type Block = (i32, Vec<u8>);
 
-/// The blocks after this number.
-async fn blocks(session: &Session, last: i32) -> Step<Vec<Block>> {
-    let rows = session.query(READ, &[&last]).await?;
-    rows.iter().map(|found| Ok((found.try_get(0)?, found.try_get(1)?))).collect()
-}
-
 impl Intern {
     /// Forgets all numbers: a server that crashed may have lost them too.
     pub(super) fn forget(&self) {
         let mut dictionary = self.write();
-        *dictionary = Dictionary { epoch: dictionary.epoch + 1, ..Dictionary::default() };
+        let version = Version { epoch: dictionary.version.epoch + 1, generation: None };
+        *dictionary = Dictionary { version, ..Dictionary::default() };
     }
 
     /// A section with the numbers of those of its editions that are in memory.
     pub(super) fn draft(&self, section: CanonicalSection) -> Draft {
-        let mut draft = Draft { section, epoch: 0, numbers: Vec::new(), missing: Vec::new(), body: None };
+        let version = Version::default();
+        let mut draft = Draft { section, version, numbers: Vec::new(), missing: Vec::new(), body: None };
         draft.number(&self.read());
         draft.write();
         draft
+    }
+
+    /// Whether all editions of a draft have in this generation the numbers that it has found in an earlier one.
+    pub(super) fn has(&self, draft: &Draft, generation: i32) -> bool {
+        let dictionary = self.read();
+        let (version, table) = (dictionary.version, dictionary.editions.table());
+        version == Version { epoch: draft.version.epoch, generation: Some(generation) }
+            && draft.numbers.iter().all(|number| table.get(*number).is_some())
     }
 
     /// How many editions there may be.
@@ -145,35 +169,6 @@ impl Intern {
 
     fn held(&self) -> EditionTotals {
         self.read().editions.table().totals()
-    }
-
-    /// Reads what other collectors have added.
-    pub(super) async fn refresh(&self, session: &Session) -> Step<()> {
-        let turn = if self.is_empty() { Some(self.reading.lock().await) } else { None };
-        if self.is_empty() {
-            let most = session.query_first(LAST, &[]).await?;
-            let most = most.map_or(Ok(0), |found| found.try_get(0))?;
-            self.write().editions.reserve_to(most);
-        }
-        // Rows are added as they come: all of them may be hundreds of megabytes.
-        let mut last = self.read().last();
-        let mut rows = session.stream(READ, &[&last]).await?;
-        let (mut added, mut bytes) = (Vec::new(), 0);
-        while let Some(found) = rows.try_next().await? {
-            let block: Block = (found.try_get(0)?, found.try_get(1)?);
-            bytes += block.1.len();
-            added.push(block);
-            if bytes >= STEP_BYTES {
-                last = self.learn(&added, last)?;
-                added.clear();
-                bytes = 0;
-            }
-        }
-        self.learn(&added, last)?;
-        if turn.is_some() {
-            self.write().editions.shrink();
-        }
-        Ok(())
     }
 
     /// Whether the new editions of a draft may be added, as far as this collector knows. [`Self::complete`] has the last
@@ -206,7 +201,7 @@ impl Intern {
         }
         outcome?;
         // The dictionary may have been forgotten after `add`; then the whole batch is tried again.
-        if self.fill(drafts) { Ok(()) } else { Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned())) }
+        if self.fill(drafts) { Ok(()) } else { Err(forgotten()) }
     }
 
     /// Encodes the drafts whose editions all have numbers; returns whether that is all of them. The lock is released
@@ -227,58 +222,45 @@ impl Intern {
             self.refresh(session).await?;
         }
         session.prepare(&[LOCK, READ, ADD]).await?;
-        let last = self.read().last();
+        self.ask_generation(session).await?;
+        let known = self.read().known();
         // `biased` sends these in order: what is read under the lock is all that there is.
         let (begun, locked, added) = tokio::join!(
             biased;
             session.batch("BEGIN"),
             session.execute(LOCK, &[]),
-            blocks(session, last),
+            blocks(session, known.last),
         );
         begun?;
         locked?;
-        self.learn(&added?, last)?;
+        if self.learn(&added?, known)?.is_none() {
+            return Err(forgotten());
+        }
         // Nobody else adds while the lock is held, so the next number is known without the server.
-        let (wanted, last, epoch) = self.wanted(drafts);
+        let (wanted, known) = self.wanted(drafts);
         let mut new = EditionTotals::default();
         wanted.iter().for_each(|text| new.add(text.len()));
         if !wanted.is_empty() && !self.bound.admits(self.held(), new) {
             return Err(StoreFault::EditionsFull.into());
         }
-        let new = (last + 1, block(&wanted));
+        let new = (known.last + 1, block(&wanted));
         let values: Values<'_> = &[&new.0, &new.1];
         let put = async { if wanted.is_empty() { Ok(0) } else { session.execute(ADD, values).await } };
         let (put, committed) = tokio::join!(biased; put, session.batch("COMMIT"));
         put?;
         committed?;
         let mut dictionary = self.write();
-        // A dictionary that was forgotten meanwhile lacks the blocks before this one.
-        if dictionary.epoch == epoch { dictionary.take(&[new]) } else { Ok(()) }
+        // A dictionary that was forgotten meanwhile lacks the blocks before this one; and some of these editions may have been
+        // removed already. The block is then read like those of others.
+        if dictionary.version == known.version { dictionary.take(&[new]) } else { Ok(()) }
     }
 
-    /// The editions of the drafts that have no numbers, the last number of the dictionary, and its epoch.
-    fn wanted(&self, drafts: &[&mut Draft]) -> (BTreeSet<Vec<u8>>, i32, u64) {
+    /// The editions of the drafts that have no numbers, and how far the dictionary is known.
+    fn wanted(&self, drafts: &[&mut Draft]) -> (BTreeSet<Vec<u8>>, Known) {
         let dictionary = self.read();
         let missing = drafts.iter().flat_map(|draft| &draft.missing).map(|(_, key)| key);
         let wanted = missing.filter(|key| dictionary.editions.table().find(key).is_none()).cloned().collect();
-        (wanted, dictionary.last(), dictionary.epoch)
-    }
-
-    /// Adds blocks that were read after a number, and returns the last number.
-    fn learn(&self, added: &[Block], last: i32) -> Step<i32> {
-        // The blocks follow a number that a forgotten dictionary no longer reaches.
-        let unless_forgotten = |dictionary: &Dictionary| match dictionary.last() {
-            known if known < last => Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned())),
-            known => Ok(known),
-        };
-        // Searches read the dictionary, and waiting for them would block a worker of the runtime for nothing.
-        if added.is_empty() {
-            return unless_forgotten(&self.read());
-        }
-        let mut dictionary = self.write();
-        unless_forgotten(&dictionary)?;
-        dictionary.take(added)?;
-        Ok(dictionary.last())
+        (wanted, dictionary.known())
     }
 
     /// The section of an interned form.
@@ -300,7 +282,7 @@ impl Intern {
 
     /// The editions that match a search, including those that other collectors have added.
     pub(super) async fn search(self: &Arc<Self>, session: &Session, query: &SoftwareQuery) -> Step<Editions> {
-        let epoch = self.read().epoch;
+        let epoch = self.read().version.epoch;
         self.refresh(session).await?;
         let (intern, query) = (Arc::clone(self), query.clone());
         // On a thread of its own, because it would keep a worker of the runtime busy.
@@ -313,8 +295,9 @@ impl Intern {
         loop {
             // The lock is free between two steps, because deliveries add editions under it.
             let dictionary = self.read();
-            if dictionary.epoch != epoch {
-                return Err(PostgresFault::Conflict("the dictionary was forgotten".to_owned()));
+            // What was removed meanwhile is in no section, so it does not matter here.
+            if dictionary.version.epoch != epoch {
+                return Err(forgotten());
             }
             if !search.step(dictionary.editions.table())? {
                 return Ok(search.found());
@@ -346,6 +329,11 @@ impl Draft {
         self.section.digest()
     }
 
+    /// The generation of removals in which its numbers were found.
+    pub(super) const fn generation(&self) -> Option<i32> {
+        self.version.generation
+    }
+
     /// The interned form.
     pub(super) fn body(&self) -> &[u8] {
         self.body.as_deref().unwrap_or_default()
@@ -359,12 +347,12 @@ impl Draft {
         self.numbers = found.into_iter().map(|found| found.number).collect();
         let missing = self.numbers.iter().zip(&observations).enumerate().filter(|(_, (number, _))| **number == 0);
         self.missing = missing.map(|(at, (_, seen))| (at, text_of(platform, seen))).collect();
-        (self.epoch, self.body) = (dictionary.epoch, None);
+        (self.version, self.body) = (dictionary.version, None);
     }
 
-    /// Finds the numbers that were missing, or all of them if the dictionary was forgotten since.
+    /// Finds the numbers that were missing, or all of them if some were forgotten since.
     fn number_missing(&mut self, dictionary: &Dictionary) {
-        if self.epoch != dictionary.epoch {
+        if self.version != dictionary.version {
             return self.number(dictionary);
         }
         let numbers = &mut self.numbers;

@@ -26,7 +26,7 @@ use crate::store::{CheckIn, CheckInAnswer, Contradiction, Delivered, HeldBack};
 /// Statements that are sent without waiting for the one before; they must be prepared first.
 pub(super) const STATEMENTS: &[&str] = &[
     removal::SHARE,
-    removal::GENERATION,
+    removal::GENERATIONS,
     read::LOCK,
     read::FACTS,
     write::SECTIONS,

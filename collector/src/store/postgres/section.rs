@@ -13,17 +13,20 @@ use crate::store::fault::StoreFault;
 /// The section with this digest.
 pub(super) async fn get(session: &Session, intern: &Intern, digest: &Digest) -> Step<Option<CanonicalSection>> {
     let find = "SELECT platform, source, body FROM section WHERE digest = $1";
-    let Some(found) = session.query_first(find, &[&digest.as_bytes().as_slice()]).await? else { return Ok(None) };
-    let (platform, source, body) = parts(&found)?;
-    for is_last in [false, true] {
+    for attempt in 1..=3 {
+        let Some(found) = session.query_first(find, &[&digest.as_bytes().as_slice()]).await? else { return Ok(None) };
+        let (platform, source, body) = parts(&found)?;
         match intern.decode(session, platform, source, body).await {
             Ok(section) if section.digest() == *digest => return Ok(Some(section)),
             Ok(_) => {}
-            Err(PostgresFault::Store(StoreFault::Damaged { .. })) if !is_last => {}
+            Err(PostgresFault::Store(StoreFault::Damaged { .. })) if attempt < 3 => {}
             Err(fault) => return Err(of_section(digest, fault)),
         }
-        // The cached dictionary may be from before a crash of the server: forget it and read once more.
-        intern.forget();
+        // The section and its editions may have been removed since it was read, so it is read once more. If it is there, the
+        // cached dictionary may be from before a crash of the server.
+        if attempt == 2 {
+            intern.forget();
+        }
     }
     Err(PostgresFault::damaged(format!("section {}", digest.short()), "it is rebuilt with another digest"))
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod contention;
+mod editions;
 mod enrollments;
 mod failover;
 mod protection;

@@ -1,10 +1,13 @@
 //! Removes what nothing refers to, a few rows in a transaction. Rows are found without a lock; what refers to them is looked
 //! for again while nobody can write references, see `removal`.
 
+mod editions;
+
 use std::sync::Arc;
 
 use super::fault::Step;
 use super::index::{self, IndexKind};
+use super::intern::{Dictionary, Intern};
 use super::pool::{Lease, Pool, Transaction};
 use super::removal;
 use super::session::Session;
@@ -40,9 +43,9 @@ const FIND_SNAPSHOTS: &str = concat!(
 const REMOVE_SNAPSHOTS: &str =
     concat!("DELETE FROM snapshot r WHERE r.no = ANY ($1::int8[]) AND ", no_host_has!(), " RETURNING r.no");
 const FIND_STATES: &str = concat!(
-    "SELECT r.no::int8 FROM judged_state r WHERE r.no::int8 > $1 AND ",
+    "SELECT r.no::int8 FROM judged_state r WHERE r.no::int8 > $1 AND r.no::int8 <= $2 AND ",
     no_host_is_in!(),
-    " ORDER BY r.no LIMIT $2"
+    " ORDER BY r.no LIMIT $3"
 );
 const REMOVE_STATES: &str =
     concat!("DELETE FROM judged_state r WHERE r.no = ANY ($1::int8[]::int4[]) AND ", no_host_is_in!());
@@ -59,17 +62,23 @@ const NAMED: &str = "
         WHERE i.kind = $2 GROUP BY i.no
     ) u WHERE s.no = u.no";
 
-pub(super) async fn pass(pool: &Pool, pass: &UnreferencedPass) -> Result<UnreferencedRemoved, StoreError> {
+pub(super) async fn pass(
+    pool: &Pool,
+    intern: &Intern,
+    pass: &UnreferencedPass,
+) -> Result<UnreferencedRemoved, StoreError> {
     let note = |lease: Arc<Lease>| async move { old_numbers(&lease, pass).await };
     let old = pool.run(OPERATION, Transaction::Write, note).await?;
-    let snapshots = snapshots(pool, pass, old.snapshot).await?;
+    let snapshots = rows(pool, pass, Table::Snapshots, old.snapshot).await?;
     let sections = sections(pool, pass, old.section).await?;
-    let states = states(pool, pass).await?;
+    // A judged state is made together with what refers to it, so its age does not matter.
+    let states = rows(pool, pass, Table::States, i64::MAX).await?;
     let rewrite = |lease: Arc<Lease>| async move { index::rewrite(&lease).await };
     while pool.run(OPERATION, Transaction::Write, rewrite).await? {
         tokio::time::sleep(pass.pause).await;
     }
-    Ok(UnreferencedRemoved { snapshots, sections, states })
+    let editions = if pass.editions { editions::pass(pool, intern, pass, old.edition).await? } else { 0 };
+    Ok(UnreferencedRemoved { snapshots, sections, states, editions, texts: 0 })
 }
 
 /// Notes how far numbers have come, and says how far they had come before the instant of the pass.
@@ -80,25 +89,40 @@ async fn old_numbers(session: &Session, pass: &UnreferencedPass) -> Step<OldNumb
                 ON CONFLICT (at) DO UPDATE SET snapshot = excluded.snapshot, section = excluded.section,
                     edition = excluded.edition";
     session.execute(note, &[&pass.now.millis()]).await?;
-    let find = "SELECT snapshot, section, at FROM number_mark WHERE at <= $1 ORDER BY at DESC LIMIT 1";
+    let find = "SELECT snapshot, section, edition, at FROM number_mark WHERE at <= $1 ORDER BY at DESC LIMIT 1";
     let Some(found) = session.query_first(find, &[&pass.before.millis()]).await? else {
         return Ok(OldNumbers::default());
     };
-    session.execute("DELETE FROM number_mark WHERE at < $1", &[&found.try_get::<_, i64>(2)?]).await?;
-    Ok(OldNumbers { snapshot: found.try_get(0)?, section: found.try_get(1)? })
+    session.execute("DELETE FROM number_mark WHERE at < $1", &[&found.try_get::<_, i64>(3)?]).await?;
+    Ok(OldNumbers { snapshot: found.try_get(0)?, section: found.try_get(1)?, edition: found.try_get(2)? })
 }
 
-async fn snapshots(pool: &Pool, pass: &UnreferencedPass, up_to: i64) -> Result<u64, StoreError> {
+/// A table whose rows say themselves that nothing refers to them.
+#[derive(Clone, Copy)]
+enum Table {
+    Snapshots,
+    States,
+}
+
+/// Removes the rows of a table up to this number.
+async fn rows(pool: &Pool, pass: &UnreferencedPass, table: Table, up_to: i64) -> Result<u64, StoreError> {
+    let find = match table {
+        Table::Snapshots => FIND_SNAPSHOTS,
+        Table::States => FIND_STATES,
+    };
     let (most, mut after, mut removed) = (i64::from(pass.rows), 0, 0);
     loop {
-        let find = |lease: Arc<Lease>| async move { numbers(&lease, FIND_SNAPSHOTS, &[&after, &up_to, &most]).await };
+        let find = |lease: Arc<Lease>| async move { numbers(&lease, find, &[&after, &up_to, &most]).await };
         let found = pool.run(OPERATION, Transaction::Statement, find).await?;
         let Some(last) = found.last().copied() else { return Ok(removed) };
         after = last;
         let found = &found;
         let remove = |lease: Arc<Lease>| async move {
             removal::hold(&lease).await?;
-            remove_snapshots(&lease, found).await
+            match table {
+                Table::Snapshots => remove_snapshots(&lease, found).await,
+                Table::States => remove_states(&lease, found).await,
+            }
         };
         removed += pool.run(OPERATION, Transaction::Write, remove).await?;
         tokio::time::sleep(pass.pause).await;
@@ -128,23 +152,6 @@ pub(super) async fn remove_sections(session: &Session, sections: &[i64]) -> Step
 /// Removes those of the judged states to which nothing refers. The lock of removals must be held.
 pub(super) async fn remove_states(session: &Session, states: &[i64]) -> Step<u64> {
     session.execute(REMOVE_STATES, &[&states]).await
-}
-
-async fn states(pool: &Pool, pass: &UnreferencedPass) -> Result<u64, StoreError> {
-    let (most, mut after, mut removed) = (i64::from(pass.rows), 0, 0);
-    loop {
-        let find = |lease: Arc<Lease>| async move { numbers(&lease, FIND_STATES, &[&after, &most]).await };
-        let found = pool.run(OPERATION, Transaction::Statement, find).await?;
-        let Some(last) = found.last().copied() else { return Ok(removed) };
-        after = last;
-        let found = &found;
-        let remove = |lease: Arc<Lease>| async move {
-            removal::hold(&lease).await?;
-            remove_states(&lease, found).await
-        };
-        removed += pool.run(OPERATION, Transaction::Write, remove).await?;
-        tokio::time::sleep(pass.pause).await;
-    }
 }
 
 /// The sections that complete snapshots name, as far as these were read.
@@ -234,16 +241,7 @@ async fn sections(pool: &Pool, pass: &UnreferencedPass, up_to: i64) -> Result<u6
     if up_to == 0 {
         return Ok(0);
     }
-    // While the lock is held, every snapshot that has a number is committed.
-    let last = |lease: Arc<Lease>| async move {
-        removal::hold(&lease).await?;
-        Ok(numbers(&lease, "SELECT coalesce(max(no), 0) FROM snapshot", &[])
-            .await?
-            .first()
-            .copied()
-            .unwrap_or_default())
-    };
-    let last = pool.run(OPERATION, Transaction::Write, last).await?;
+    let last = committed(pool, "SELECT coalesce(max(no), 0) FROM snapshot").await?;
     let mut referred = Referred::read(pool, pass, last).await?;
     let (mut after, mut removed) = (0, 0);
     loop {
@@ -273,12 +271,22 @@ async fn sections(pool: &Pool, pass: &UnreferencedPass, up_to: i64) -> Result<u6
     }
 }
 
+/// The answer to this statement about the last number of a table, up to which all rows are committed: while the lock is held,
+/// nobody has a number for a row that is not.
+async fn committed(pool: &Pool, last: &'static str) -> Result<i64, StoreError> {
+    let ask = |lease: Arc<Lease>| async move {
+        removal::hold(&lease).await?;
+        Ok(numbers(&lease, last, &[]).await?.first().copied().unwrap_or_default())
+    };
+    pool.run(OPERATION, Transaction::Write, ask).await
+}
+
 async fn numbers(session: &Session, statement: &'static str, values: super::session::Values<'_>) -> Step<Vec<i64>> {
     session.query(statement, values).await?.iter().map(|found| Ok(found.try_get(0)?)).collect()
 }
 
 /// How many rows nothing refers to. Must run in a transaction that sees one moment.
-pub(super) async fn count(session: &Session) -> Step<Unreferenced> {
+pub(super) async fn count(session: &Session, dictionary: &Dictionary) -> Step<Unreferenced> {
     const SNAPSHOTS: &str = concat!("SELECT count(*) FROM snapshot r WHERE ", no_host_has!());
     const STATES: &str = concat!("SELECT count(*) FROM judged_state r WHERE ", no_host_is_in!());
     let count = async |statement: &'static str| -> Step<u64> {
@@ -302,5 +310,6 @@ pub(super) async fn count(session: &Session) -> Step<Unreferenced> {
         after = *last;
         sections += found.iter().filter(|section| !referred.contains(**section)).count() as u64;
     }
-    Ok(Unreferenced { snapshots: count(SNAPSHOTS).await?, sections, states: count(STATES).await? })
+    let editions = editions::count(session, dictionary).await?;
+    Ok(Unreferenced { snapshots: count(SNAPSHOTS).await?, sections, states: count(STATES).await?, editions, texts: 0 })
 }

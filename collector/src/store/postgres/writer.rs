@@ -297,7 +297,8 @@ impl WriterTask {
         let written = async {
             if after_conflict {
                 session.batch(removal::SHARE_FOR_SESSION).await?;
-                shared.digests.advance(removal::generation(session).await?);
+                shared.digests.advance(removal::generations(session).await?.rows);
+                shared.intern.sync(session).await?;
             }
             Batch::new(reports).run(&context).await
         };

@@ -58,9 +58,15 @@ const RULES: &[(&str, &str)] = &[
     (
         "a dictionary has the same text twice: {}",
         "SELECT text FROM phrase GROUP BY text HAVING count(*) > 1
-         UNION ALL SELECT name FROM title GROUP BY name, vendor, kind, platform HAVING count(*) > 1
+         UNION ALL SELECT name FROM title WHERE no IN (SELECT title FROM edition)
+             GROUP BY name, vendor, kind, platform HAVING count(*) > 1
          UNION ALL SELECT 'edition ' || min(no) FROM edition
              GROUP BY title, version, from_name, id, state HAVING count(*) > 1",
+    ),
+    (
+        "edition {} has no title or no version",
+        "SELECT CAST(e.no AS TEXT) FROM edition e LEFT JOIN title t ON t.no = e.title LEFT JOIN version v ON v.no = e.version
+         WHERE t.no IS NULL OR v.no IS NULL",
     ),
     (
         "the tally differs from a recount: {}",

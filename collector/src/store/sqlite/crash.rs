@@ -56,7 +56,7 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
             let Ok(line) = line else { break };
             let Some(ack) = line.strip_prefix("ack ") else { continue };
             acknowledged.push(ack.to_owned());
-            if acknowledged.len() == usize::try_from(5 + round * 3).expect("small") {
+            if acknowledged.len() == usize::try_from(5 + round * 30).expect("small") {
                 std::thread::sleep(Duration::from_micros(round * 700));
                 child.kill().expect("kills");
             }
@@ -70,4 +70,8 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         store.close().await.expect("closes");
     }
     assert!(all > 100, "only {all} snapshots were acknowledged");
+    let sql = super::open::writer(&place).expect("opens");
+    let removed: i64 =
+        sql.query_row("SELECT max(no) - count(*) FROM edition", [], |row| row.get(0)).expect("counts editions");
+    assert!(removed > 0, "no edition was removed");
 }

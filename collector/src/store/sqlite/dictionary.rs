@@ -45,10 +45,10 @@ pub(super) struct Saved {
 }
 
 impl Dictionaries {
-    /// Loads all dictionaries of the file.
-    pub(super) fn load(sql: &Connection) -> Step<Self> {
+    /// Loads all dictionaries of the file. Numbers of editions were given up to this one.
+    pub(super) fn load(sql: &Connection, last_edition: i64) -> Step<Self> {
         let all = Self::default();
-        all.editions.load(sql)?;
+        all.editions.load(sql, last_edition)?;
         all.phrases.load(sql)?;
         Ok(all)
     }
@@ -84,14 +84,30 @@ impl Dictionaries {
         Ok(search.found())
     }
 
-    /// The numbers of the editions of these observations; new editions are added, unless they exceed the bound or the
-    /// allowance.
+    /// How often editions were forgotten.
+    pub(super) fn epoch(&self) -> u64 {
+        self.editions.epoch()
+    }
+
+    /// Forgets editions that are removed from the file. A section that was encoded before may have their numbers.
+    pub(super) fn forget_editions(&self, editions: &[u32]) {
+        self.editions.forget(editions);
+    }
+
+    /// Forgets the titles that no edition has, neither in the file nor yet to be stored, and returns their numbers. Their rows
+    /// can be removed, because nobody gets these numbers any more.
+    pub(super) fn forget_titles(&self) -> Vec<u32> {
+        self.editions.forget_titles()
+    }
+
+    /// The numbers of the editions of these observations, and the epoch in which they were found; new editions are added, unless
+    /// they exceed the bound or the allowance.
     pub(super) fn editions(
         &self,
         platform: Platform,
         observations: &[ObservationView<'_>],
         allowance: &Allowance,
-    ) -> Result<Vec<u32>, HeldBack> {
+    ) -> Result<(Vec<u32>, u64), HeldBack> {
         let admit = |held, new| self.bound.admit(held, new, allowance);
         self.editions.numbers(platform.code(), observations, admit)
     }
@@ -111,6 +127,19 @@ impl Dictionaries {
 impl Lookup for &Dictionaries {
     fn edition(&mut self, number: i64) -> Step<Option<Vec<u8>>> {
         Ok(u32::try_from(number).ok().and_then(|number| self.editions.edition(number)))
+    }
+}
+
+/// Finds editions in memory, or else in the table: a reader may see a moment at which an edition was not removed yet.
+pub(super) struct MemoryOrTable<'a>(pub(super) &'a Dictionaries, pub(super) &'a Connection);
+
+impl Lookup for MemoryOrTable<'_> {
+    fn edition(&mut self, number: i64) -> Step<Option<Vec<u8>>> {
+        let Self(mut memory, sql) = *self;
+        match memory.edition(number)? {
+            Some(known) => Ok(Some(known)),
+            None => Table(sql).edition(number),
+        }
     }
 }
 

@@ -182,7 +182,7 @@ impl Memory {
             identities: Mutex::default(),
             queue: Mutex::default(),
             ticket: AtomicI64::new(0),
-            dictionaries: Dictionaries::load(sql)?,
+            dictionaries: Dictionaries::load(sql, last.edition)?,
             recent: RecentUploads::default(),
             queue_notify: Arc::default(),
             write_fault: Mutex::default(),

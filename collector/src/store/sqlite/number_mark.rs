@@ -14,15 +14,18 @@ pub(super) fn put(sql: &Connection, now: Timestamp) -> Step<()> {
         "INSERT OR REPLACE INTO number_mark (at, snapshot, section, edition)
          SELECT ?1, max((SELECT coalesce(max(no), 0) FROM snapshot), coalesce(max(m.snapshot), 0)),
              max((SELECT coalesce(max(no), 0) FROM section), coalesce(max(m.section), 0)),
-             (SELECT coalesce(max(no), 0) FROM edition) FROM number_mark m",
+             max((SELECT coalesce(max(no), 0) FROM edition), coalesce(max(m.edition), 0)) FROM number_mark m",
     )?
     .execute([now.millis()])?;
     Ok(())
 }
 
-/// The last numbers of snapshots and sections that were given.
+/// The last numbers that were given.
 pub(super) fn last_numbers(sql: &Connection) -> Step<OldNumbers> {
     let find = "SELECT max((SELECT coalesce(max(no), 0) FROM snapshot), coalesce(max(m.snapshot), 0)),
-                    max((SELECT coalesce(max(no), 0) FROM section), coalesce(max(m.section), 0)) FROM number_mark m";
-    Ok(sql.query_row(find, [], |row| Ok(OldNumbers { snapshot: row.get(0)?, section: row.get(1)? }))?)
+                    max((SELECT coalesce(max(no), 0) FROM section), coalesce(max(m.section), 0)),
+                    max((SELECT coalesce(max(no), 0) FROM edition), coalesce(max(m.edition), 0)) FROM number_mark m";
+    let read =
+        |row: &rusqlite::Row<'_>| Ok(OldNumbers { snapshot: row.get(0)?, section: row.get(1)?, edition: row.get(2)? });
+    Ok(sql.query_row(find, [], read)?)
 }

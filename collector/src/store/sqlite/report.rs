@@ -95,8 +95,9 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
     let ReceivedSnapshot { operation, packed, held_back } = received;
     let Some(host) = load(context, operation.host, false)? else { return Ok(Delivered::HostUnknown) };
     let mut sections: Vec<(Digest, SectionRow)> = Vec::with_capacity(packed.len());
-    for one in packed {
-        sections.push((one.digest, section::put(context.sql, context.memory, one)?));
+    for (one, section) in packed.iter().zip(&operation.sections) {
+        let one = one.current(section, context.memory.dictionaries())?;
+        sections.push((one.digest, section::put(context.sql, context.memory, &one)?));
     }
     let (fresh, snapshot) =
         (operation.sections.clone(), operation.snapshot.clone().map(|snapshot| (operation.digest, snapshot)));

@@ -1,5 +1,7 @@
 //! Sections: stored in their interned form, rebuilt when they are read.
 
+use std::borrow::Cow;
+
 use muster_proto::canonical::CanonicalSection;
 use muster_proto::model::{Digest, Platform, SourceName};
 use rusqlite::{Connection, OptionalExtension as _};
@@ -13,12 +15,15 @@ use crate::store::contradiction::SectionRow;
 use crate::store::{Allowance, HeldBack};
 
 /// A section in its interned form. It is encoded before the writer is involved, which then only inserts it.
+#[derive(Clone)]
 pub(super) struct Packed {
     pub(super) digest: Digest,
     platform: Platform,
     source: SourceName,
     observations: i64,
     body: Vec<u8>,
+    /// Of the dictionary, when the numbers of its editions were found.
+    epoch: u64,
 }
 
 impl Packed {
@@ -29,14 +34,26 @@ impl Packed {
         allowance: &Allowance,
     ) -> Result<Self, HeldBack> {
         let observations = section.observations();
-        let editions = dictionaries.editions(section.platform(), &observations, allowance)?;
+        let (editions, epoch) = dictionaries.editions(section.platform(), &observations, allowance)?;
         Ok(Self {
+            epoch,
             digest: section.digest(),
             platform: section.platform(),
             source: section.source(),
             observations: i64::try_from(section.len()).unwrap_or(i64::MAX),
             body: body::encode(&observations, &editions),
         })
+    }
+
+    /// The section as it can be stored now: encoded again if editions were removed since. Must be called by the writer, which
+    /// removes editions.
+    pub(super) fn current(&self, section: &CanonicalSection, dictionaries: &Dictionaries) -> Step<Cow<'_, Self>> {
+        if self.epoch == dictionaries.epoch() {
+            return Ok(Cow::Borrowed(self));
+        }
+        // The delivery has paid for what is new in it.
+        let again = Self::new(section, dictionaries, &Allowance::unlimited());
+        again.map(Cow::Owned).map_err(|_| StoreFault::EditionsFull)
     }
 }
 
@@ -69,7 +86,7 @@ pub(super) fn digest(sql: &Connection, number: i64) -> Step<Digest> {
 
 /// Stores a section unless it is stored already; returns its row.
 pub(super) fn put(sql: &Connection, memory: &Memory, section: &Packed) -> Step<SectionRow> {
-    let Packed { digest, platform, source, observations, body } = section;
+    let Packed { digest, platform, source, observations, body, epoch: _ } = section;
     let made = sql
         .prepare_cached(
             "INSERT INTO section (no, digest, platform, source, observations, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

@@ -1,6 +1,10 @@
 //! Removes what nothing refers to. Readers find the rows; the writer looks again at each of them, a few at a time, so that
 //! reports do not wait and nothing that was named meanwhile is removed.
 
+mod editions;
+#[cfg(test)]
+mod tests;
+
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
@@ -74,7 +78,8 @@ pub(super) async fn pass(store: &SqliteStore, pass: UnreferencedPass) -> Result<
         index::put(&store.writer, grown).await?;
         tokio::time::sleep(pass.pause).await;
     }
-    Ok(UnreferencedRemoved { snapshots, sections, states })
+    let (editions, texts) = if pass.editions { editions::pass(store, &pass, old.edition).await? } else { (0, 0) };
+    Ok(UnreferencedRemoved { snapshots, sections, states, editions, texts })
 }
 
 /// Removes the rows up to this number.
@@ -106,9 +111,9 @@ async fn remove(store: &SqliteStore, pass: &UnreferencedPass, rows: Rows, up_to:
 /// Notes how far numbers have come, and says how far they had come before the instant of the pass.
 fn old_numbers(sql: &Connection, pass: &UnreferencedPass) -> Step<OldNumbers> {
     number_mark::put(sql, pass.now)?;
-    let find = "SELECT snapshot, section, at FROM number_mark WHERE at <= ?1 ORDER BY at DESC LIMIT 1";
+    let find = "SELECT snapshot, section, edition, at FROM number_mark WHERE at <= ?1 ORDER BY at DESC LIMIT 1";
     let read = |row: &rusqlite::Row<'_>| {
-        Ok((OldNumbers { snapshot: row.get(0)?, section: row.get(1)? }, row.get::<_, i64>(2)?))
+        Ok((OldNumbers { snapshot: row.get(0)?, section: row.get(1)?, edition: row.get(2)? }, row.get::<_, i64>(3)?))
     };
     let found = sql.prepare_cached(find)?.query_row([pass.before.millis()], read).optional()?;
     let Some((old, at)) = found else { return Ok(OldNumbers::default()) };
@@ -152,5 +157,11 @@ pub(super) fn remove_state(sql: &Connection, number: i64) -> Step<bool> {
 pub(super) fn count(sql: &Connection) -> Step<Unreferenced> {
     let count =
         |rows: Rows| -> Step<u64> { Ok(sql.query_row(rows.count, [], |row| row.get::<_, i64>(0))?.cast_unsigned()) };
-    Ok(Unreferenced { snapshots: count(SNAPSHOTS)?, sections: count(SECTIONS)?, states: count(STATES)? })
+    Ok(Unreferenced {
+        snapshots: count(SNAPSHOTS)?,
+        sections: count(SECTIONS)?,
+        states: count(STATES)?,
+        editions: editions::count(sql)?,
+        texts: sql.query_row(editions::COUNT_TEXTS, [], |row| row.get::<_, i64>(0))?.cast_unsigned(),
+    })
 }

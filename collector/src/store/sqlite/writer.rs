@@ -86,6 +86,8 @@ impl Attempt {
 }
 
 trait Queued: Send {
+    /// Whether nothing may follow it in its transaction.
+    fn is_last(&self) -> bool;
     fn run(&mut self, context: &mut WriteContext<'_>) -> Result<(), StoreFault>;
     fn fail(&mut self, fault: StoreFault);
     fn answer(self: Box<Self>);
@@ -93,6 +95,7 @@ trait Queued: Send {
 
 struct QueuedOperation<W, T> {
     name: &'static str,
+    is_last: bool,
     place: Arc<str>,
     work: W,
     outcome: Option<Result<T, StoreError>>,
@@ -104,6 +107,10 @@ where
     W: Fn(&mut WriteContext<'_>) -> Step<T> + Send,
     T: Send,
 {
+    fn is_last(&self) -> bool {
+        self.is_last
+    }
+
     fn run(&mut self, context: &mut WriteContext<'_>) -> Result<(), StoreFault> {
         let value = (self.work)(context)?;
         self.outcome = Some(Ok(value));
@@ -152,8 +159,26 @@ impl Writer {
         name: &'static str,
         work: impl Fn(&mut WriteContext<'_>) -> Step<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.queued(name, false, work).await
+    }
+
+    /// The same, and nothing follows in its transaction: every later operation finds the memory as its effects have left it.
+    pub(super) async fn last_operation<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Fn(&mut WriteContext<'_>) -> Step<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.queued(name, true, work).await
+    }
+
+    async fn queued<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        is_last: bool,
+        work: impl Fn(&mut WriteContext<'_>) -> Step<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let operation = QueuedOperation { name, place: Arc::clone(&self.place), work, outcome: None, reply };
+        let operation = QueuedOperation { name, is_last, place: Arc::clone(&self.place), work, outcome: None, reply };
         self.queue.send(Message::Operation(Box::new(operation))).map_err(|_| StoreError::Closed { operation: name })?;
         answer.await.unwrap_or(Err(StoreError::Closed { operation: name }))
     }
@@ -224,7 +249,7 @@ impl WriterThread {
         operations: &mut Vec<Box<dyn Queued>>,
     ) -> Option<oneshot::Sender<Result<(), StoreError>>> {
         let until = Instant::now() + GATHER;
-        while operations.len() < MAX_OPERATIONS {
+        while operations.len() < MAX_OPERATIONS && !operations.last().is_some_and(|last| last.is_last()) {
             let next = match messages.try_recv() {
                 Ok(message) => message,
                 // A lone operation does not wait for others, so an idle store answers at once.

@@ -11,6 +11,7 @@ use crate::store::Contradiction;
 use crate::store::contradiction::{SectionRow, foreign_section};
 use crate::store::postgres::fault::{PostgresFault, Step};
 use crate::store::postgres::intern::Draft;
+use crate::store::postgres::removal::Generations;
 use crate::store::postgres::session::Values;
 use crate::store::postgres::{removal, row, snapshot};
 
@@ -51,7 +52,7 @@ impl Batch<'_> {
         self.generation = match context.digests.generation() {
             Some(generation) => generation,
             None => {
-                let generation = removal::generation(context.session).await?;
+                let generation = removal::generations(context.session).await?.rows;
                 context.digests.advance(generation);
                 generation
             }
@@ -187,21 +188,28 @@ impl Batch<'_> {
         let facts = async { if sent.is_empty() { Ok(Vec::new()) } else { session.query(FACTS, &[&sent]).await } };
         let locking: Values<'_> = &[&hosts];
         // `biased` sends the statements in this order, so hosts are locked before their facts are read.
-        let (begun, shared, generation, locked, facts, written) = tokio::join!(
+        let (begun, shared, generations, locked, facts, written) = tokio::join!(
             biased;
             session.batch("BEGIN"),
             session.execute(removal::SHARE, &[]),
-            session.query_first(removal::GENERATION, &[]),
+            session.query_first(removal::GENERATIONS, &[]),
             session.query(LOCK, locking),
             facts,
             sections.put(session),
         );
         begun?;
         shared?;
-        let generation = generation?.map_or(Ok(0), |found| found.try_get(0))?;
-        if generation != self.generation {
-            context.digests.advance(generation);
+        let now = Generations::of(generations?.as_ref())?;
+        if now.rows != self.generation {
+            context.digests.advance(now.rows);
             return Err(PostgresFault::Conflict("sections or snapshots were removed meanwhile".to_owned()));
+        }
+        if !sections.are_of(now.editions) {
+            // Nothing more is removed while the lock is shared.
+            context.intern.sync(context.dictionary_session).await?;
+            if !sections.are_in(context.intern, now.editions) {
+                return Err(PostgresFault::Conflict("editions were removed meanwhile".to_owned()));
+            }
         }
         let (locked, facts, written) = (locked?, facts?, written?);
         // `ON CONFLICT DO NOTHING` returns no row for a section that another transaction has written.

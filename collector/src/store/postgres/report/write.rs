@@ -13,7 +13,7 @@ use crate::store::contradiction::SectionRow;
 use crate::store::decide::marks;
 use crate::store::decide::report::{Gap, SnapshotChange};
 use crate::store::postgres::fault::{PostgresFault, Step};
-use crate::store::postgres::intern::Draft;
+use crate::store::postgres::intern::{Draft, Intern};
 use crate::store::postgres::memory::CachedHost;
 use crate::store::postgres::session::{Session, Values};
 use crate::store::postgres::{mark, row};
@@ -101,6 +101,16 @@ impl NewSections<'_> {
 
     pub(super) fn digests(&self) -> BTreeSet<Digest> {
         self.drafts.keys().copied().collect()
+    }
+
+    /// Whether the numbers of all their editions were found in this generation of removals.
+    pub(super) fn are_of(&self, generation: i32) -> bool {
+        self.drafts.values().all(|draft| draft.generation() == Some(generation))
+    }
+
+    /// Whether all their editions are in the dictionary of this generation under the numbers that were found.
+    pub(super) fn are_in(&self, intern: &Intern, generation: i32) -> bool {
+        self.drafts.values().all(|draft| intern.has(draft, generation))
     }
 
     /// The row of one of them, which was written under this number.

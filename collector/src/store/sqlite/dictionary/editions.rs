@@ -25,6 +25,8 @@ struct SavedEditions {
     saved: u32,
     /// As are titles up to this one.
     saved_titles: u32,
+    /// How often editions were forgotten.
+    epoch: u64,
 }
 
 /// An edition that is to be stored.
@@ -44,14 +46,18 @@ struct NewTexts {
 impl EditionDictionary {
     /// The numbers of the editions of these observations; new editions are added. Takes one lock for all of them, and
     /// no other lock at the same time: two threads that each hold a read lock and wait for the other's dictionary
-    /// deadlock if writers wait for both. If `admit` refuses what is new, nothing is added.
+    /// deadlock if writers wait for both. If `admit` refuses what is new, nothing is added. Also returns the epoch in which the
+    /// first of them were found.
     pub(super) fn numbers(
         &self,
         platform: u8,
         observations: &[ObservationView<'_>],
         admit: impl FnOnce(EditionTotals, EditionTotals) -> Result<(), HeldBack>,
-    ) -> Result<Vec<u32>, HeldBack> {
-        let mut found = self.read().table.editions(platform, observations);
+    ) -> Result<(Vec<u32>, u64), HeldBack> {
+        let (mut found, epoch) = {
+            let editions = self.read();
+            (editions.table.editions(platform, observations), editions.epoch)
+        };
         if found.iter().any(|found| found.number == 0) {
             let table = &mut self.write().table;
             // Counted under the write lock: of several threads, each sees what the others have added.
@@ -62,7 +68,29 @@ impl EditionDictionary {
                 found.number = table.number(&text_of(platform, seen)).unwrap_or_default();
             }
         }
-        Ok(found.into_iter().map(|found| found.number).collect())
+        Ok((found.into_iter().map(|found| found.number).collect(), epoch))
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.read().epoch
+    }
+
+    pub(super) fn forget(&self, editions: &[u32]) {
+        let saved = &mut *self.write();
+        saved.epoch += 1;
+        editions.iter().for_each(|edition| saved.table.forget(*edition));
+    }
+
+    /// Forgets the titles that no edition has, and returns the numbers of those that are in the file.
+    pub(super) fn forget_titles(&self) -> Vec<u32> {
+        let SavedEditions { table, saved_titles, .. } = &mut *self.write();
+        let in_use = table.titles_in_use();
+        let is_unused = |title: &u32| {
+            !in_use.contains(i64::from(*title)) && table.titles().get(*title).is_some_and(|text| !text.is_empty())
+        };
+        let unused: Vec<u32> = (1..=*saved_titles).filter(is_unused).collect();
+        unused.iter().for_each(|title| table.title_forget(*title));
+        unused
     }
 
     /// The text of an edition without the platform.
@@ -129,9 +157,9 @@ impl EditionDictionary {
         Ok(last)
     }
 
-    /// Loads the tables.
-    pub(super) fn load(&self, sql: &Connection) -> Step<()> {
-        let SavedEditions { table, saved, saved_titles } = &mut *self.write();
+    /// Loads the tables. Numbers of editions were given up to this one.
+    pub(super) fn load(&self, sql: &Connection, last: i64) -> Step<()> {
+        let SavedEditions { table, saved, saved_titles, epoch: _ } = &mut *self.write();
         load_titles(sql, table)?;
         // Joining the tables for each of millions of editions takes longer than holding the versions for a moment.
         let versions = versions(sql)?;
@@ -143,6 +171,8 @@ impl EditionDictionary {
             table.skip_to(found.get(0)?);
             load_edition(found, table, &versions)?;
         }
+        // Editions with the last numbers may have been removed.
+        table.skip_to(u32::try_from(last + 1).unwrap_or(u32::MAX));
         table.shrink();
         (*saved, *saved_titles) = (table.last(), table.titles().len());
         Ok(())
