@@ -76,6 +76,8 @@ fn term(starts: &str, term: &str) -> TermReport {
     TermReport {
         id: "report".to_owned(),
         starts: starts.to_owned(),
+        from: Some(Timestamp::from_millis(7)),
+        until: None,
         term: term.to_owned(),
         per: "product".to_owned(),
         what: "report it".to_owned(),

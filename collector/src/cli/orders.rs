@@ -111,12 +111,57 @@ fn terms(title: &str, terms: &[TermReport]) -> String {
             Some(("clock", id)) => format!("of {} being done", clean(id)),
             Some((_, id)) => format!("of {}", clean(id)),
         };
+        let from = term.from.map_or_else(String::new, |from| format!(" from {} on", from.whole_seconds()));
+        let until = term.until.map_or_else(String::new, |until| format!(" until {}", until.whole_seconds()));
         let per = if term.per == "order" { String::new() } else { format!(", for each {}", clean(&term.per)) };
         let (id, what) = (clean(&term.id), clean(&term.what));
-        text.push_str(&format!("    {id}: {} {event}{per}: {what}{}\n", clean(&term.term), doubt(term.confirmed)));
+        text.push_str(&format!(
+            "    {id}: {} {event}{from}{until}{per}: {what}{}\n",
+            clean(&term.term),
+            doubt(term.confirmed)
+        ));
         for field in &term.fields {
             text.push_str(&format!("      - {}\n", clean(field)));
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_says_for_which_events_it_runs_and_what_is_not_confirmed() {
+        let at = |text: &str| Timestamp::parse_rfc3339(text).expect("valid");
+        let first = TermReport {
+            id: "first-report".to_owned(),
+            starts: "found".to_owned(),
+            from: Some(at("2018-10-01T04:00:00Z")),
+            until: Some(at("2023-12-04T05:00:00Z")),
+            term: "within 1 business day".to_owned(),
+            per: "product".to_owned(),
+            what: "report it".to_owned(),
+            fields: vec!["contract number".to_owned()],
+            confirmed: true,
+        };
+        let status = TermReport {
+            id: "status".to_owned(),
+            starts: "2018-01-11".to_owned(),
+            from: None,
+            until: None,
+            term: "every 30 days".to_owned(),
+            per: "order".to_owned(),
+            fields: Vec::new(),
+            confirmed: false,
+            ..first.clone()
+        };
+        let shown = terms("clocks", &[first, status]);
+        assert_eq!(
+            shown,
+            "  clocks\n    first-report: within 1 business day of finding it from 2018-10-01T04:00:00Z on until \
+             2023-12-04T05:00:00Z, for each product: report it\n      - contract number\n    status: every 30 days from \
+             2018-01-11: report it (unconfirmed)\n"
+        );
+    }
 }

@@ -15,7 +15,7 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tower::Service;
 
-use super::receive::{Received, limit_of};
+use super::receive::Received;
 use super::refuse::Refused;
 use crate::clock::Clock;
 
@@ -53,15 +53,13 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let is_upload = request.uri().path().ends_with("/Upload");
-        let (limit, name) = limit_of(request.uri().path());
         let request = Received::counting(request, &self.memory);
         let received = request.extensions().get::<Received>().cloned();
         let answer = self.service.call(request);
         let (pace, clock) = (self.pace, self.clock.clone());
         Box::pin(async move {
             let response = answer.await?;
-            if !is_upload && received.is_some_and(|received| received.is_over()) {
+            if let Some((limit, name)) = received.as_ref().and_then(Received::exceeded) {
                 let refused = Refused::too_much(format!("the request is larger than the limit {name} ({limit})"));
                 return Ok(refused.into_status("AgentService", pace, clock()).into_http());
             }

@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -29,8 +29,10 @@ struct Progress {
     bytes: AtomicU64,
     /// The memory that an upload holds.
     held: Mutex<Option<OwnedSemaphorePermit>>,
-    /// Whether the memory of all uploads was too small for it, or it is larger than its limit.
+    /// Whether the memory of all uploads was too small for it.
     is_over: AtomicBool,
+    /// The limit that it exceeds, with its name.
+    limit: OnceLock<Limit>,
 }
 
 /// What bounds the bytes of a request.
@@ -38,18 +40,24 @@ enum Bound {
     /// The memory of all uploads.
     Memory(Arc<Semaphore>),
     /// The limit of its method.
-    Limit(usize),
+    Limit(Limit),
 }
+
+/// A limit of bytes, and its name.
+pub(super) type Limit = (usize, &'static str);
 
 /// The bytes before a message in gRPC: a flag and its length.
 const FRAME_BYTES: usize = 5;
 
-/// The limit of a method with one message, and its name. An unknown method is refused without being read.
-pub(super) fn limit_of(path: &str) -> (usize, &'static str) {
-    match path.rsplit('/').next() {
-        Some("CheckIn") => (limits::CHECK_IN_BYTES, "CHECK_IN_BYTES"),
-        Some("Renew") => (limits::RENEW_BYTES, "RENEW_BYTES"),
-        _ => (limits::ENROLL_BYTES, "ENROLL_BYTES"),
+impl Bound {
+    /// The bound of a method. One that is not known is refused without being read.
+    fn of(path: &str, memory: &Arc<Semaphore>) -> Self {
+        match path.rsplit('/').next() {
+            Some("Upload") => Self::Memory(Arc::clone(memory)),
+            Some("CheckIn") => Self::Limit((limits::CHECK_IN_BYTES, "CHECK_IN_BYTES")),
+            Some("Renew") => Self::Limit((limits::RENEW_BYTES, "RENEW_BYTES")),
+            _ => Self::Limit((limits::ENROLL_BYTES, "ENROLL_BYTES")),
+        }
     }
 }
 
@@ -58,12 +66,7 @@ impl Received {
     pub(super) fn counting(mut request: http::Request<Body>, memory: &Arc<Semaphore>) -> http::Request<Body> {
         let received = Self::default();
         request.extensions_mut().insert(received.clone());
-        let path = request.uri().path();
-        let bound = if path.ends_with("/Upload") {
-            Bound::Memory(Arc::clone(memory))
-        } else {
-            Bound::Limit(limit_of(path).0 + FRAME_BYTES)
-        };
+        let bound = Bound::of(request.uri().path(), memory);
         request.map(|body| Body::new(Counted { body, received, bound }))
     }
 
@@ -71,8 +74,13 @@ impl Received {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.0.is_over.load(Ordering::Relaxed)
+    }
+
+    /// The limit of its method, if the request exceeds it.
+    pub(super) fn exceeded(&self) -> Option<Limit> {
+        self.0.limit.get().copied()
     }
 
     /// Counts arrived bytes; `false` if there are too many.
@@ -80,10 +88,10 @@ impl Received {
         let all = self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
         let memory = match bound {
             Bound::Memory(memory) => memory,
+            Bound::Limit((limit, _)) if all <= (*limit + FRAME_BYTES) as u64 => return true,
             Bound::Limit(limit) => {
-                let is_over = all > *limit as u64;
-                self.0.is_over.store(is_over, Ordering::Relaxed);
-                return !is_over;
+                let _ = self.0.limit.set(*limit);
+                return false;
             }
         };
         // An upload beyond its own limit is refused by that limit's name, whatever the memory is.
@@ -211,10 +219,18 @@ mod tests {
 
     #[test]
     fn a_request_of_one_message_ends_at_the_limit_of_its_method() {
-        assert_eq!(limit_of("/muster.v1.AgentService/Enroll"), (limits::ENROLL_BYTES, "ENROLL_BYTES"));
-        assert_eq!(limit_of("/muster.v1.AgentService/CheckIn"), (limits::CHECK_IN_BYTES, "CHECK_IN_BYTES"));
-        let (received, bound) = (Received::default(), Bound::Limit(8));
-        assert!(received.take(4, &bound) && received.take(4, &bound) && !received.is_over());
-        assert!(!received.take(1, &bound) && received.is_over());
+        let memory = Arc::new(Semaphore::new(1));
+        for (method, limit, name) in [
+            ("Enroll", limits::ENROLL_BYTES, "ENROLL_BYTES"),
+            ("Renew", limits::RENEW_BYTES, "RENEW_BYTES"),
+            ("CheckIn", limits::CHECK_IN_BYTES, "CHECK_IN_BYTES"),
+        ] {
+            let bound = Bound::of(&format!("/muster.v1.AgentService/{method}"), &memory);
+            let received = Received::default();
+            assert!(received.take(FRAME_BYTES, &bound) && received.take(limit, &bound), "{method}");
+            assert_eq!(received.exceeded(), None);
+            assert!(!received.take(1, &bound), "{method}");
+            assert_eq!(received.exceeded(), Some((limit, name)));
+        }
     }
 }

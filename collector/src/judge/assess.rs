@@ -186,7 +186,10 @@ fn product_text(order: &Order, one: &FoundProduct<'_>, hits: &[Hit]) -> String {
     if !order.prohibits(one.presence) || !is_live(one.presence) {
         return format!("{present}{basis}");
     }
-    let due = order.due().map(|due| format!(" ({} {due})", order.wording.since)).unwrap_or_default();
+    let due = order.due_milestone().map_or_else(String::new, |milestone| {
+        let doubt = if milestone.confirmed { "" } else { ", unconfirmed" };
+        format!(" ({} {}{doubt})", order.wording.since, milestone.reached)
+    });
     // A management agent and a portable tool protect nothing, so nothing has to take their place.
     let is_replaced = one.presence != Presence::ManagementOnly && !is_tool;
     let must = if is_replaced { order.wording.must.clone() } else { order.wording.must.replace("replaced", "removed") };

@@ -68,7 +68,11 @@ impl Calendar {
         }
         // After all others, because the next weekday may be one of theirs.
         for (holiday, its_day) in moved {
-            let instead = holiday.instead(its_day, |next| self.is_weekend(next) || off.contains(&next));
+            let instead = holiday.instead(
+                its_day,
+                |day| self.is_weekend(day),
+                |next| self.is_weekend(next) || off.contains(&next),
+            );
             off.extend(instead);
         }
         off

@@ -135,6 +135,8 @@ impl Clock {
                 Starts::Clock(id) => format!("clock:{id}"),
                 Starts::Milestone(id) => format!("milestone:{id}"),
             },
+            from: self.from,
+            until: self.until,
             term: self.term(),
             per: self.per.spelling().to_owned(),
             what: self.what.clone(),

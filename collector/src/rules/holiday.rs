@@ -42,7 +42,7 @@ enum Rule {
 /// What happens if a holiday falls on a day of the weekend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Observed {
-    /// The weekday next to it: of Saturday and Sunday, Friday and Monday.
+    /// The nearest weekday, of two the earlier one: of Saturday and Sunday, Friday and Monday.
     NearestWeekday,
     /// The next weekday that is no holiday.
     NextWeekday,
@@ -107,12 +107,19 @@ impl Holiday {
     }
 
     /// The day on which people are off, if its own day is on a weekend.
-    pub(super) fn instead(&self, day: Date, is_off: impl Fn(Date) -> bool) -> Option<Date> {
+    pub(super) fn instead(
+        &self,
+        day: Date,
+        is_weekend: impl Fn(Date) -> bool,
+        is_off: impl Fn(Date) -> bool,
+    ) -> Option<Date> {
         let Rule::Fixed { observed, .. } = self.rule else { return None };
         match observed {
             Observed::No => None,
-            Observed::NearestWeekday if day.weekday() == Weekday::Saturday => day.yesterday().ok(),
-            Observed::NearestWeekday => day.tomorrow().ok(),
+            Observed::NearestWeekday => (1..7_i32)
+                .flat_map(|days| [-days, days])
+                .filter_map(|days| day.checked_add(days.days()).ok())
+                .find(|near| !is_weekend(*near)),
             // A week and its holidays are shorter than a month.
             Observed::NextWeekday => day.series(1.day()).skip(1).take(31).find(|next| !is_off(*next)),
         }

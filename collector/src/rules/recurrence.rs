@@ -82,6 +82,11 @@ impl Recurrence {
         TermReport {
             id: self.id.clone(),
             starts: self.first.to_string(),
+            from: None,
+            until: match self.until {
+                Until::Finished => None,
+                Until::At(end) => Some(end),
+            },
             term: self.term(),
             per: Per::Order.spelling().to_owned(),
             what: self.what.clone(),

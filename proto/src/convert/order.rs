@@ -60,13 +60,16 @@ impl From<wire::Milestone> for MilestoneReport {
 }
 
 impl From<TermReport> for wire::Term {
-    fn from(TermReport { id, starts, term, per, what, fields, confirmed }: TermReport) -> Self {
-        Self { id, starts, term, per, what, fields, confirmed }
+    fn from(report: TermReport) -> Self {
+        let TermReport { id, starts, from, until, term, per, what, fields, confirmed } = report;
+        let (from_ms, until_ms) = (from.map(Timestamp::millis), until.map(Timestamp::millis));
+        Self { id, starts, term, per, what, fields, confirmed, from_ms, until_ms }
     }
 }
 
 impl From<wire::Term> for TermReport {
-    fn from(wire::Term { id, starts, term, per, what, fields, confirmed }: wire::Term) -> Self {
-        Self { id, starts, term, per, what, fields, confirmed }
+    fn from(message: wire::Term) -> Self {
+        let wire::Term { id, starts, term, per, what, fields, confirmed, from_ms, until_ms } = message;
+        Self { id, starts, from: instant(from_ms), until: instant(until_ms), term, per, what, fields, confirmed }
     }
 }

@@ -92,6 +92,11 @@ pub struct TermReport {
     pub id: String,
     /// What starts it: `found`, `clock:ID`, `milestone:ID`; of a recurring duty the first day, such as `2018-01-11`.
     pub starts: String,
+    /// Only events from this instant on start it.
+    pub from: Option<Timestamp>,
+    /// Only events before this instant start it; of a recurring duty, when it ends. Without it, the duty ends when nothing is
+    /// left to do under the order.
+    pub until: Option<Timestamp>,
     /// How long it runs: `within 3 business days`, `every 30 days`.
     pub term: String,
     /// For what it runs: `order`, `product` or `host`.

@@ -93,6 +93,19 @@ fn a_calendar_file_is_refused_with_the_key_and_what_it_may_be() {
 }
 
 #[test]
+fn the_nearest_weekday_is_that_of_the_calendar_s_own_weekend() {
+    let holiday =
+        |day: u32| format!("[[holiday]]\nname = \"h\"\nmonth = 1\nday = {day}\nobserved = \"nearest-weekday\"\n");
+    let head = "id = \"x\"\ntitle = \"x\"\nweekend = [\"friday\", \"saturday\"]\n";
+    // 2 January 2026 is a Friday.
+    for (day, off, on) in [(2, date(2026, 1, 1), date(2026, 1, 4)), (3, date(2026, 1, 4), date(2026, 1, 1))] {
+        let (calendar, faults) = read(&format!("{head}{}", holiday(day)));
+        assert!(faults.is_empty(), "{faults:?}");
+        assert!(!calendar.is_business_day(off) && calendar.is_business_day(on), "{day}");
+    }
+}
+
+#[test]
 fn a_year_without_business_days_does_not_hang() {
     let months =
         (1..=12).map(|month| format!("[[holiday]]\nname = \"h\"\nmonth = {month}\nweekday = \"monday\"\nnth = 1\n"));
