@@ -49,7 +49,8 @@ fn end(low: u32, carries: &[u32], index: usize) -> usize {
 /// Unused bytes that are never worth moving the others.
 const WASTE: usize = 64 * 1024;
 
-/// Reserves space for some more elements. A vector that doubles would be half empty at worst; this one is so by an eighth.
+/// Reserves space for some more elements. A vector that doubles may be half empty; this one is at
+/// most a ninth.
 pub(in crate::store) fn reserve_some<T>(vector: &mut Vec<T>, more: usize) {
     if vector.capacity() - vector.len() < more {
         vector.reserve_exact(more.max(vector.len() / 8).max(64));

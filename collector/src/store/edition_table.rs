@@ -263,10 +263,15 @@ impl EditionTable {
         number
     }
 
-    /// Adds a title as it was stored. Titles come in the order of their numbers; numbers that are left out have no title.
-    pub(in crate::store) fn title_load(&mut self, number: u32, title: &[u8]) {
+    /// Adds a title as it was stored. Titles come in the order of their numbers; numbers that are left out have no title. If an
+    /// earlier number has the same title, it was forgotten before its row was removed; it is forgotten again and returned.
+    pub(in crate::store) fn title_load(&mut self, number: u32, title: &[u8]) -> Option<u32> {
+        let hash = self.titles.hash(title);
+        let earlier = self.titles.find_hashed(hash, title);
+        earlier.into_iter().for_each(|earlier| self.titles.forget(earlier));
         self.titles.skip_to(number);
-        self.titles.add(self.titles.hash(title), title);
+        self.titles.add(hash, title);
+        earlier
     }
 
     /// Leaves the numbers before this one without editions.
@@ -316,6 +321,11 @@ impl EditionTable {
     /// Forgets a title, which no edition may have.
     pub(in crate::store) fn title_forget(&mut self, title: u32) {
         self.titles.forget(title);
+    }
+
+    /// Whether a title has a number that was not forgotten.
+    pub(in crate::store) fn has_title(&self, title: u32) -> bool {
+        self.titles.has(title)
     }
 
     /// The titles that editions have.

@@ -86,6 +86,11 @@ impl Texts {
         }
     }
 
+    /// Whether a number has a text that was not forgotten.
+    pub(in crate::store) fn has(&self, number: u32) -> bool {
+        !self.forgotten.contains(i64::from(number)) && self.get(number).is_some_and(|text| !text.is_empty())
+    }
+
     /// Makes space for so many more texts.
     pub(in crate::store) fn reserve(&mut self, texts: usize) {
         self.arena.reserve(texts);
@@ -126,6 +131,7 @@ mod tests {
         (1..=200).filter(|n| n % 10 > 0).for_each(|n| texts.forget(n));
         texts.forget(5);
         texts.forget(500);
+        assert!(texts.has(10) && !texts.has(5) && !texts.has(500));
         assert!(texts.heap_bytes() < before / 2, "{before} bytes were {}", texts.heap_bytes());
         for n in 1..=200 {
             let is_there = n % 10 == 0;

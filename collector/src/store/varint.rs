@@ -1,4 +1,4 @@
-//! Numbers of one to four bytes: seven bits in each, the lowest first.
+//! Numbers of few bytes: seven bits in each, the lowest first.
 
 /// Appends a number.
 pub(in crate::store) fn put(bytes: &mut Vec<u8>, mut value: usize) {

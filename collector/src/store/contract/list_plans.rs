@@ -68,7 +68,7 @@ pub(crate) async fn a_list_is_the_same_however_it_is_read(backend: impl Backend)
     ] {
         let lane = |n: &u8| awake_lane(*n).with_silence(last_seen(*n) < SILENT);
         let expected: Vec<HostId> = (1..=HOSTS).filter(|n| lanes.contains(&lane(n))).map(host).collect();
-        // Two rows are found by walking past others, and a page for everyone by sorting the few hosts of a lane.
+        // Which way is taken depends on the lanes and on the rows of a page.
         for rows in [2, 7, 1_000] {
             assert_eq!(pages(store.as_ref(), &lanes, rows).await, expected, "{lanes:?}, {rows} rows");
         }

@@ -188,6 +188,8 @@ fn can_gather(query: &HostQuery, counts: &ListCounts) -> bool {
         counts.unjudged == 0 || !(query.lanes.contains(&Lane::Unknown) || query.lanes.contains(&Lane::Silent));
     query.is_limited()
         && query.in_scope_only
+        // More than were counted: each page would gather all of them.
+        && counts.silent < SILENT_COUNTED.cast_unsigned()
         && (query.silent_only || (is_judged && query.lanes.iter().all(is_indexed)))
 }
 
@@ -249,6 +251,10 @@ mod tests {
             sources(&large, Some(&[7, 9]), of_sites),
             [StreamSource::Among(Walk::Site(7)), StreamSource::Among(Walk::Site(9))]
         );
+        // Each page would gather all silent hosts, and nobody has counted them all.
+        let countless = ListCounts { silent: SILENT_COUNTED.cast_unsigned(), ..MILLION };
+        let countless = ListCounts { in_lanes: 7_000, in_lanes_of_sites: 7_000, ..countless };
+        assert_eq!(sources(&large, None, countless), [StreamSource::Walk]);
         let clear = HostQuery { lanes: vec![Lane::Clear], ..large };
         assert_eq!(sources(&clear, None, counts), [StreamSource::Walk], "clear hosts are in no index");
     }

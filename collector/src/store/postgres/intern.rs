@@ -233,11 +233,13 @@ impl Intern {
         );
         begun?;
         locked?;
-        if self.learn(&added?, known)?.is_none() {
-            return Err(forgotten());
-        }
+        let Some(learned) = self.learn(&added?, known)? else { return Err(forgotten()) };
         // Nobody else adds while the lock is held, so the next number is known without the server.
         let (wanted, known) = self.wanted(drafts);
+        // Without what was learned the next number would be 1, which other editions have.
+        if known.version.epoch != learned.version.epoch {
+            return Err(forgotten());
+        }
         let mut new = EditionTotals::default();
         wanted.iter().for_each(|text| new.add(text.len()));
         if !wanted.is_empty() && !self.bound.admits(self.held(), new) {

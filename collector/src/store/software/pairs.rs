@@ -29,7 +29,6 @@ impl Pairs {
         budget: &SearchBudget,
     ) -> Step<&'n [u32]> {
         budget.spend(1, 0)?;
-        // An index of the wanted numbers that are left tells how far the block goes.
         postings::wanted_in(first, lists, numbers, |number, row| self.add(i64::from(number), row, budget))
     }
 

@@ -94,10 +94,15 @@ impl Dictionaries {
         self.editions.forget(editions);
     }
 
-    /// Forgets the titles that no edition has, neither in the file nor yet to be stored, and returns their numbers. Their rows
-    /// can be removed, because nobody gets these numbers any more.
+    /// Forgets the titles that no edition has, neither in the file nor yet to be stored. Returns the numbers of these, and of
+    /// those whose rows an earlier pass could not remove. Nobody gets these numbers any more.
     pub(super) fn forget_titles(&self) -> Vec<u32> {
         self.editions.forget_titles()
+    }
+
+    /// The rows of these titles were removed.
+    pub(super) fn titles_removed(&self, titles: &[u32]) {
+        self.editions.titles_removed(titles);
     }
 
     /// The numbers of the editions of these observations, and the epoch in which they were found; new editions are added, unless

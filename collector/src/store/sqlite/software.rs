@@ -14,6 +14,7 @@ use crate::store::{SearchBudget, SiteScope, SoftwareQuery, snapshot_codec};
 
 /// How many sections that the index does not cover are read at once.
 const NEWEST: i64 = 64;
+
 pub(super) fn find(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> Step<SoftwareReport> {
     // A statement that was interrupted does not say why.
     search(sql, memory, query).map_err(|fault| query.budget.check().err().map_or(fault, StoreFault::from))

@@ -1,5 +1,6 @@
 //! The dictionary of editions: in memory, and in the tables `edition`, `title` and `version`.
 
+use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use muster_proto::canonical::ObservationView;
@@ -12,6 +13,7 @@ use crate::store::arena::Arena;
 use crate::store::edition_detail::{Detail, Id, Title, split, text_of, write_title_of};
 use crate::store::edition_search::EditionSearch;
 use crate::store::edition_table::EditionTable;
+use crate::store::number_set::NumberSet;
 use crate::store::{EditionTotals, HeldBack};
 
 /// See the head of the file.
@@ -27,6 +29,8 @@ struct SavedEditions {
     saved_titles: u32,
     /// How often editions were forgotten.
     epoch: u64,
+    /// Titles that were forgotten and whose rows may still be in the file.
+    titles_to_remove: BTreeSet<u32>,
 }
 
 /// An edition that is to be stored.
@@ -81,16 +85,21 @@ impl EditionDictionary {
         editions.iter().for_each(|edition| saved.table.forget(*edition));
     }
 
-    /// Forgets the titles that no edition has, and returns the numbers of those that are in the file.
+    /// Forgets the titles that no edition has, and returns the numbers of those that may be in the file.
     pub(super) fn forget_titles(&self) -> Vec<u32> {
-        let SavedEditions { table, saved_titles, .. } = &mut *self.write();
+        let SavedEditions { table, saved_titles, titles_to_remove, .. } = &mut *self.write();
         let in_use = table.titles_in_use();
-        let is_unused = |title: &u32| {
-            !in_use.contains(i64::from(*title)) && table.titles().get(*title).is_some_and(|text| !text.is_empty())
-        };
+        let is_unused = |title: &u32| !in_use.contains(i64::from(*title)) && table.has_title(*title);
         let unused: Vec<u32> = (1..=*saved_titles).filter(is_unused).collect();
         unused.iter().for_each(|title| table.title_forget(*title));
-        unused
+        titles_to_remove.extend(unused);
+        titles_to_remove.iter().copied().collect()
+    }
+
+    /// The rows of these titles were removed.
+    pub(super) fn titles_removed(&self, titles: &[u32]) {
+        let to_remove = &mut self.write().titles_to_remove;
+        to_remove.retain(|title| !titles.contains(title));
     }
 
     /// The text of an edition without the platform.
@@ -159,10 +168,10 @@ impl EditionDictionary {
 
     /// Loads the tables. Numbers of editions were given up to this one.
     pub(super) fn load(&self, sql: &Connection, last: i64) -> Step<()> {
-        let SavedEditions { table, saved, saved_titles, epoch: _ } = &mut *self.write();
-        load_titles(sql, table)?;
+        let SavedEditions { table, saved, saved_titles, epoch: _, titles_to_remove } = &mut *self.write();
+        *titles_to_remove = load_titles(sql, table)?;
         // Joining the tables for each of millions of editions takes longer than holding the versions for a moment.
-        let versions = versions(sql)?;
+        let versions = Versions::load(sql)?;
         table.reserve(last_number(sql, "SELECT max(no) FROM edition")?);
         let mut statement = sql.prepare("SELECT no, title, version, from_name, id, state FROM edition ORDER BY no")?;
         let mut rows = statement.query([])?;
@@ -203,30 +212,46 @@ fn last_number(sql: &Connection, find: &str) -> Step<usize> {
     Ok(last.unwrap_or_default() as usize)
 }
 
-fn load_titles(sql: &Connection, table: &mut EditionTable) -> Step<()> {
+/// Loads the titles. Returns those that have a row and were forgotten.
+fn load_titles(sql: &Connection, table: &mut EditionTable) -> Step<BTreeSet<u32>> {
+    let mut forgotten = BTreeSet::new();
     table.titles_reserve(last_number(sql, "SELECT max(no) FROM title")?);
     let mut statement = sql.prepare("SELECT no, platform, kind, name, vendor FROM title ORDER BY no")?;
     let (mut rows, mut title) = (statement.query([])?, Vec::new());
     while let Some(found) = rows.next()? {
         write_title_of(found.get(1)?, found.get(2)?, bytes_of(found, 3)?, bytes_of(found, 4)?, &mut title);
-        table.title_load(found.get(0)?, &title);
+        forgotten.extend(table.title_load(found.get(0)?, &title));
     }
-    Ok(())
+    Ok(forgotten)
 }
 
-/// The versions by their numbers.
-fn versions(sql: &Connection) -> Step<Arena> {
-    let mut versions = Arena::default();
-    let mut statement = sql.prepare("SELECT no, text FROM version ORDER BY no")?;
-    let mut rows = statement.query([])?;
-    while let Some(found) = rows.next()? {
-        versions.skip_to(found.get(0)?);
-        versions.push(bytes_of(found, 1)?);
-    }
-    Ok(versions)
+/// The versions by their numbers. One may be empty, so the numbers that have a row are known apart.
+#[derive(Default)]
+struct Versions {
+    texts: Arena,
+    numbers: NumberSet,
 }
 
-fn load_edition(found: &Row<'_>, table: &mut EditionTable, versions: &Arena) -> Step<()> {
+impl Versions {
+    fn load(sql: &Connection) -> Step<Self> {
+        let mut versions = Self::default();
+        let mut statement = sql.prepare("SELECT no, text FROM version ORDER BY no")?;
+        let mut rows = statement.query([])?;
+        while let Some(found) = rows.next()? {
+            let number: u32 = found.get(0)?;
+            versions.texts.skip_to(number);
+            versions.texts.push(bytes_of(found, 1)?);
+            versions.numbers.insert(i64::from(number));
+        }
+        Ok(versions)
+    }
+
+    fn get(&self, number: u32) -> Option<&[u8]> {
+        self.texts.get(number).filter(|_| self.numbers.contains(i64::from(number)))
+    }
+}
+
+fn load_edition(found: &Row<'_>, table: &mut EditionTable, versions: &Versions) -> Step<()> {
     let what = || format!("edition {}", found.get::<_, i64>(0).unwrap_or_default());
     let missing = |part: &str| StoreFault::damaged(what(), format!("its {part} is not there"));
     let title = found.get(1)?;

@@ -103,12 +103,17 @@ fn delete(sql: &Connection, delete: &str, numbers: &[u32]) -> Step<u64> {
 }
 
 /// Titles are forgotten first and then removed, because editions that are not stored yet have titles too, and only the memory
-/// knows those. If their removal fails, the next start reads the rows, and another pass removes them.
+/// knows those. If their removal fails, the next pass tries again, also after a start: of two rows with one title the earlier one
+/// was forgotten.
 async fn titles(store: &SqliteStore, pass: &UnreferencedPass) -> Result<u64, StoreError> {
     let (unused, mut removed) = (store.memory.dictionaries().forget_titles(), 0);
     for portion in portions(&unused, pass) {
-        let work =
-            move |context: &mut WriteContext<'_>| delete(context.sql, "DELETE FROM title WHERE no = ?1", &portion);
+        let work = move |context: &mut WriteContext<'_>| {
+            let deleted = delete(context.sql, "DELETE FROM title WHERE no = ?1", &portion)?;
+            let removed = portion.clone();
+            context.after_commit(move |memory| memory.dictionaries().titles_removed(&removed));
+            Ok(deleted)
+        };
         removed += store.writer.operation(OPERATION, work).await?;
         tokio::time::sleep(pass.pause).await;
     }

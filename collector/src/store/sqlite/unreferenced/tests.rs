@@ -94,3 +94,29 @@ async fn the_number_of_a_removed_edition_is_not_given_again_after_a_restart() {
     assert_eq!(last("SELECT max(no) FROM edition"), 3);
     assert_healthy(&again).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_that_came_back_before_its_row_was_removed_has_one_number_after_a_restart() {
+    let (all, some) = all_and_some();
+    let opened = opened();
+    opened.leave(&all, &some).await;
+    let Opened { store, path, .. } = &opened;
+    assert_eq!(pass(store, 30, 30).await.editions, 1);
+    reports(store, 1, 3, 40, &all).await;
+    store.close().await.expect("closes");
+    let sql = open::writer(path).expect("opens");
+    let asked = |what: &str| -> i64 { sql.query_row(what, [], |row| row.get(0)).expect("asks") };
+    // As after a stop between the two: the pass has forgotten the title, and its row is still there.
+    let put_back = "INSERT INTO title (no, platform, kind, name, vendor)
+                    SELECT 2, platform, kind, name, vendor FROM title WHERE no = 3";
+    assert_eq!(sql.execute(put_back, []).expect("puts"), 1);
+    let editions = asked("SELECT count(*) FROM edition");
+    let again: Arc<dyn Store> = Arc::new(SqliteStore::on(open::writer(path).expect("opens"), path).expect("opens"));
+    let other = [packages(&[("adduser", "3"), ("kesl", "12"), ("wget", "1")])];
+    reports(&again, 1, 4, 50, &other).await;
+    assert_eq!(asked("SELECT count(*) FROM edition"), editions + 1, "kesl has a second number");
+    assert_healthy(&again).await;
+    pass(&again, 60, 30).await;
+    assert_eq!(asked("SELECT count(*) FROM title WHERE no = 2"), 0, "the next pass removes the row");
+    assert_healthy(&again).await;
+}
