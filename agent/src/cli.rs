@@ -98,7 +98,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    os::memory::keep_few_heaps();
+    os::memory::keep_few_heaps(crate::memory::HEAP_BLOCK_BYTES);
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {

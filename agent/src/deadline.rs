@@ -17,6 +17,9 @@ use tokio::sync::oneshot;
 /// milliseconds, and a spun-down one within seconds. No setting, because it must hold before the settings are read.
 pub const OWN_FILES: Duration = Duration::from_secs(10);
 
+/// The shortest wait for a thread, so that waiting for one that waits for others takes no processor time.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfinished {
@@ -51,8 +54,25 @@ impl From<Unfinished> for std::io::Error {
     }
 }
 
-/// What a thread is reading.
-type Place = Arc<Mutex<String>>;
+/// What the waiting side sees of a thread.
+type Place = Arc<Mutex<Progress>>;
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// What it is reading.
+    place: String,
+    /// How long it has waited for others, and since when it waits now.
+    paused: Duration,
+    paused_since: Option<Instant>,
+    /// Nobody waits for its result any more.
+    is_abandoned: bool,
+}
+
+impl Progress {
+    fn paused(&self) -> Duration {
+        self.paused + self.paused_since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+}
 
 thread_local! {
     /// The place that the waiting side sees. Threads that nobody waits for have none.
@@ -63,11 +83,30 @@ thread_local! {
 pub fn reading(path: &str) {
     PLACE.with_borrow(|place| {
         if let Some(place) = place {
-            let mut place = lock(place);
+            let place = &mut lock(place).place;
             place.clear();
             place.push_str(path);
         }
     });
+}
+
+/// Whether nobody waits for the result of this thread any more.
+#[must_use]
+pub fn is_abandoned() -> bool {
+    PLACE.with_borrow(|place| place.as_ref().is_some_and(|place| lock(place).is_abandoned))
+}
+
+/// Waits for others. The time does not count against the limit of this thread.
+pub fn paused<T>(wait: impl FnOnce() -> T) -> T {
+    let place = PLACE.with_borrow(Clone::clone);
+    let Some(place) = place else { return wait() };
+    lock(&place).paused_since = Some(Instant::now());
+    let result = wait();
+    let mut progress = lock(&place);
+    progress.paused = progress.paused();
+    progress.paused_since = None;
+    drop(progress);
+    result
 }
 
 /// Work whose threads have not returned. Kept from one scan to the next.
@@ -126,12 +165,20 @@ impl Thread {
     }
 
     fn rest(&self) -> Duration {
-        self.limit.saturating_sub(self.started.elapsed())
+        self.limit.saturating_sub(self.took())
+    }
+
+    /// How long it has worked, without the time for which it waited for others.
+    fn took(&self) -> Duration {
+        self.started.elapsed().saturating_sub(lock(&self.place).paused())
     }
 
     /// The answer of a thread that is over its limit.
     fn timed_out(self) -> Unfinished {
-        let answer = Unfinished::TimedOut { limit: self.limit, place: without_process_ids(&lock(&self.place)) };
+        let mut progress = lock(&self.place);
+        progress.is_abandoned = true;
+        let answer = Unfinished::TimedOut { limit: self.limit, place: without_process_ids(&progress.place) };
+        drop(progress);
         lock(&self.stuck.0).insert(self.name, Stuck { place: self.place, answer: answer.clone() });
         answer
     }
@@ -149,32 +196,35 @@ fn without_process_ids(path: &str) -> String {
 /// Work on its own thread.
 pub struct Task<T> {
     thread: Thread,
-    answer: mpsc::Receiver<(T, Duration)>,
+    answer: mpsc::Receiver<T>,
 }
 
 impl<T: Send + 'static> Task<T> {
     /// Starts the work. The limit counts from here. The name says which work is the same as earlier work that is stuck.
     pub fn start(name: &str, limit: Duration, stuck: &StuckWork, work: impl FnOnce() -> T + Send + 'static) -> Self {
         let (sender, answer) = mpsc::sync_channel(1);
-        let started = Instant::now();
         let thread = Thread::start(name, limit, stuck, move || {
-            let result = work();
             // After the time limit nobody receives this, and the result is discarded.
-            let _ = sender.send((result, started.elapsed()));
+            let _ = sender.send(work());
         });
         Self { thread, answer }
     }
 
     /// Waits for the result until the limit. Also returns how long the work took.
     pub fn wait(self) -> (Result<T, Unfinished>, Duration) {
-        let started = self.thread.started;
         if let Some(known) = self.thread.known {
             return (Err(known), Duration::ZERO);
         }
-        match self.answer.recv_timeout(self.thread.rest()) {
-            Ok((result, took)) => (Ok(result), took),
-            Err(RecvTimeoutError::Timeout) => (Err(self.thread.timed_out()), started.elapsed()),
-            Err(RecvTimeoutError::Disconnected) => (Err(Unfinished::Aborted), started.elapsed()),
+        loop {
+            let answer = self.answer.recv_timeout(self.thread.rest().max(SHORTEST_WAIT));
+            let took = self.thread.took();
+            match answer {
+                Ok(result) => return (Ok(result), took),
+                // It may have waited for others meanwhile.
+                Err(RecvTimeoutError::Timeout) if !self.thread.rest().is_zero() => {}
+                Err(RecvTimeoutError::Timeout) => return (Err(self.thread.timed_out()), took),
+                Err(RecvTimeoutError::Disconnected) => return (Err(Unfinished::Aborted), took),
+            }
         }
     }
 }
@@ -263,6 +313,32 @@ mod tests {
         while run("one", Duration::from_secs(60), &stuck, || ()).is_err() {
             assert!(Instant::now() < end, "it is never started again");
         }
+    }
+
+    #[test]
+    fn waiting_for_others_does_not_count() {
+        let waits = || {
+            paused(|| std::thread::sleep(Duration::from_millis(400)));
+            7
+        };
+        let task = Task::start("one", Duration::from_millis(200), &StuckWork::default(), waits);
+        let (result, took) = task.wait();
+        assert_eq!(result, Ok(7));
+        assert!(took < Duration::from_millis(400), "{took:?}");
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_knows_it() {
+        let (go_on, gate) = mpsc::channel::<()>();
+        let (send, seen) = mpsc::channel();
+        let late = run("one", Duration::from_millis(50), &StuckWork::default(), move || {
+            let before = is_abandoned();
+            let _ = gate.recv();
+            send.send((before, is_abandoned()))
+        });
+        assert!(late.is_err());
+        drop(go_on);
+        assert_eq!(seen.recv_timeout(Duration::from_secs(20)), Ok((false, true)));
     }
 
     #[test]

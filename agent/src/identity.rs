@@ -15,6 +15,7 @@ use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 
+use crate::memory::file;
 use crate::os;
 
 pub use user_key::{temporary_user_key, user_key, user_key_file};
@@ -143,7 +144,7 @@ impl IdentityStore {
     /// The file cannot be read or is damaged.
     pub fn load(&self) -> Result<Option<Identity>, IdentityError> {
         let path = self.file();
-        let bytes = match std::fs::read(&path) {
+        let bytes = match file::read(&path, file::IDENTITY) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(IdentityError::Read { path, source }),
@@ -169,7 +170,7 @@ impl IdentityStore {
     /// It cannot be read, generated or saved.
     pub fn key(&self, number: u64) -> Result<Key, IdentityError> {
         let path = self.key_file(number);
-        match std::fs::read(&path) {
+        match file::read(&path, file::IDENTITY) {
             Ok(bytes) => {
                 let der = rustls::pki_types::PrivatePkcs8KeyDer::from(bytes);
                 let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)

@@ -13,7 +13,7 @@
 //!  app wires them together; cli has one file per verb
 //! ```
 //!
-//! What reads a disk that may not answer runs under a `deadline`. A source that fails still has an outcome:
+//! What reads a disk that may not answer runs under a `deadline`, and everything stays within the limits of `memory`. A source that fails still has an outcome:
 //! every source of the scanned machine's platform is in every snapshot. The agent only reads. It runs no programs and changes
 //! nothing outside its state directory, except for `service install` and `service uninstall`.
 
@@ -24,6 +24,7 @@ pub mod config;
 mod corpus_tests;
 pub mod deadline;
 pub mod identity;
+pub mod memory;
 pub mod os;
 pub mod scan;
 pub mod schedule;

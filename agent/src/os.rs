@@ -24,7 +24,7 @@ pub mod supervisor;
 #[cfg(test)]
 pub(crate) mod test_kit;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,7 +89,18 @@ pub fn make_private_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// The file or its directory cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    platform::write_private(path, bytes)
+    write_private_with(path, &|file| file.write_all(bytes))
+}
+
+/// Writes the content of a file; may be called more than once.
+pub type WriteContent<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
+
+/// As [`write_private`], with content that is written piece by piece.
+///
+/// # Errors
+/// As [`write_private`].
+pub fn write_private_with(path: &Path, content: WriteContent<'_>) -> io::Result<()> {
+    platform::write_private(path, content)
 }
 
 /// Creates the directory of the settings file. Everybody may read it where the system has accounts for that; nobody but an

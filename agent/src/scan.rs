@@ -2,20 +2,20 @@
 //! its digest.
 //!
 //! A source that fails, hangs or panics becomes an outcome in the snapshot. What is unknown of facts and state becomes the
-//! outcome of the source `host`. Everything passes `redact` before it is
-//! encoded: what belongs to one person or one day must not get into a section.
+//! outcome of the source `host`. Everything passes `redact` before it is encoded: what belongs to one person or one day must not
+//! get into a section. A source encodes its section as soon as it has finished, so that only the encoded form stays in memory.
 
+mod encode;
 mod people;
 mod redact;
 mod run;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use muster_proto::canonical;
-use muster_proto::limits;
 use muster_proto::model::{
-    Digest, HostFacts, HostState, Outcome, Platform, Section, Snapshot, SnapshotEntry, SourceName, UserScope, Watchlist,
+    Digest, HostFacts, HostState, Outcome, Platform, Snapshot, SourceName, UserScope, Watchlist,
 };
 
 use muster_proto::terminal::Progress;
@@ -24,7 +24,8 @@ use crate::deadline::StuckWork;
 use crate::sources::parse::windows::wmi::Answers;
 use crate::sources::record::Record;
 use crate::sources::root::{Accesses, Root};
-use crate::sources::{self, ScanContext, Source, SourceReading};
+use crate::sources::{self, ScanContext, Source};
+use encode::{FinishedSource, Finisher, SectionSpace};
 use redact::Redactor;
 
 /// How to scan.
@@ -163,51 +164,50 @@ fn scan_machine(all: Vec<Box<dyn Source>>, context: &Arc<ScanContext>, options: 
     let platform = context.platform();
     let wanted = |source: &dyn Source| options.sources.is_empty() || options.sources.contains(&source.name());
     let chosen: Vec<Box<dyn Source>> = all.into_iter().filter(|source| wanted(source.as_ref())).collect();
-    let running = run::start_sources(chosen, context, options);
+    let space = Arc::new(SectionSpace::new(chosen.len()));
+    let finisher = Arc::new(OnceLock::new());
+    let running = run::start_sources(chosen, context, options, &finisher);
     let parts = sources::fact_parts(context).iter().chain(sources::state_parts(context));
     let parts = run::start_parts(parts, context, options);
     let mut record = sources::record(context);
     let unknown = run::enter_parts(parts, &mut record);
     log_unknown(&unknown);
-    let redactor = options.memory.redactor(platform, record.homes.take());
+    let finisher = finisher.get_or_init(|| Finisher {
+        platform,
+        redactor: options.memory.redactor(platform, record.homes.take()),
+        unknown,
+        watchlist: context.watchlist.version,
+        wants_services: context.root.is_running_system(),
+        user_scope: options.user_scope,
+        user_key: options.user_key,
+        space,
+    });
 
     let mut entries = Vec::new();
     let mut sections = Vec::new();
     let mut took = Vec::new();
-    let mut home_items = Vec::new();
+    let mut user_items = Vec::new();
     let mut homes_complete = true;
-    let mut units = (Vec::new(), Outcome::NotApplicable);
-    for run in running.into_iter().map(|running| running.wait(options)) {
-        let mut reading = run.reading;
-        if run.source == SourceName::Host {
-            reading.add_unknown(&unknown);
+    let mut services = (Vec::new(), Outcome::NotApplicable);
+    for source in running {
+        let (FinishedSource { entry, section, outcome, user_items: of_source, services: names }, time) =
+            source.wait(options, finisher);
+        homes_complete &= !sources::home_sources(platform).contains(&entry.source) || missed_nothing(outcome);
+        if entry.source == sources::service_source(platform) {
+            services = (names, outcome);
         }
-        // An id can be a path or have the identifier of a user in it.
-        reading.home_items.iter_mut().for_each(|item| item.place = redactor.text(&item.place));
-        home_items.append(&mut reading.home_items);
-        homes_complete &= !sources::home_sources(platform).contains(&run.source) || missed_nothing(reading.outcome);
-        // Before the section is encoded, because a digest must not depend on user names either.
-        reading.observations.iter_mut().for_each(|observation| redactor.redact(observation));
-        if run.source == sources::service_source(platform) {
-            units.0 = reading.observations.iter().map(|observation| observation.name.clone()).collect();
-            units.1 = reading.outcome;
-        }
-        // A new list must not change the entries of sources that do not use it.
-        let watchlist = if run.uses_watchlist { context.watchlist.version } else { 0 };
-        let (entry, section) = encode(platform, run.source, reading, watchlist, &redactor);
+        took.push((entry.source, time));
+        user_items.push(of_source);
         entries.push(entry);
         sections.extend(section);
-        took.push((run.source, run.took));
     }
     sections.sort_by_key(|section| section.source);
     took.sort();
-    sources::finish(&mut record, context, &units.0, units.1);
+    sources::finish(&mut record, context, &services.0, services.1);
     // Sources over their time limit still hold the context. Their next access fails, and their threads end.
     context.root.close();
     let Record { facts, mut state, fingerprint, .. } = record;
-    let (items, outcome) = people::items(home_items, options.user_scope, options.user_key.as_ref());
-    (state.user_items, state.users_outcome) =
-        (items, if homes_complete { outcome } else { outcome.map(people::incomplete) });
+    (state.user_items, state.users_outcome) = encode::user_items(user_items, options.user_scope, homes_complete);
     // Names of files and processes are chosen by the host's users, and the collector refuses texts that cannot be seen.
     let (facts, state) = (facts.cleaned(), state.cleaned());
     let accessed = context.root.accessed();
@@ -218,37 +218,6 @@ fn scan_machine(all: Vec<Box<dyn Source>>, context: &Arc<ScanContext>, options: 
 /// Whether the source read everything that it should read.
 fn missed_nothing(outcome: Outcome) -> bool {
     outcome.is_complete() || outcome == Outcome::NotApplicable
-}
-
-/// Builds the snapshot entry and the section of a source, within the limits of the contract.
-fn encode(
-    platform: Platform,
-    source: SourceName,
-    reading: SourceReading,
-    watchlist: u64,
-    redactor: &Redactor,
-) -> (SnapshotEntry, Option<EncodedSection>) {
-    let SourceReading { mut outcome, mut reason, observations, home_items: _ } = reading;
-    let mut section = Section::new(platform, source, observations);
-    let mut canonical = canonical::section_bytes(&section);
-    let mut items = section.observations().len();
-    let total = items;
-    while items > limits::OBSERVATIONS_PER_SECTION || canonical.len() > limits::SECTION_BYTES {
-        // How large a section is, is known only after it is encoded; halving needs few attempts.
-        items = (items / 2).min(limits::OBSERVATIONS_PER_SECTION);
-        section = Section::new(platform, source, section.observations()[..items].to_vec());
-        canonical = canonical::section_bytes(&section);
-        outcome = Outcome::Partial;
-        reason = format!("only {items} of {total} observations fit in a section");
-    }
-    // The collector refuses an outcome that its section contradicts.
-    if matches!(outcome, Outcome::Found | Outcome::Empty) {
-        outcome = if items > 0 { Outcome::Found } else { Outcome::Empty };
-    }
-    let encoded = (items > 0).then(|| EncodedSection { source, digest: Digest::of(&canonical), items, canonical });
-    let digest = encoded.as_ref().map(|encoded| encoded.digest);
-    let reason = redactor.reason(source, &reason);
-    (SnapshotEntry { source, outcome, reason, watchlist, section: digest }, encoded)
 }
 
 #[cfg(test)]

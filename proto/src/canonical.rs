@@ -26,6 +26,8 @@ use reader::{Reader, limit};
 use view::walk;
 
 const SECTION_MAGIC: &[u8; 5] = b"MSEC\x01";
+/// The most that a section has before its observations: magic bytes, platform, source and a count.
+const HEAD_BYTES: usize = 5 + 1 + 1 + 10;
 const SNAPSHOT_MAGIC: &[u8; 5] = b"MSNP\x01";
 
 /// Why bytes are not the canonical form of a section or a snapshot.
@@ -109,14 +111,40 @@ fn contradiction(source: SourceName, outcome: Outcome) -> String {
 /// The canonical bytes of a section. [`Section::new`] has already cut its texts to the limits.
 #[must_use]
 pub fn section_bytes(section: &Section) -> Vec<u8> {
-    // 96 is a rough size of an observation; a bad guess only costs a reallocation.
-    let mut bytes = Vec::with_capacity(64 + section.observations().len() * 96);
+    // A buffer that grows takes up to three times as much.
+    let mut bytes = Vec::with_capacity(observations_within(section, usize::MAX).1);
     write_head(&mut bytes, section.platform(), section.source(), section.observations().len());
     for observation in section.observations() {
         let attributes = observation.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         write_observation(&mut bytes, observation.kind, texts(observation), attributes);
     }
     bytes
+}
+
+/// How many observations of a section, from the first on, fit in this many canonical bytes, and how many bytes they take.
+#[must_use]
+pub fn observations_within(section: &Section, most: usize) -> (usize, usize) {
+    let mut length = HEAD_BYTES;
+    for (count, observation) in section.observations().iter().enumerate() {
+        let with = length + length_of(observation);
+        if with > most {
+            return (count, length);
+        }
+        length = with;
+    }
+    (section.observations().len(), length)
+}
+
+fn length_of(observation: &Observation) -> usize {
+    let text = |text: &str| varint_length(text.len() as u64) + text.len();
+    let texts: usize = texts(observation).into_iter().map(text).sum();
+    let attributes: usize = observation.attributes.iter().map(|(name, value)| text(name) + text(value)).sum();
+    1 + texts + varint_length(observation.attributes.len() as u64) + attributes
+}
+
+const fn varint_length(value: u64) -> usize {
+    let bits = if value == 0 { 1 } else { 64 - value.leading_zeros() };
+    bits.div_ceil(7) as usize
 }
 
 /// Reads the canonical bytes of a section. Checks limits, order, duplicates and text in the same pass.

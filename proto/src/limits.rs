@@ -68,6 +68,8 @@ pub const PAGE_ROWS: usize = 10_000;
 pub const CHANGES_MS: i64 = 90 * 24 * 3600 * 1000;
 /// The difference of clocks, in milliseconds, beyond which the collector clamps an agent's times.
 pub const CLOCK_SKEW_MS: i64 = 24 * 3600 * 1000;
+/// Bytes of one settings file. The built-in ones have 20 KiB with all their comments.
+pub const SETTINGS_FILE_BYTES: u64 = 256 * 1024;
 /// Bytes of one rule file. The longest built-in one has 60 KiB.
 pub const RULE_FILE_BYTES: u64 = 256 * 1024;
 /// Entries of all folders of a rule directory: a file for every security product known, several times over.

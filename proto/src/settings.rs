@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::Read as _;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -99,7 +100,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     }
 
     fn file(&mut self, path: &Path) {
-        let text = match std::fs::read_to_string(path) {
+        let text = match read_text(path) {
             Ok(text) => text,
             Err(error) => return self.whole_fault(path, format!("read the file: {error}")),
         };
@@ -258,6 +259,18 @@ fn leaves<'v>(prefix: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
     table.iter().flat_map(|(name, value)| leaves(&key(name), value)).collect()
 }
 
+/// The text of a settings file. A wrong path may name a huge file or a device without an end.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    const LIMIT: u64 = crate::limits::SETTINGS_FILE_BYTES;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(LIMIT + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LIMIT {
+        let what = format!("it has more than {LIMIT} bytes; write only settings into it");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,5 +328,14 @@ mod tests {
         let faults = of("name = \"jane:hunter2\nfolder = 1", &[]).1;
         assert_eq!(faults.len(), 1);
         assert!(!faults[0].contains("hunter2") && faults[0].contains("line 1"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_huge_settings_file_is_a_fault_with_its_limit_and_a_remedy() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("agent.toml");
+        std::fs::write(&path, "# x\n".repeat(100_000)).expect("written");
+        let error = read_text(&path).expect_err("too large").to_string();
+        assert_eq!(error, "it has more than 262144 bytes; write only settings into it");
     }
 }

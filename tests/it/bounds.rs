@@ -4,6 +4,7 @@ mod budgets;
 mod descriptors;
 mod enrollment;
 mod full_store;
+mod hive_writer;
 mod hung_disk;
 mod large_hive;
 mod listeners;

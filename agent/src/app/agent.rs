@@ -233,7 +233,7 @@ impl Agent {
         let acknowledged = self.spool.is_empty() && self.acknowledged == Some(delivery.digest());
         let is_new = !acknowledged && self.spool.newest_label() != Some(label.as_str());
         let spooled = if is_new {
-            self.spool.put(&label, &delivery.encode(), observed_at)
+            self.spool.put_with(&label, &|out| delivery.write(out), observed_at)
         } else {
             self.spool.enforce_bounds(observed_at)
         };

@@ -8,6 +8,7 @@ use muster_proto::model::EnrollmentToken;
 
 use super::state_files::{self, StateFileError};
 use crate::config::{EditError, with_collector};
+use crate::memory;
 use crate::os;
 use crate::os::access::{self, AccessError, Others};
 
@@ -71,7 +72,7 @@ pub fn configure(file: &Path, state_dir: &Path, changes: &Changes) -> Result<Vec
         let path = path.to_owned();
         move |source| OwnFilesError::File { operation, path, source }
     };
-    let old = match std::fs::read_to_string(file) {
+    let old = match memory::file::read_text(file, memory::file::SETTINGS) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed("read", file)(error)),

@@ -10,6 +10,7 @@ use muster_proto::model::{Digest, Platform, Watchlist};
 use crate::config::{Settings, WatchlistPolicy};
 use crate::deadline;
 use crate::identity::{self, Identity, IdentityError, IdentityStore};
+use crate::memory::file;
 use crate::os;
 use crate::os::access::{self, AccessError, Others};
 use crate::sources::root::Root;
@@ -71,7 +72,7 @@ pub const fn spool_bounds(settings: &Settings) -> Bounds {
 /// The digest of the snapshot that the collector acknowledged last; `None` if unknown.
 #[must_use]
 pub fn last_acknowledged(state_dir: &Path) -> Option<Digest> {
-    std::fs::read_to_string(acknowledged_file(state_dir)).ok()?.trim().parse().ok()
+    file::read_text(&acknowledged_file(state_dir), file::DIGEST).ok()?.trim().parse().ok()
 }
 
 pub(super) fn save_acknowledged(state_dir: &Path, digest: Digest) -> Result<(), StateFileError> {
@@ -98,7 +99,7 @@ pub fn watch_summary(state_dir: &Path) -> Result<Option<Summary>, StateFileError
         return Ok(None);
     }
     // The summary is for display only, so a file that cannot be read or parsed counts as none.
-    let bytes = std::fs::read(watch_summary_file(state_dir)).ok();
+    let bytes = file::read(&watch_summary_file(state_dir), file::STATE).ok();
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
@@ -174,7 +175,13 @@ fn saved_watchlist(settings: &Settings) -> Option<WatchlistFile> {
     }
     let path = watchlist_file(&settings.state_dir);
     deadline::reading(&path.to_string_lossy());
-    let bytes = std::fs::read(path).ok()?;
+    let read = file::read(&path, file::STATE);
+    if let Err(error) = &read
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), error = %error, "cannot read the saved watchlist; using the built-in one");
+    }
+    let bytes = read.ok()?;
     serde_json::from_slice(&bytes)
         .inspect_err(|error| {
             tracing::warn!(error = %error, "cannot parse the saved watchlist; using the built-in one");

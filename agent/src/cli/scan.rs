@@ -4,7 +4,7 @@
 //! The observations are decoded from the canonical bytes that `once` and `run` would upload, so the output cannot differ
 //! from what would be sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +14,8 @@ use anyhow::Context;
 use muster_proto::canonical;
 use muster_proto::model::{Digest, Observation, Outcome, Platform, SnapshotEntry, SourceName, UserScope, Watchlist};
 use muster_proto::terminal::{Cell, Paint, Progress, Table};
+use serde::ser::{Error as _, SerializeMap as _, SerializeSeq as _};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::Output;
@@ -21,9 +23,10 @@ use crate::app;
 use crate::config::{ConfigFaults, Flags, Settings};
 use crate::deadline::{self, StuckWork};
 use crate::identity;
+use crate::memory::{self, file::read_text};
 use crate::scan::{ScanOptions, ScanResult, scan_root};
 use crate::sources::parse::windows::wmi::Answers;
-use crate::sources::root::Root;
+use crate::sources::root::{Accesses, Root};
 use crate::sources::{self};
 
 #[derive(Debug, clap::Args)]
@@ -148,7 +151,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let paint = Paint::of_stdout();
     let mut out = super::output(arguments.output, paint.has_colour());
     match arguments.output {
-        Output::Table => out.write_all(table(&result, arguments, &paint)?.as_bytes())?,
+        Output::Table => table(&mut out, &result, arguments, &paint)?,
         Output::Json => json_document(&mut out, &result, arguments.show_sent)?,
         Output::Ndjson => ndjson(&mut out, &result, arguments.show_sent)?,
     }
@@ -158,7 +161,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
 
 /// Recorded answers of Windows Management Instrumentation.
 fn recorded(file: &Path) -> anyhow::Result<Arc<Answers>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = read_text(file, memory::file::ANSWERS).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(Arc::new(Answers::parse(&text).with_context(|| format!("cannot use {}", file.display()))?))
 }
 
@@ -199,8 +202,7 @@ fn each_source(
     for entry in result.snapshot.entries() {
         let observations = match result.section(entry.source) {
             Some(section) => {
-                let section = canonical::read_section(&section.canonical).context("cannot decode a section")?;
-                section.observations().to_vec()
+                canonical::read_section(&section.canonical).context("cannot decode a section")?.into_observations()
             }
             None => Vec::new(),
         };
@@ -280,28 +282,82 @@ fn ndjson(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> anyhow:
     })
 }
 
-fn json_document(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
-    let (mut outcomes, mut all) = (Vec::new(), Vec::new());
-    each_source(result, |record, observations| {
-        for observation in observations {
-            all.push(serde_json::to_value(observation_record(result.snapshot.platform(), record.source, observation))?);
+/// The document of `-o json`. The observations of one source at a time are in memory.
+struct Document<'a> {
+    result: &'a ScanResult,
+    show_sent: bool,
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { result, show_sent } = self;
+        let mut document = serializer.serialize_map(None)?;
+        document.serialize_entry("observations", &Observations(result))?;
+        document.serialize_entry("outcomes", &Outcomes(result))?;
+        if !result.accessed.is_empty() {
+            document.serialize_entry("read", &Reads(&result.accessed))?;
         }
-        outcomes.push(serde_json::to_value(record)?);
-        Ok(())
-    })?;
-    let mut document = json!({ "outcomes": outcomes, "observations": all });
-    if !result.accessed.is_empty() {
-        document["read"] = result.accessed.iter().map(|(path, by)| json!({ "path": path, "by": by })).collect();
+        if *show_sent {
+            document.serialize_entry("sent", &BTreeMap::from(sent(result)))?;
+        }
+        document.end()
     }
-    if show_sent {
-        document["sent"] = sent(result).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+}
+
+struct Observations<'a>(&'a ScanResult);
+
+impl Serialize for Observations<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        let platform = self.0.snapshot.platform();
+        let mut failed = None;
+        let shown = each_source(self.0, |record, observations| {
+            let mut show = |one| list.serialize_element(&observation_record(platform, record.source, one));
+            failed = observations.iter().try_for_each(&mut show).err();
+            anyhow::ensure!(failed.is_none(), "cannot write");
+            Ok(())
+        });
+        match (failed, shown) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) => Err(S::Error::custom(error)),
+            (None, Ok(())) => list.end(),
+        }
     }
-    serde_json::to_writer_pretty(&mut *out, &document)?;
+}
+
+struct Reads<'a>(&'a Accesses);
+
+impl Serialize for Reads<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Read<'r> {
+            path: &'r str,
+            by: &'r BTreeSet<String>,
+        }
+        serializer.collect_seq(self.0.iter().map(|(path, by)| Read { path, by }))
+    }
+}
+
+struct Outcomes<'a>(&'a ScanResult);
+
+impl Serialize for Outcomes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let result = self.0;
+        let records = result.snapshot.entries().iter().map(|entry| {
+            let items = result.section(entry.source).map_or(0, |section| section.items);
+            record(result, entry, items)
+        });
+        serializer.collect_seq(records)
+    }
+}
+
+fn json_document(out: &mut impl Write, result: &ScanResult, show_sent: bool) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &Document { result, show_sent })?;
     out.write_all(b"\n")?;
     Ok(())
 }
 
-fn table(result: &ScanResult, arguments: &Arguments, paint: &Paint) -> anyhow::Result<String> {
+fn table(out: &mut impl Write, result: &ScanResult, arguments: &Arguments, paint: &Paint) -> anyhow::Result<()> {
     let facts = &result.facts;
     let shown = [&facts.hostname, &facts.os_name, &facts.kernel, &facts.architecture];
     let shown: Vec<&str> = shown.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
@@ -323,6 +379,7 @@ fn table(result: &ScanResult, arguments: &Arguments, paint: &Paint) -> anyhow::R
     let mut advice = Vec::new();
     let mut observed =
         Table::new(&["source", "name", "version", "state", "vendor", "path"]).dispensable(&["state", "vendor"]);
+    // Each source is shown twice, because the rows of all of them would not fit in memory.
     each_source(result, |record, observations| {
         outcomes.row(vec![
             Cell::text(record.source.name()),
@@ -332,12 +389,7 @@ fn table(result: &ScanResult, arguments: &Arguments, paint: &Paint) -> anyhow::R
             Cell::text(record.reason),
         ]);
         advice.extend(record.advice.map(|advice| format!(" {}: {advice}", record.source)));
-        for observation in observations {
-            let Observation { name, version, state, vendor, path, .. } = observation;
-            // A watched path has no other name.
-            let name = if name == path { "" } else { name.as_str() };
-            observed.row([record.source.name(), name, version, state, vendor, path].map(Cell::text).to_vec());
-        }
+        observations.iter().for_each(|observation| observed.measure(&row_of(record.source, observation)));
         Ok(())
     })?;
     page.push_str(&format!("{}\n", outcomes.text(paint)));
@@ -347,6 +399,20 @@ fn table(result: &ScanResult, arguments: &Arguments, paint: &Paint) -> anyhow::R
         let below = root.map(|dir| format!("\n These paths and commands are for the system below {}.", dir.display()));
         page.push_str(&format!("{}{}\n\n", advice.join("\n"), below.unwrap_or_default()));
     }
-    page.push_str(&observed.text(paint));
-    Ok(page)
+    out.write_all(page.as_bytes())?;
+    let printer = observed.printer(paint);
+    out.write_all(printer.head().as_bytes())?;
+    each_source(result, |record, observations| {
+        let mut row = |one| out.write_all(printer.row(&row_of(record.source, one)).as_bytes());
+        Ok(observations.iter().try_for_each(&mut row)?)
+    })?;
+    out.write_all(printer.foot().as_bytes())?;
+    Ok(())
+}
+
+fn row_of(source: SourceName, observation: &Observation) -> Vec<Cell> {
+    let Observation { name, version, state, vendor, path, .. } = observation;
+    // A watched path has no other name.
+    let name = if name == path { "" } else { name.as_str() };
+    [source.name(), name, version, state, vendor, path].map(Cell::text).to_vec()
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::IdentityError;
+use crate::memory::file;
 use crate::os;
 
 const FILE: &str = "users.key";
@@ -15,7 +16,7 @@ const FILE: &str = "users.key";
 /// The file cannot be read or written, or the system has no randomness.
 pub fn user_key(state_dir: &Path) -> Result<[u8; 32], IdentityError> {
     let path = user_key_file(state_dir);
-    match std::fs::read(&path) {
+    match file::read(&path, file::USER_KEY) {
         Ok(bytes) => {
             if let Ok(key) = <[u8; 32]>::try_from(bytes.as_slice()) {
                 return Ok(key);

@@ -1,7 +1,7 @@
 //! Linux: FHS directories and file modes.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -69,13 +69,13 @@ fn hand_over(made: &File, path: &Path) -> io::Result<()> {
     if owner.uid() == 0 { Ok(()) } else { std::os::unix::fs::fchown(made, Some(owner.uid()), Some(owner.gid())) }
 }
 
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_private(path: &Path, content: super::WriteContent<'_>) -> io::Result<()> {
     let dir = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.to_owned();
     // In the same directory, because a rename is atomic only within one file system.
     name.push(format!(".new-{}", std::process::id()));
     let new = dir.join(name);
-    let written = write_synced(&new, bytes).and_then(|()| std::fs::rename(&new, path));
+    let written = write_synced(&new, content).and_then(|()| std::fs::rename(&new, path));
     if written.is_err() {
         // Best effort: the error of the failed write is what matters.
         let _ = std::fs::remove_file(&new);
@@ -85,7 +85,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(dir)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, content: super::WriteContent<'_>) -> io::Result<()> {
     // A file left by a killed process with the same id would make `create_new` fail.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -93,7 +93,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     hand_over(&file, path)?;
-    file.write_all(bytes)?;
+    content(&mut file)?;
     file.sync_all()
 }
 
@@ -143,8 +143,8 @@ mod tests {
         let inner = dir.path().join("a/b");
         make_private_dir(&inner).expect("made");
         let file = inner.join("secret");
-        write_private(&file, b"one").expect("written");
-        write_private(&file, b"two").expect("replaced");
+        write_private(&file, &|out| out.write_all(b"one")).expect("written");
+        write_private(&file, &|out| out.write_all(b"two")).expect("replaced");
         assert_eq!(std::fs::read(&file).expect("read"), b"two");
         assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(&inner).expect("there").permissions().mode() & 0o777, 0o700);
@@ -161,7 +161,7 @@ mod tests {
         std::fs::create_dir(&state).expect("made");
         std::os::unix::fs::chown(&state, Some(4711), Some(4712)).expect("given away");
         make_private_dir(&state.join("a/b")).expect("made");
-        write_private(&state.join("a/b/key"), b"x").expect("written");
+        write_private(&state.join("a/b/key"), &|out| out.write_all(b"x")).expect("written");
         drop(lock(&state.join("lock")).expect("locked"));
         for path in ["a", "a/b", "a/b/key", "lock"] {
             let metadata = std::fs::metadata(state.join(path)).expect("there");

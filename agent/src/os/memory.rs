@@ -5,8 +5,9 @@
 //! kilobytes, for each thread. Other libraries have a single heap.
 
 /// Limits the number of heaps. Call this before the first thread is started.
-pub fn keep_few_heaps() {
-    library::keep_few_heaps();
+/// Larger blocks than these are returned to the system as soon as they are free.
+pub fn keep_few_heaps(block_bytes: usize) {
+    library::keep_few_heaps(block_bytes);
 }
 
 /// Returns free memory to the system. Call this after a scan: the next one is minutes away.
@@ -20,6 +21,9 @@ mod library {
 
     /// `M_ARENA_MAX` of malloc.h.
     const ARENA_MAX: c_int = -8;
+    /// `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD`. Set, they stay; otherwise each large block that is freed raises them.
+    const MMAP_THRESHOLD: c_int = -3;
+    const TRIM_THRESHOLD: c_int = -1;
 
     #[expect(unsafe_code, reason = "the standard library has no such functions")]
     unsafe extern "C" {
@@ -28,9 +32,12 @@ mod library {
     }
 
     #[expect(unsafe_code, reason = "a function of the C library")]
-    pub(super) fn keep_few_heaps() {
-        // SAFETY: mallopt(3) takes two numbers, touches only its own settings, and refuses what it does not know.
-        unsafe { mallopt(ARENA_MAX, 2) };
+    pub(super) fn keep_few_heaps(block_bytes: usize) {
+        let block_bytes = c_int::try_from(block_bytes).unwrap_or(c_int::MAX);
+        for (parameter, value) in [(ARENA_MAX, 2), (MMAP_THRESHOLD, block_bytes), (TRIM_THRESHOLD, block_bytes)] {
+            // SAFETY: mallopt(3) takes two numbers, touches only its own settings, and refuses what it does not know.
+            unsafe { mallopt(parameter, value) };
+        }
     }
 
     #[expect(unsafe_code, reason = "a function of the C library")]
@@ -42,7 +49,7 @@ mod library {
 
 #[cfg(all(target_os = "linux", target_env = "musl"))]
 mod library {
-    pub(super) fn keep_few_heaps() {
+    pub(super) fn keep_few_heaps(_block_bytes: usize) {
         // Fails only on kernels without huge pages, where it is not needed.
         let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
@@ -52,7 +59,7 @@ mod library {
 
 #[cfg(not(all(target_os = "linux", any(target_env = "gnu", target_env = "musl"))))]
 mod library {
-    pub(super) const fn keep_few_heaps() {}
+    pub(super) const fn keep_few_heaps(_block_bytes: usize) {}
 
     pub(super) const fn give_back() {}
 }

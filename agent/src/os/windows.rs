@@ -1,7 +1,7 @@
 //! Windows: ProgramData. Its inherited access list keeps ordinary users out of a directory that a service creates.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::windows::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -28,10 +28,10 @@ pub(super) fn make_private_dir(dir: &Path) -> io::Result<()> {
     std::fs::create_dir_all(dir)
 }
 
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_private(path: &Path, content: super::WriteContent<'_>) -> io::Result<()> {
     let new = path.with_extension(format!("new-{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
-    file.write_all(bytes)?;
+    content(&mut file)?;
     file.sync_all()?;
     std::fs::rename(&new, path)
 }

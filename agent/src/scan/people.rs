@@ -14,34 +14,60 @@ use crate::sources::HomeItem;
 /// Hexadecimal digits of a pseudonym: enough to tell the users of one host apart, and no more.
 const DIGITS: usize = 16;
 
+/// The items of one source that are reported: as many as the contract allows and one more, which shows that there are more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct UserItems {
+    /// Whether the watchlist does not name it, and the item: those that it names come first.
+    items: BTreeSet<(bool, UserItem)>,
+    /// There are items, and no secret to hide their users behind.
+    lacks_key: bool,
+}
+
+impl UserItems {
+    /// The items of a source within the scope, under pseudonyms.
+    pub(super) fn of(home_items: Vec<HomeItem>, scope: UserScope, key: Option<&[u8; 32]>) -> Self {
+        let in_scope = |one: &HomeItem| match scope {
+            UserScope::All => true,
+            UserScope::Watchlist => one.watched,
+            UserScope::None => false,
+        };
+        let mut selected = Self::default();
+        for one in home_items.into_iter().filter(in_scope) {
+            let Some(key) = key else {
+                selected.lacks_key = true;
+                break;
+            };
+            selected.add((!one.watched, UserItem { user: pseudonym(&one.home, key), place: one.place }));
+        }
+        selected
+    }
+
+    fn add(&mut self, item: (bool, UserItem)) {
+        self.items.insert(item);
+        if self.items.len() > limits::USER_ITEMS_PER_HOST + 1 {
+            self.items.pop_last();
+        }
+    }
+}
+
 /// The user items for the host state, and how complete they are. Items that the watchlist names come first when not all
 /// fit the contract. Without the secret the outcome is `failed`, which is not an absence. Under the scope `none` there is
 /// no outcome, because nothing was asked for.
-pub(super) fn items(
-    home_items: Vec<HomeItem>,
-    scope: UserScope,
-    key: Option<&[u8; 32]>,
-) -> (Vec<UserItem>, Option<Outcome>) {
+pub(super) fn items(of_sources: Vec<UserItems>, scope: UserScope) -> (Vec<UserItem>, Option<Outcome>) {
     if scope == UserScope::None {
         return (Vec::new(), None);
     }
-    let in_scope = |one: &HomeItem| match scope {
-        UserScope::All => true,
-        UserScope::Watchlist => one.watched,
-        UserScope::None => false,
-    };
-    let selected: Vec<HomeItem> = home_items.into_iter().filter(in_scope).collect();
-    // Before the secret is needed: without items there is nothing to hide behind a pseudonym.
-    if selected.is_empty() {
+    if of_sources.iter().any(|items| items.lacks_key) {
+        return (Vec::new(), Some(Outcome::Failed));
+    }
+    let mut all = UserItems::default();
+    of_sources.into_iter().flat_map(|items| items.items).for_each(|item| all.add(item));
+    if all.items.is_empty() {
         return (Vec::new(), Some(Outcome::Empty));
     }
-    let Some(key) = key else { return (Vec::new(), Some(Outcome::Failed)) };
-    // `false` sorts before `true`, so watched items come first and are the last to be cut off.
-    let item = |one: HomeItem| (!one.watched, UserItem { user: pseudonym(&one.home, key), place: one.place });
-    let ordered: BTreeSet<(bool, UserItem)> = selected.into_iter().map(item).collect();
-    let outcome = if ordered.len() > limits::USER_ITEMS_PER_HOST { Outcome::Partial } else { Outcome::Found };
+    let outcome = if all.items.len() > limits::USER_ITEMS_PER_HOST { Outcome::Partial } else { Outcome::Found };
     let mut items: Vec<UserItem> =
-        ordered.into_iter().map(|(_, item)| item).take(limits::USER_ITEMS_PER_HOST).collect();
+        all.items.into_iter().map(|(_, item)| item).take(limits::USER_ITEMS_PER_HOST).collect();
     // The order of what is sent must not depend on which items are watched.
     items.sort();
     (items, Some(outcome))
@@ -65,6 +91,12 @@ fn pseudonym(home: &str, key: &[u8; 32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As from two sources.
+    fn items(mut items: Vec<HomeItem>, scope: UserScope, key: Option<&[u8; 32]>) -> (Vec<UserItem>, Option<Outcome>) {
+        let others = items.split_off(items.len() / 2);
+        super::items([items, others].map(|items| UserItems::of(items, scope, key)).into(), scope)
+    }
 
     fn item(home: &str, place: &str, watched: bool) -> HomeItem {
         HomeItem { home: home.to_owned(), place: place.to_owned(), watched }

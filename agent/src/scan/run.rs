@@ -2,13 +2,15 @@
 //!
 //! A panic is a bug of the agent and becomes the outcome `failed`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use muster_proto::model::{Outcome, SourceName};
 
 use super::ScanOptions;
+use super::encode::{FinishedSource, Finisher};
 use crate::deadline::{self, Task, Unfinished};
+use crate::memory::turn::Turn;
 use crate::sources::record::{Enter, Part, Record};
 use crate::sources::root::Root;
 use crate::sources::wmi::Wmi;
@@ -43,35 +45,34 @@ pub(super) fn context(root: Root, options: &ScanOptions) -> Arc<ScanContext> {
     Arc::new(ScanContext { root, os, registry, watchlist, wmi })
 }
 
-/// The result of running one source.
-pub(super) struct SourceRun {
-    pub(super) source: SourceName,
-    pub(super) uses_watchlist: bool,
-    pub(super) reading: SourceReading,
-    pub(super) took: Duration,
-}
-
 /// A source that was started.
 pub(super) struct RunningSource {
     source: SourceName,
     uses_watchlist: bool,
-    task: Task<SourceReading>,
+    task: Task<FinishedSource>,
 }
 
 pub(super) fn start_sources(
     chosen: Vec<Box<dyn Source>>,
     context: &Arc<ScanContext>,
     options: &ScanOptions,
+    finisher: &Arc<OnceLock<Finisher>>,
 ) -> Vec<RunningSource> {
     let ScanOptions { time_limit, memory, progress, .. } = options;
+    let turn = Turn::new(*time_limit);
     progress.expect(u64::try_from(chosen.len()).unwrap_or(0));
     let start = |source: Box<dyn Source>| {
         let (name, uses_watchlist) = (source.name(), source.uses_watchlist());
         let (context, progress) = (Arc::clone(context), progress.clone());
+        let (finisher, turn) = (Arc::clone(finisher), turn.clone());
         let task = Task::start(name.name(), *time_limit, &memory.stuck, move || {
+            let turn = turn.reading();
             let reading = source.read(&context);
             progress.advance(1);
-            reading
+            let finished = deadline::paused(|| finisher.wait()).finish(name, uses_watchlist, reading);
+            // Its section is encoded, and everything else of it is free.
+            drop(turn);
+            finished
         });
         RunningSource { source: name, uses_watchlist, task }
     };
@@ -79,15 +80,17 @@ pub(super) fn start_sources(
 }
 
 impl RunningSource {
-    pub(super) fn wait(self, options: &ScanOptions) -> SourceRun {
+    /// Waits for the source, and returns how long it took.
+    pub(super) fn wait(self, options: &ScanOptions, finisher: &Finisher) -> (FinishedSource, Duration) {
         let Self { source, uses_watchlist, task } = self;
         options.progress.note(source.name());
         let (result, took) = task.wait();
-        let reading = result.unwrap_or_else(|unfinished| SourceReading {
-            outcome: outcome_of(&unfinished),
-            ..SourceReading::failed(unfinished.to_string())
+        let finished = result.unwrap_or_else(|unfinished| {
+            let outcome = outcome_of(&unfinished);
+            let reading = SourceReading { outcome, ..SourceReading::failed(unfinished.to_string()) };
+            finisher.finish(source, uses_watchlist, reading)
         });
-        SourceRun { source, uses_watchlist, reading, took }
+        (finished, took)
     }
 }
 

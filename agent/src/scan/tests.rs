@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::os::test_kit;
+use crate::sources::SourceReading;
 use crate::sources::registry::memory::MemoryRegistry;
 use crate::sources::root::Root;
 use crate::sources::watchlist::builtin;
@@ -226,21 +227,6 @@ fn after_a_scan_nothing_is_read() {
     scan_with(vec![Box::new(Late(Mutex::new((gate, send))))], Root::below(dir.path()).expect("a root"), &options);
     go_on.send(()).expect("it waits");
     assert_eq!(errors.recv_timeout(Duration::from_secs(20)), Ok(std::io::ErrorKind::TimedOut));
-}
-
-#[test]
-fn a_section_over_the_limit_is_cut_and_the_outcome_is_partial() {
-    let many = || {
-        let observation =
-            |n: usize| muster_proto::model::Observation::new(muster_proto::model::Kind::Path, format!("/p/{n:06}"));
-        SourceReading::complete((0..limits::OBSERVATIONS_PER_SECTION + 1).map(observation).collect())
-    };
-    let (entry, section) =
-        encode(Platform::Linux, SourceName::WatchPaths, many(), 1, &Redactor::new(Platform::Linux, Vec::new()));
-    assert_eq!(entry.outcome, Outcome::Partial);
-    let section = section.expect("a section");
-    canonical::read_section(&section.canonical).expect("within the limits");
-    assert!(entry.reason.contains("of 20001"), "{}", entry.reason);
 }
 
 #[test]

@@ -7,7 +7,6 @@
 //! other volumes fail with `CrossesDevices`, because nothing is known of them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use muster_proto::model::{Platform, Timestamp};
 
 use super::is_absent;
 use crate::deadline::{self, StuckWork};
+use crate::memory::turn;
 
 mod contents;
 mod names;
@@ -28,13 +28,13 @@ mod platform;
 #[cfg(not(target_os = "linux"))]
 #[path = "root/plain.rs"]
 mod platform;
+mod recorded;
 
 pub use open_file::{OpenFile, Stamp};
+pub use recorded::Accesses;
 
 use names::Last;
-
-/// Every path that was accessed, with the names of the threads that did it.
-pub type Accesses = BTreeMap<String, BTreeSet<String>>;
+use recorded::Recorded;
 
 /// Roots that do not open. They are opened again for every scan.
 static STUCK: LazyLock<StuckWork> = LazyLock::new(StuckWork::default);
@@ -51,7 +51,7 @@ pub struct Root {
     /// The scan is over; further reads fail.
     closed: AtomicBool,
     /// Every path that was accessed, if somebody wants to know.
-    accessed: Option<Mutex<Accesses>>,
+    accessed: Option<Mutex<Recorded>>,
 }
 
 /// The kind of a file.
@@ -202,11 +202,11 @@ impl Root {
         Self { accessed: Some(Mutex::default()), ..self }
     }
 
-    /// Every path that was accessed since [`Self::recording`].
+    /// Every path that was accessed since [`Self::recording`]. Forgets them.
     #[must_use]
     pub fn accessed(&self) -> Accesses {
         let Some(accessed) = &self.accessed else { return Accesses::new() };
-        accessed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        std::mem::take(&mut *accessed.lock().unwrap_or_else(PoisonError::into_inner)).paths
     }
 
     /// Makes every further access fail. An abandoned source then ends soon, instead of reading a huge tree to its end.
@@ -245,11 +245,11 @@ impl Root {
     fn open_place(&self, path: &str) -> io::Result<&platform::Place> {
         if let Some(accessed) = &self.accessed {
             let mut accessed = accessed.lock().unwrap_or_else(PoisonError::into_inner);
-            let by = std::thread::current().name().unwrap_or_default().to_owned();
-            accessed.entry(path.to_owned()).or_default().insert(by);
+            accessed.add(path, std::thread::current().name().unwrap_or_default());
         }
         deadline::reading(path);
-        if self.closed.load(Ordering::Relaxed) { Err(io::ErrorKind::TimedOut.into()) } else { Ok(&self.place) }
+        let is_over = self.closed.load(Ordering::Relaxed) || deadline::is_abandoned();
+        if is_over { Err(io::ErrorKind::TimedOut.into()) } else { Ok(&self.place) }
     }
 
     /// Whether this is the running system, which can be queried beyond its files.
@@ -313,7 +313,8 @@ impl Root {
     /// As [`Self::list`].
     pub fn list_at_most(&self, path: &str, most: usize) -> io::Result<Vec<Entry>> {
         let (place, path) = self.at(path)?;
-        let mut entries = place.list(&path, most.min(ENTRIES), NAME_BYTES)?;
+        let mut entries = turn::list(most.min(ENTRIES), |most| place.list(&path, most, NAME_BYTES))?;
+        turn::count(entries.iter().map(|entry| entry.name.len()).sum())?;
         // The order of a directory is arbitrary, and the digest of what is read must not depend on it.
         entries.sort_unstable();
         Ok(entries)

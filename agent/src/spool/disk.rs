@@ -5,11 +5,11 @@ use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 
-use crate::os;
+use crate::os::{self, WriteContent};
 
 pub(super) trait Disk: Debug + Send {
     /// Replaces a file; durable when it returns.
-    fn replace(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    fn replace(&mut self, path: &Path, content: WriteContent<'_>) -> io::Result<()>;
 
     /// Removes a file; a missing one is not an error. Durable after the next [`Self::sync_removals`].
     fn remove(&mut self, path: &Path) -> io::Result<()>;
@@ -23,8 +23,8 @@ pub(super) trait Disk: Debug + Send {
 pub(super) struct Real;
 
 impl Disk for Real {
-    fn replace(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        os::write_private(path, bytes)
+    fn replace(&mut self, path: &Path, content: WriteContent<'_>) -> io::Result<()> {
+        os::write_private_with(path, content)
     }
 
     fn remove(&mut self, path: &Path) -> io::Result<()> {

@@ -1,5 +1,9 @@
 //! The file format of an entry: `"MSPL" version:u8 length:u64le blake3:32 payload`.
 
+use std::io;
+
+use crate::os::WriteContent;
+
 const MAGIC: &[u8; 4] = b"MSPL";
 const VERSION: u8 = 1;
 const HEADER: usize = 4 + 1 + 8 + 32;
@@ -26,14 +30,16 @@ pub enum EntryError {
     Checksum,
 }
 
-pub(super) fn encode(payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+/// The header of an entry with this payload, and the length of the entry. The payload is never in memory as a whole.
+pub(super) fn header(payload: WriteContent<'_>) -> io::Result<(Vec<u8>, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    payload(&mut hasher)?;
+    let mut bytes = Vec::with_capacity(HEADER);
     bytes.extend_from_slice(MAGIC);
     bytes.push(VERSION);
-    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(blake3::hash(payload).as_bytes());
-    bytes.extend_from_slice(payload);
-    bytes
+    bytes.extend_from_slice(&hasher.count().to_le_bytes());
+    bytes.extend_from_slice(hasher.finalize().as_bytes());
+    Ok((bytes, HEADER as u64 + hasher.count()))
 }
 
 /// Decodes an entry. Returns the payload, in the same buffer.
@@ -62,6 +68,13 @@ pub fn decode(mut bytes: Vec<u8>) -> Result<Vec<u8>, EntryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn encode(payload: &[u8]) -> Vec<u8> {
+        let (header, length) = header(&|out| out.write_all(payload)).expect("in memory");
+        let bytes = [&header, payload].concat();
+        assert_eq!(bytes.len() as u64, length);
+        bytes
+    }
 
     #[test]
     fn a_truncated_or_changed_entry_is_refused() {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use muster_proto::model::Losses;
 
+use crate::memory::file;
+
 const FILE: &str = "losses.json";
 
 /// The content of the file.
@@ -24,7 +26,7 @@ impl LossRecord {
 
     /// Reads the file. A missing or damaged one starts at zero, so that it never blocks the spool.
     pub(super) fn read(dir: &Path) -> Self {
-        let bytes = std::fs::read(Self::path(dir)).unwrap_or_default();
+        let bytes = file::read(&Self::path(dir), file::STATE).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 }

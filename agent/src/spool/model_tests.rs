@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::disk::{Disk, Real};
 use super::{Bounds, Spool};
+use crate::os::WriteContent;
 
 const BOUNDS: Bounds = Bounds { bytes: 400, age: Duration::from_secs(7200) };
 
@@ -55,7 +56,9 @@ impl Failing {
 }
 
 impl Disk for Failing {
-    fn replace(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn replace(&mut self, path: &Path, content: WriteContent<'_>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        content(&mut bytes)?;
         self.alive()?;
         let mut new = path.as_os_str().to_owned();
         new.push(".new-1");

@@ -10,7 +10,8 @@ use super::bounds::{self, Bounds, Loss};
 use super::disk::{Disk, Real, is_full};
 use super::entry;
 use super::losses::LossRecord;
-use crate::os;
+use crate::memory::file;
+use crate::os::{self, WriteContent};
 
 const EXTENSION: &str = "snapshot";
 
@@ -138,16 +139,28 @@ impl Spool {
     /// # Errors
     /// It cannot be written, even with only one other entry left.
     pub fn put(&mut self, label: &str, payload: &[u8], now: Timestamp) -> Result<Losses, SpoolError> {
+        self.put_with(label, &|out| out.write_all(payload), now)
+    }
+
+    /// As [`Self::put`], with a payload that is written piece by piece.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    pub fn put_with(&mut self, label: &str, payload: WriteContent<'_>, now: Timestamp) -> Result<Losses, SpoolError> {
         let number = self.next;
         let name = format!("{number:016}-{}-{label}.{EXTENSION}", now.millis());
         let path = self.dir.join(&name);
-        let bytes = entry::encode(payload);
+        let (header, bytes) = entry::header(payload).map_err(access(&path))?;
+        let content = |out: &mut dyn io::Write| {
+            out.write_all(&header)?;
+            payload(out)
+        };
         let mut lost = Losses::default();
         if self.entries.is_empty() {
             os::make_private_dir(&self.dir).map_err(access(&self.dir))?;
         }
         loop {
-            match self.disk.replace(&path, &bytes) {
+            match self.disk.replace(&path, &content) {
                 Ok(()) => break,
                 // Keep the last one: a stored snapshot is better than one that might not fit.
                 Err(error) if is_full(&error) && self.entries.len() > 1 => {
@@ -158,7 +171,7 @@ impl Spool {
         }
         // The bounds apply only after the new entry is durable, so older ones are not removed for one that is never
         // written.
-        self.entries.push(QueuedEntry { number, at: now, label: label.to_owned(), bytes: bytes.len() as u64, name });
+        self.entries.push(QueuedEntry { number, at: now, label: label.to_owned(), bytes, name });
         self.next += 1;
         lost.add(self.enforce_bounds(now)?);
         Ok(lost)
@@ -190,9 +203,10 @@ impl Spool {
     pub fn read(&mut self, number: u64) -> Result<Option<Entry>, SpoolError> {
         let Some(at) = self.position(number) else { return Ok(None) };
         let path = self.dir.join(&self.entries[at].name);
-        let read = match std::fs::read(&path) {
+        let read = match file::read(&path, file::SPOOL_ENTRY) {
             Ok(bytes) => entry::decode(bytes).map_err(|error| error.to_string()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err("the file was removed".to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(error.to_string()),
             // The disk may recover, so a file that cannot be read is neither removed nor counted.
             Err(error) => return Err(access(&path)(error)),
         };
@@ -341,7 +355,7 @@ impl Spool {
     fn save_record(&mut self) -> Result<(), SpoolError> {
         let path = LossRecord::path(&self.dir);
         let bytes = serde_json::to_vec(&self.record).map_err(io::Error::from).map_err(access(&path))?;
-        self.disk.replace(&path, &bytes).map_err(access(&path))
+        self.disk.replace(&path, &|out| out.write_all(&bytes)).map_err(access(&path))
     }
 }
 

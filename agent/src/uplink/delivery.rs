@@ -1,6 +1,8 @@
 //! What is delivered for one snapshot: the snapshot, its sections, and the host's facts and state at that time. The
 //! encoded form is the payload of a spool entry.
 
+use std::io::{self, Write};
+
 use bytes::{Buf, Bytes};
 use muster_proto::convert::SectionUpload;
 use muster_proto::model::{Digest, HostFacts, HostState, Timestamp};
@@ -78,6 +80,17 @@ impl Delivery {
     /// The payload for the spool: a version byte, then length-delimited messages.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = self.write(&mut bytes);
+        bytes
+    }
+
+    /// Writes the payload for the spool, with one section at a time in memory.
+    ///
+    /// # Errors
+    /// As `out`.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let header = wire::CheckInRequest {
             observed_at_ms: self.observed_at.millis(),
             facts: Some(self.facts.clone()),
@@ -86,13 +99,13 @@ impl Delivery {
             ..wire::CheckInRequest::default()
         };
         let snapshot = part(wire::upload_request::Part::Snapshot(self.snapshot.clone()));
-        let mut bytes = vec![VERSION];
-        bytes.extend(header.encode_length_delimited_to_vec());
-        bytes.extend(snapshot.encode_length_delimited_to_vec());
+        out.write_all(&[VERSION])?;
+        out.write_all(&header.encode_length_delimited_to_vec())?;
+        out.write_all(&snapshot.encode_length_delimited_to_vec())?;
         for (digest, canonical) in &self.sections {
-            bytes.extend(section(*digest, canonical).encode_length_delimited_to_vec());
+            out.write_all(&section(*digest, canonical).encode_length_delimited_to_vec())?;
         }
-        bytes
+        Ok(())
     }
 
     /// Decodes the payload of a spool entry.

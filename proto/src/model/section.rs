@@ -41,6 +41,17 @@ impl Section {
         &self.observations
     }
 
+    /// Keeps the first observations only.
+    pub fn truncate(&mut self, count: usize) {
+        self.observations.truncate(count);
+    }
+
+    /// The observations, without a copy.
+    #[must_use]
+    pub fn into_observations(self) -> Vec<Observation> {
+        self.observations
+    }
+
     /// Only for readers that have checked order, duplicates and texts.
     pub(crate) const fn from_canonical(platform: Platform, source: SourceName, observations: Vec<Observation>) -> Self {
         Self { platform, source, observations }

@@ -58,6 +58,9 @@ impl Cell {
 pub struct Table {
     header: Vec<String>,
     rows: Vec<Vec<Cell>>,
+    /// The widest cell of each column, and whether it is on the right in the first row.
+    natural: Vec<usize>,
+    is_right: Vec<bool>,
     indent: &'static str,
     dispensable: Vec<String>,
 }
@@ -66,8 +69,9 @@ impl Table {
     /// A table with these column names; they are shown in capitals.
     #[must_use]
     pub fn new(header: &[&str]) -> Self {
-        let header = header.iter().map(|name| printable(name).to_uppercase()).collect();
-        Self { header, rows: Vec::new(), indent: "", dispensable: Vec::new() }
+        let header: Vec<String> = header.iter().map(|name| printable(name).to_uppercase()).collect();
+        let natural = header.iter().map(|name| width(name)).collect();
+        Self { header, rows: Vec::new(), natural, is_right: Vec::new(), indent: "", dispensable: Vec::new() }
     }
 
     /// The same table two spaces further in.
@@ -86,45 +90,40 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: Vec<Cell>) {
+        self.measure(&cells);
         self.rows.push(cells);
+    }
+
+    /// Makes place for a row without keeping it. For tables that are too large for memory: first measure each row, then give
+    /// it to the printer.
+    pub fn measure(&mut self, cells: &[Cell]) {
+        if self.is_right.is_empty() {
+            self.is_right = cells.iter().map(|cell| cell.is_right).collect();
+        }
+        for (natural, cell) in self.natural.iter_mut().zip(cells) {
+            *natural = width(&cell.text).max(*natural);
+        }
+    }
+
+    /// Prints rows in the widths that were measured.
+    #[must_use]
+    pub fn printer<'t>(&'t self, paint: &'t Paint) -> Printer<'t> {
+        let layout = match paint.width() {
+            Some(terminal) => self.fit(&self.natural, terminal),
+            None => Layout {
+                columns: self.natural.iter().enumerate().map(|(at, width)| (at, (*width).min(PADDED))).collect(),
+                left_out: Vec::new(),
+            },
+        };
+        Printer { table: self, paint, layout }
     }
 
     /// The table as text. A last line names the columns that were left out.
     #[must_use]
     pub fn text(&self, paint: &Paint) -> String {
-        let natural: Vec<usize> = (0..self.header.len()).map(|at| self.natural_width(at)).collect();
-        let Layout { columns, left_out } = match paint.width() {
-            Some(terminal) => self.fit(&natural, terminal),
-            None => Layout {
-                columns: natural.iter().enumerate().map(|(at, width)| (at, (*width).min(PADDED))).collect(),
-                left_out: Vec::new(),
-            },
-        };
-        let is_cut = paint.width().is_some();
-        let is_right = |at: usize| self.rows.first().and_then(|row| row.get(at)).is_some_and(|cell| cell.is_right);
-        let header = columns.iter().map(|(at, width)| padded(&self.header[*at], *width, is_right(*at), is_cut));
-        let header = paint.dim(header.collect::<Vec<_>>().join(GAP).trim_end());
-        let mut text = format!("{}{header}\n", self.indent);
-        for row in &self.rows {
-            let cells = columns.iter().filter_map(|(at, width)| {
-                let cell = row.get(*at)?;
-                // Pad before colouring: colour codes count as characters but have no width.
-                let padded = padded(&cell.text, *width, cell.is_right, is_cut);
-                Some(cell.lane.map_or(padded.clone(), |lane| paint.lane(lane, &padded)))
-            });
-            let line = cells.collect::<Vec<_>>().join(GAP);
-            text.push_str(&format!("{}{}\n", self.indent, line.trim_end()));
-        }
-        if !left_out.is_empty() {
-            let note = format!("(not shown here: {}; a wider terminal or -o csv has all)", left_out.join(", "));
-            text.push_str(&format!("{}{}\n", self.indent, paint.dim(&note)));
-        }
-        text
-    }
-
-    fn natural_width(&self, at: usize) -> usize {
-        let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| width(&cell.text));
-        cells.chain([width(&self.header[at])]).max().unwrap_or(0)
+        let printer = self.printer(paint);
+        let rows = self.rows.iter().map(|row| printer.row(row));
+        [printer.head()].into_iter().chain(rows).chain([printer.foot()]).collect()
     }
 
     /// Chooses columns and their widths for a terminal.
@@ -155,6 +154,53 @@ impl Table {
     }
 }
 
+/// Prints the rows of a table one by one.
+#[derive(Debug)]
+pub struct Printer<'t> {
+    table: &'t Table,
+    paint: &'t Paint,
+    layout: Layout,
+}
+
+impl Printer<'_> {
+    /// The line with the names of the columns.
+    #[must_use]
+    pub fn head(&self) -> String {
+        let Table { header, is_right, indent, .. } = self.table;
+        let is_right = |at: usize| is_right.get(at).copied().unwrap_or_default();
+        let is_cut = self.paint.width().is_some();
+        let columns = &self.layout.columns;
+        let cells = columns.iter().map(|(at, width)| padded(&header[*at], *width, is_right(*at), is_cut));
+        format!("{indent}{}\n", self.paint.dim(cells.collect::<Vec<_>>().join(GAP).trim_end()))
+    }
+
+    /// The line of a row.
+    #[must_use]
+    pub fn row(&self, row: &[Cell]) -> String {
+        let is_cut = self.paint.width().is_some();
+        let cells = self.layout.columns.iter().filter_map(|(at, width)| {
+            let cell = row.get(*at)?;
+            // Pad before colouring: colour codes count as characters but have no width.
+            let padded = padded(&cell.text, *width, cell.is_right, is_cut);
+            Some(cell.lane.map_or(padded.clone(), |lane| self.paint.lane(lane, &padded)))
+        });
+        let line = cells.collect::<Vec<_>>().join(GAP);
+        format!("{}{}\n", self.table.indent, line.trim_end())
+    }
+
+    /// A last line that names the columns that were left out; empty if there are none.
+    #[must_use]
+    pub fn foot(&self) -> String {
+        let left_out = &self.layout.left_out;
+        if left_out.is_empty() {
+            return String::new();
+        }
+        let note = format!("(not shown here: {}; a wider terminal or -o csv has all)", left_out.join(", "));
+        format!("{}{}\n", self.table.indent, self.paint.dim(&note))
+    }
+}
+
+#[derive(Debug)]
 struct Layout {
     /// The columns to show, with their widths.
     columns: Vec<(usize, usize)>,

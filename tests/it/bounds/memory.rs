@@ -1,7 +1,10 @@
 //! The memory of a scan: bounded, also with far too many or too long entries. What is left out for it makes the source incomplete.
 
+mod linux;
+mod windows;
+
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -22,24 +25,20 @@ pub(super) struct Scan {
 
 impl Scan {
     pub(super) fn of(root: &Path) -> Result<Self> {
+        Self::printed_as(root, &[], "ndjson")
+    }
+
+    /// Reads only these sources, or all, and prints them in this form; only `ndjson` is read.
+    fn printed_as(root: &Path, sources: &[&str], form: &str) -> Result<Self> {
         let out = root.with_extension("out");
         let mut command = Command::new(binaries::find("muster-agent")?);
-        command.args(["scan", "-o", "ndjson", "--state-dir", "/nowhere", "--root"]).arg(root);
-        let mut agent = command.stdout(std::fs::File::create(&out)?).stderr(Stdio::null()).spawn()?;
-        let status = format!("/proc/{}/status", agent.id());
-        let mut peak_kib = 0;
-        // The kernel keeps the highest value, so it does not matter when it is read, as long as the agent runs.
-        let code = loop {
-            let text = std::fs::read_to_string(&status).unwrap_or_default();
-            let high = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-            peak_kib = peak_kib.max(high.trim().trim_end_matches(" kB").parse().unwrap_or(0));
-            if let Some(code) = agent.try_wait()? {
-                break code;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        command.args(["scan", "-o", form, "--state-dir", "/nowhere", "--root"]).arg(root);
+        for source in sources {
+            command.args(["--source", source]);
+        }
+        let (code, peak_kib) = peak_of(command.stdout(std::fs::File::create(&out)?).stderr(Stdio::null()))?;
         ensure!(code.success(), "{code}");
-        let text = std::fs::read_to_string(&out)?;
+        let text = if form == "ndjson" { std::fs::read_to_string(&out)? } else { String::new() };
         std::fs::remove_file(&out)?;
         let records = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         Ok(Self { peak_kib, records })
@@ -49,6 +48,23 @@ impl Scan {
         let record = self.records.iter().find(|record| record["record"] == "outcome" && record["source"] == source);
         let record = record.with_context(|| source.to_owned())?;
         Ok((record["outcome"].as_str().unwrap_or_default(), record["reason"].as_str().unwrap_or_default()))
+    }
+}
+
+/// Runs a command, and returns how it ended and its highest resident memory.
+fn peak_of(command: &mut Command) -> Result<(ExitStatus, u64)> {
+    let mut agent = command.spawn()?;
+    let status = format!("/proc/{}/status", agent.id());
+    let mut peak_kib = 0;
+    // The kernel keeps the highest value, so it does not matter when it is read, as long as the agent runs.
+    loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let high = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        peak_kib = peak_kib.max(high.trim().trim_end_matches(" kB").parse().unwrap_or(0));
+        if let Some(code) = agent.try_wait()? {
+            return Ok((code, peak_kib));
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -98,5 +114,78 @@ fn a_long_line_in_a_package_database_is_bounded() -> Result<()> {
         std::fs::write(&path, format!("{status}\n{long}"))?;
         assert_bounded(&format!("a line of {} MiB", size / MIB), &root, sources)?;
     }
+    Ok(())
+}
+
+/// The sources that a hostile Linux root must not be able to make complete.
+const LINUX: &[&str] =
+    &["dpkg", "rpm", "apk", "pacman", "system-packages", "snap", "systemd-units", "browser-extensions", "trust-store"];
+
+/// The sources whose sections take all that sections may have.
+const LARGEST: &[&str] = &["dpkg", "rpm", "apk", "pacman"];
+
+#[test]
+fn all_sources_at_their_largest_at_once_are_bounded() -> Result<()> {
+    let root = Root::debian("hostile")?;
+    linux::fill(root.path())?;
+    // A system that is not known must have every store read.
+    std::fs::remove_file(root.path().join("etc/os-release"))?;
+    std::fs::write(root.path().join("etc/os-release"), "ID=unheard-of\n")?;
+    let scan = Scan::of(root.path())?;
+    println!("all sources at once: peak of {} KiB", scan.peak_kib);
+    for source in LINUX {
+        let (outcome, reason) = scan.outcome(source)?;
+        assert!(["partial", "failed", "timed-out"].contains(&outcome), "{source} is {outcome}");
+        println!("{source}: {outcome}, {reason}");
+        assert!(!reason.is_empty(), "{source}");
+    }
+    assert!(scan.peak_kib > 1024, "the memory was not measured");
+    assert!(scan.peak_kib <= PEAK_KIB, "{} KiB", scan.peak_kib);
+    Ok(())
+}
+
+#[test]
+fn the_largest_sections_are_printed_within_the_memory() -> Result<()> {
+    let root = Root::debian("printed")?;
+    linux::fill_packages(root.path())?;
+    for form in ["json", "table"] {
+        let scan = Scan::printed_as(root.path(), LARGEST, form)?;
+        println!("printed as {form}: peak of {} KiB", scan.peak_kib);
+        assert!(scan.peak_kib > 1024 && scan.peak_kib <= PEAK_KIB, "{form}: {} KiB", scan.peak_kib);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_honest_large_machine_reaches_no_limit() -> Result<()> {
+    let root = Root::debian("large")?;
+    linux::large_but_honest(root.path())?;
+    let scan = Scan::of(root.path())?;
+    println!("a large machine: peak of {} KiB", scan.peak_kib);
+    for source in ["dpkg", "systemd-units", "browser-extensions"] {
+        assert_eq!(scan.outcome(source)?, ("found", ""), "{source}");
+    }
+    assert!(scan.peak_kib <= PEAK_KIB, "{} KiB", scan.peak_kib);
+    Ok(())
+}
+
+/// The sources that a hostile Windows root must not be able to make complete.
+const WINDOWS: &[&str] = &["uninstall-keys", "msi", "appx", "services", "scheduled-tasks"];
+
+#[test]
+fn all_sources_of_a_windows_root_at_their_largest_at_once_are_bounded() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path().join("root");
+    windows::fill(&root)?;
+    let scan = Scan::of(&root)?;
+    println!("all sources of Windows at once: peak of {} KiB", scan.peak_kib);
+    for source in WINDOWS {
+        let (outcome, reason) = scan.outcome(source)?;
+        println!("{source}: {outcome}, {reason}");
+        assert!(["partial", "failed", "timed-out"].contains(&outcome), "{source} is {outcome}");
+        assert!(!reason.is_empty(), "{source}");
+    }
+    assert!(scan.peak_kib > 1024, "the memory was not measured");
+    assert!(scan.peak_kib <= PEAK_KIB, "{} KiB", scan.peak_kib);
     Ok(())
 }

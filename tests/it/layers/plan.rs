@@ -34,7 +34,7 @@ const fn module(place: &'static str, uses: &'static [&'static str]) -> Module {
 pub(super) const MODULES: &[Module] = &[
     module("proto/src/error_chain", &[]),
     module("proto/src/suggest", &[]),
-    module("proto/src/settings", &["suggest"]),
+    module("proto/src/settings", &["suggest", "limits"]),
     module("proto/src/limits", &[]),
     module("proto/src/model", &["limits"]),
     module("proto/src/terminal", &["model"]),
@@ -45,20 +45,23 @@ pub(super) const MODULES: &[Module] = &[
     // Runs what may never return. Everything that reads a disk may use it.
     module("agent/src/deadline", &[]),
     module("agent/src/os", &["deadline"]),
-    module("agent/src/config", &["os"]),
+    // Limits, and the turn of large sources.
+    module("agent/src/memory", &["deadline", "os"]),
+    module("agent/src/config", &["os", "memory"]),
     module("agent/src/telemetry", &["os", "config"]),
-    module("agent/src/identity", &["os", "config"]),
+    module("agent/src/identity", &["os", "config", "memory"]),
     module("agent/src/schedule", &[]),
-    module("agent/src/sources", &["deadline", "os"]),
+    module("agent/src/sources", &["deadline", "os", "memory"]),
     module("agent/src/watch", &["deadline", "os", "sources"]),
-    module("agent/src/scan", &["deadline", "os", "sources"]),
-    module("agent/src/spool", &["os"]),
-    module("agent/src/uplink", &["deadline", "os", "config", "identity", "schedule", "spool"]),
+    module("agent/src/scan", &["deadline", "os", "memory", "sources"]),
+    module("agent/src/spool", &["os", "memory"]),
+    module("agent/src/uplink", &["deadline", "os", "memory", "config", "identity", "schedule", "spool"]),
     module(
         "agent/src/app",
         &[
             "deadline",
             "os",
+            "memory",
             "config",
             "telemetry",
             "identity",
@@ -75,6 +78,7 @@ pub(super) const MODULES: &[Module] = &[
         &[
             "deadline",
             "os",
+            "memory",
             "config",
             "telemetry",
             "identity",

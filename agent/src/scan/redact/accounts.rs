@@ -52,6 +52,8 @@ impl Accounts {
         }
         match part.find([' ', '-', '_']) {
             Some(at) if !keeps_words => format!("{}~", &part[..at]),
+            // A single word may be an account as a whole.
+            None if !keeps_words && !part.is_empty() => "~".to_owned(),
             _ => part.to_owned(),
         }
     }
@@ -163,10 +165,12 @@ mod tests {
     }
 
     #[test]
-    fn while_the_accounts_are_unknown_only_the_first_word_of_a_task_stays() {
+    fn while_the_accounts_are_unknown_only_the_first_of_several_words_of_a_task_stays() {
         for (path, clean) in [
             (r"\CCleanerSkipUAC - Mary Ann", r"\CCleanerSkipUAC~"),
             (r"\Kaspersky_Upgrade_mary", r"\Kaspersky~"),
+            (r"\mary", r"\~"),
+            (r"\mary\Update", r"\~\~"),
             (r"\Microsoft\Windows\Windows Defender\Windows Defender Scheduled Scan", ""),
         ] {
             assert_eq!(task(&accounts(false), path), if clean.is_empty() { path } else { clean });

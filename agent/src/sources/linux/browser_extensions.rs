@@ -4,9 +4,7 @@
 //! An observation does not say which user or profile has the extension: paths begin with `~` and end at the browser, so the
 //! same extension of two users is one observation.
 
-use std::collections::BTreeSet;
-
-use muster_proto::model::{Observation, SourceName};
+use muster_proto::model::SourceName;
 
 use super::people::local_homes;
 use crate::sources::parse::extension::{Extension, is_id};
@@ -103,8 +101,7 @@ impl Source for BrowserExtensions {
         for place in FOR_ALL_FIREFOX {
             for_all_firefox(context, place, &mut builder);
         }
-        let distinct: BTreeSet<Observation> = std::mem::take(&mut builder.observations).into_iter().collect();
-        builder.observations.extend(distinct);
+        builder.keep_distinct();
         builder.finish("no browser directories")
     }
 }
@@ -115,7 +112,7 @@ fn for_all(context: &ScanContext, browser: &str, place: &str, builder: &mut Read
     builder.places_found += 1;
     for id in files.iter().filter_map(|file| file.name.strip_suffix(".json")).filter(|id| is_id(id)) {
         let extension = Extension { id: id.to_owned(), enabled: true, ..Extension::default() };
-        add(builder, extension, browser, place.to_owned());
+        add(builder, extension, browser, place.to_owned(), None);
     }
 }
 
@@ -129,7 +126,7 @@ fn for_all_firefox(context: &ScanContext, place: &str, builder: &mut ReadingBuil
         // An id is either like a mail address or a GUID in braces.
         if is_add_on && id.contains(['@', '{']) {
             let extension = Extension { id: id.to_owned(), enabled: true, ..Extension::default() };
-            add(builder, extension, "firefox", place.to_owned());
+            add(builder, extension, "firefox", place.to_owned(), None);
         }
     }
 }

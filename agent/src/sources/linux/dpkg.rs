@@ -11,7 +11,7 @@ use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::native::{ReadBy, with_packages, without_packages};
 use crate::sources::parse::dpkg::{DpkgFault, Form, OpenEnd, Package, Status, parse};
-use crate::sources::reading_builder::has_replaced_bytes;
+use crate::sources::reading_builder::{ReadingBuilder, has_replaced_bytes};
 use crate::sources::{ScanContext, Source, SourceReading, is_absent};
 
 const STATUS: &str = "/var/lib/dpkg/status";
@@ -32,11 +32,14 @@ impl Source for Dpkg {
 
     fn read(&self, context: &ScanContext) -> SourceReading {
         // If file lists and stanzas disagree, read again: dpkg may have been running between the two reads.
-        match read_once(context) {
-            Ok(DatabaseContents { missing: Some(_), .. }) => read_once(context),
-            contents => contents,
+        let mut contents = read_once(context);
+        if matches!(contents, Ok(DatabaseContents { missing: Some(_), .. })) {
+            // Both would be in memory at once.
+            drop(contents);
+            contents = read_once(context);
         }
-        .map_or_else(|(place, error)| SourceReading::of_error(&place, &error), |contents| contents.reading(context))
+        contents
+            .map_or_else(|(place, error)| SourceReading::of_error(&place, &error), |contents| contents.reading(context))
     }
 }
 
@@ -74,11 +77,14 @@ impl DatabaseContents {
                 None => without_packages(context, ReadBy::Dpkg, STATUS, self.exists),
             };
         }
-        let observations = self.packages.into_values().filter(Package::is_there).map(observation).collect();
-        match reason {
-            Some(reason) => SourceReading::partial(observations, reason),
-            None => with_packages(context, ReadBy::Dpkg, STATUS, observations),
+        let mut builder = ReadingBuilder::default();
+        let there = self.packages.into_values().filter(Package::is_there);
+        there.for_each(|package| builder.add(STATUS, observation(package)));
+        reason.into_iter().for_each(|reason| builder.problem(reason));
+        if builder.has_problem() {
+            return builder.finish("");
         }
+        with_packages(context, ReadBy::Dpkg, STATUS, builder.observations)
     }
 }
 

@@ -10,7 +10,10 @@ use crate::sources::{HomeItem, ScanContext, Source, SourceReading};
 const SYSTEM: &str = "/var/lib/flatpak";
 /// Configuration files that name further system-wide installations.
 const INSTALLATIONS: &str = "/etc/flatpak/installations.d";
+/// Descriptions in many languages.
 const TEXT_BYTES: usize = 1024 * 1024;
+/// Settings have 4 KiB. A short line takes fifty times its bytes in memory.
+const KEY_FILE_BYTES: usize = 128 * 1024;
 
 pub(in crate::sources) struct Flatpak;
 
@@ -24,7 +27,7 @@ impl Source for Flatpak {
         let mut bases = vec![(SYSTEM.to_owned(), None)];
         for file in builder.list(context, INSTALLATIONS).unwrap_or_default() {
             let bytes =
-                builder.read(context, &format!("{INSTALLATIONS}/{}", file.name), TEXT_BYTES).unwrap_or_default();
+                builder.read(context, &format!("{INSTALLATIONS}/{}", file.name), KEY_FILE_BYTES).unwrap_or_default();
             let groups = key_file::parse(&String::from_utf8_lossy(&bytes));
             let paths = groups.iter().map(|group| group.value("Path")).filter(|path| path.starts_with('/'));
             bases.extend(paths.map(|path| (path.trim_end_matches('/').to_owned(), None)));
@@ -62,7 +65,7 @@ fn deployed(context: &ScanContext, dir: &str, kind: &str, home: Option<&str>, bu
                 if let Some(home) = home {
                     // Watchlists do not name flatpaks.
                     let (home, place) = (home.to_owned(), format!("flatpak:{id}"));
-                    builder.home_items.push(HomeItem { home, place, watched: false });
+                    builder.add_home_item(HomeItem { home, place, watched: false });
                 }
                 observation.id = id;
                 observation.path.clone_from(&place);
@@ -70,7 +73,7 @@ fn deployed(context: &ScanContext, dir: &str, kind: &str, home: Option<&str>, bu
                 for (key, value) in [("commit", commit), ("scope", scope), ("type", kind)] {
                     observation.attributes.insert(key.to_owned(), value.to_owned());
                 }
-                builder.observations.push(observation);
+                builder.add(dir, observation);
             }
         }
     }
@@ -87,7 +90,7 @@ fn commit(context: &ScanContext, deploy: &str, builder: &mut ReadingBuilder) -> 
 
 fn observation(context: &ScanContext, name: &str, deploy: &str, builder: &mut ReadingBuilder) -> Observation {
     let mut observation = Observation::new(Kind::Flatpak, name);
-    match builder.read(context, &format!("{deploy}/metadata"), TEXT_BYTES) {
+    match builder.read(context, &format!("{deploy}/metadata"), KEY_FILE_BYTES) {
         None => observation.set_state(ReportedState::MetadataMissing),
         Some(bytes) => {
             let groups = key_file::parse(&String::from_utf8_lossy(&bytes));

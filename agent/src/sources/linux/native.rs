@@ -193,9 +193,10 @@ pub(super) fn with_packages(
 }
 
 /// Each of these packages once: two places of a manager can be one by a link, or a copy of each other.
-pub(super) fn without_repeats(packages: Vec<Observation>) -> Vec<Observation> {
-    let mut seen = BTreeSet::new();
-    packages.into_iter().filter(|package| seen.insert(package.clone())).collect()
+pub(super) fn without_repeats(mut packages: Vec<Observation>) -> Vec<Observation> {
+    packages.sort_unstable();
+    packages.dedup();
+    packages
 }
 
 impl ReadBy {

@@ -40,14 +40,20 @@ impl Source for Processes {
             Err(error) => builder.access_failed("/proc/1/comm", &error),
         }
         let mut hidden_executables = false;
-        let mut distinct = BTreeSet::new();
+        let mut known = BTreeSet::new();
         for entry in builder.list(context, "/proc").unwrap_or_default() {
             if !entry.name.is_empty() && entry.name.bytes().all(|byte| byte.is_ascii_digit()) {
                 builder.places_found += 1;
-                distinct.extend(process(context, &entry.name, &mut hidden_executables));
+                let Some(observation) = process(context, &entry.name, &mut hidden_executables) else { continue };
+                // A program has many processes.
+                if known.insert(observation.clone()) {
+                    builder.add("/proc", observation);
+                }
+                if builder.is_full("/proc") {
+                    break;
+                }
             }
         }
-        builder.observations.extend(distinct);
         if hidden_executables {
             builder.access_failed("the executables of some processes", &io::ErrorKind::PermissionDenied.into());
         }

@@ -10,6 +10,7 @@ use std::io;
 use muster_proto::model::{Kind, Observation, SourceName};
 
 use super::native::{ReadBy, with_packages, without_packages, without_repeats};
+use crate::memory::turn;
 use crate::sources::parse::paged::{Storage, be32};
 use crate::sources::parse::rpm::{Package, Packages, of_berkeley, of_ndb, of_sqlite};
 use crate::sources::reading_builder::ReadingBuilder;
@@ -144,6 +145,8 @@ fn read_once(context: &ScanContext, place: &str, form: Form) -> io::Result<Datab
 
 fn open(context: &ScanContext, place: &str, form: Form) -> io::Result<(OpenFile, Option<OpenFile>)> {
     let main = context.root.open(place)?;
+    // Its packages are most of what this source has in memory.
+    turn::count(usize::try_from(main.size()).unwrap_or(usize::MAX))?;
     if form != Form::Sqlite {
         return Ok((main, None));
     }

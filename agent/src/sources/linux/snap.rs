@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use muster_proto::limits;
 use muster_proto::model::{Kind, Observation, ReportedState, SourceName};
 
 use crate::sources::parse::snap::{Installed, of_file, parse_state, parse_yaml};
@@ -41,6 +42,9 @@ impl Source for Snap {
         if let Some(files) = builder.list(context, FILES) {
             builder.places_found += 1;
             for (name, revision) in files.iter().filter_map(|file| of_file(&file.name)) {
+                if is_enough(&snaps, FILES, &mut builder) {
+                    break;
+                }
                 let snap = snaps.entry(name.to_owned()).or_default();
                 if snap.revision.is_empty() {
                     revision.clone_into(&mut snap.revision);
@@ -48,6 +52,9 @@ impl Source for Snap {
             }
         }
         for (name, installed) in state(context, &mut builder) {
+            if is_enough(&snaps, STATE, &mut builder) {
+                break;
+            }
             let snap = snaps.entry(name).or_default();
             snap.enabled |= installed.active;
             if !installed.revision.is_empty() {
@@ -65,11 +72,23 @@ impl Source for Snap {
     }
 }
 
+/// Whether there are as many snaps as a section holds, which is recorded.
+fn is_enough(snaps: &BTreeMap<String, SnapFiles>, place: &str, builder: &mut ReadingBuilder) -> bool {
+    let is_enough = snaps.len() > limits::OBSERVATIONS_PER_SECTION;
+    if is_enough {
+        builder.problem(format!("{place} contains more than {} snaps", limits::OBSERVATIONS_PER_SECTION));
+    }
+    is_enough
+}
+
 fn mounted(context: &ScanContext, dir: &str, snaps: &mut BTreeMap<String, SnapFiles>, builder: &mut ReadingBuilder) {
     let Some(entries) = builder.list(context, dir) else { return };
     builder.places_found += 1;
     // `bin` contains the commands of all snaps.
     for entry in entries.iter().filter(|entry| entry.is_directory && entry.name != "bin") {
+        if is_enough(snaps, dir, builder) {
+            break;
+        }
         let mount = format!("{dir}/{}", entry.name);
         let snap = snaps.entry(entry.name.clone()).or_default();
         if snap.mount.is_empty() {
@@ -91,7 +110,8 @@ fn mounted(context: &ScanContext, dir: &str, snaps: &mut BTreeMap<String, SnapFi
 fn state(context: &ScanContext, builder: &mut ReadingBuilder) -> BTreeMap<String, Installed> {
     match context.root.read(STATE, STATE_BYTES) {
         Ok(bytes) => parse_state(&bytes).unwrap_or_else(|| {
-            builder.problem(format!("{STATE}: cannot parse the state of snapd"));
+            let most = limits::OBSERVATIONS_PER_SECTION;
+            builder.problem(format!("{STATE}: cannot parse the state of snapd, or it has more than {most} snaps"));
             BTreeMap::new()
         }),
         Err(error) if is_absent(&error) || is_denied(&error) => BTreeMap::new(),

@@ -8,9 +8,9 @@
 mod images;
 mod stores;
 
-use muster_proto::model::{Observation, Outcome, SourceName};
+use muster_proto::model::{Outcome, SourceName};
 
-use super::native::{ReadBy, Store, needed_stores, stores, system_name, without_repeats};
+use super::native::{ReadBy, Store, needed_stores, stores, system_name};
 use super::{apk, dpkg, pacman, rpm, snap};
 use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::{ScanContext, Source, SourceReading};
@@ -26,6 +26,8 @@ impl Source for SystemPackages {
         let mut builder = ReadingBuilder::default();
         let mut found: Vec<Found> = Vec::new();
         let needed = needed_stores(context);
+        // First, because each of them may be as large as everything that this source keeps.
+        let others = others(context, needed.as_deref());
         for store in stores().iter().filter(|store| store.read_by.source() == Some(SourceName::SystemPackages)) {
             let is_needed = needed.as_ref().is_none_or(|needed| needed.iter().flatten().any(|one| one.id == store.id));
             if is_needed {
@@ -36,25 +38,25 @@ impl Source for SystemPackages {
             let mut foreign = ReadingBuilder::default();
             found.extend(read_store(context, store, &mut foreign));
             builder.places_found += usize::from(!foreign.observations.is_empty());
-            builder.observations.append(&mut foreign.observations);
+            builder.adopt(store.place(), foreign);
         }
         match &needed {
             Some(needed) => {
                 for entry in needed {
                     if entry.iter().any(|store| store.read_by == ReadBy::Image) {
                         images::read(context, &mut builder);
-                    } else if let Err(reason) = check(context, entry, &found, &mut builder) {
+                    } else if let Err(reason) = check(context, entry, &found, &others, &mut builder) {
                         builder.problem(reason);
                     }
                 }
             }
             None => {
-                if let Err(reason) = check_unknown(context, &found) {
+                if let Err(reason) = check_unknown(context, &found, &others) {
                     builder.problem(reason);
                 }
             }
         }
-        builder.observations = without_repeats(std::mem::take(&mut builder.observations));
+        builder.keep_distinct();
         builder.finish(&not_applicable(context, needed))
     }
 }
@@ -90,10 +92,14 @@ fn check(
     context: &ScanContext,
     entry: &[&'static Store],
     found: &[Found],
+    others: &[Other],
     builder: &mut ReadingBuilder,
 ) -> Result<(), String> {
     let [store] = entry else {
-        if is_any_whole(context, entry, found, Store::has_base, |one| one.has_base) {
+        let is_of_entry = |id: &str| entry.iter().any(|store| store.id == id);
+        if found.iter().any(|one| one.has_base && is_of_entry(&one.store.id))
+            || others.iter().any(|one| one.has_base && is_of_entry(one.id))
+        {
             return Ok(());
         }
         let mut names = entry.iter().map(|store| store.name.as_str()).collect::<Vec<_>>();
@@ -142,19 +148,25 @@ fn no_packages(context: &ScanContext, store: &Store, how: &str, place: &str) -> 
     format!("{database}{name} is {how} ({place}), so the packages of {system} are unknown")
 }
 
-/// Whether one of these stores passes a test: of its packages, or of what was found in it.
-fn is_any_whole(
-    context: &ScanContext,
-    entry: &[&'static Store],
-    found: &[Found],
-    packages_pass: fn(&Store, &[Observation]) -> bool,
-    passes: fn(&Found) -> bool,
-) -> bool {
-    entry.iter().any(|store| {
-        found.iter().any(|one| one.store.id == store.id && passes(one))
-            || reading_of(context, store)
-                .is_some_and(|reading| reading.outcome == Outcome::Found && packages_pass(store, &reading.observations))
-    })
+/// A store that another source reads completely.
+struct Other {
+    id: &'static str,
+    has_base: bool,
+    is_whole: bool,
+}
+
+/// The stores of other sources, where the name of the system does not say which store is its own.
+fn others(context: &ScanContext, needed: Option<&[Vec<&'static Store>]>) -> Vec<Other> {
+    let is_wanted = |store: &Store| match needed {
+        Some(needed) => needed.iter().any(|entry| entry.len() > 1 && entry.iter().any(|one| one.id == store.id)),
+        None => true,
+    };
+    let other = |store: &'static Store| {
+        let reading = reading_of(context, store).filter(|reading| reading.outcome == Outcome::Found)?;
+        let packages = &reading.observations;
+        Some(Other { id: &store.id, has_base: store.has_base(packages), is_whole: store.is_whole(packages) })
+    };
+    stores().iter().filter(|store| is_wanted(store)).filter_map(other).collect()
 }
 
 /// What the source of a store reads. Only on systems whose name does not say which store is theirs.
@@ -176,7 +188,7 @@ fn reading_of(context: &ScanContext, store: &Store) -> Option<SourceReading> {
 
 /// Whether the packages of an unknown system were read. Its name does not tell which store is its own, so the content must:
 /// a database with its manager and the base of a system was made by installing that system, one with a few packages was not.
-fn check_unknown(context: &ScanContext, found: &[Found]) -> Result<(), String> {
+fn check_unknown(context: &ScanContext, found: &[Found], others: &[Other]) -> Result<(), String> {
     let system = system_name(context);
     for store in stores().iter().filter(|store| store.read_by == ReadBy::Nothing) {
         if matches!(context.root.kind_at(store.place()), Ok(Some(_))) {
@@ -186,8 +198,7 @@ fn check_unknown(context: &ScanContext, found: &[Found]) -> Result<(), String> {
             ));
         }
     }
-    let all: Vec<&'static Store> = stores().iter().collect();
-    if is_any_whole(context, &all, found, Store::is_whole, |one| one.is_whole) {
+    if found.iter().any(|one| one.is_whole) || others.iter().any(|one| one.is_whole) {
         return Ok(());
     }
     Err(format!("this agent does not know {system}, and found no package database with a base system"))

@@ -21,7 +21,7 @@ use unit_files::UnitFiles;
 use unit_state::Derivation;
 
 use super::people::local_homes;
-use crate::sources::reading_builder::ReadingBuilder;
+use crate::sources::reading_builder::{Kept, ReadingBuilder};
 use crate::sources::root::{BrokenLink, Entry};
 use crate::sources::watchlist::matches;
 use crate::sources::{HomeItem, ScanContext, Source, SourceReading, error_reason, is_absent, is_denied};
@@ -39,6 +39,9 @@ const DIRECTORIES: &[&str] = &[
 const SESSION_DIRECTORIES: &[&str] = &["/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
 const HOME_DIRECTORIES: &[&str] = &[".config/systemd/user", ".local/share/systemd/user"];
 
+/// What reasons name.
+const UNIT_FOLDERS: &str = "the folders of units";
+const SCRIPT_FOLDERS: &str = "the folders of init scripts";
 /// Limit of init scripts in one directory. A machine with System V has a hundred.
 const SCRIPTS: usize = 4096;
 
@@ -50,12 +53,13 @@ impl Source for SystemdUnits {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let mut reader = UnitReader { context, fault: None, hidden: None };
+        let mut reader = UnitReader { context, kept: Kept::default(), fault: None, hidden: None };
         let mut observations = Vec::new();
         let mut places = reader.system_units(&mut observations);
         let (session_places, session) = reader.unit_files(SESSION_DIRECTORIES);
         places += session_places;
-        observations.extend(reader.all_of(&session, None).into_iter().map(of_user));
+        let of_sessions = reader.all_of(&session, None);
+        observations.extend(of_sessions.into_iter().map(of_user));
         let home_items = reader.home_units(&session, &mut observations);
         let reading = match (reader.fault, reader.hidden) {
             (None, Some(link)) => SourceReading::partial(observations, link.to_string()),
@@ -72,6 +76,7 @@ impl Source for SystemdUnits {
 
 struct UnitReader<'a> {
     context: &'a ScanContext,
+    kept: Kept,
     fault: Option<(String, io::Error)>,
     hidden: Option<BrokenLink>,
 }
@@ -114,7 +119,9 @@ impl UnitReader<'_> {
         let scripts = InitScripts::read(|dir| self.list_at_most(dir, SCRIPTS));
         observations.extend(self.all_of(&files, scripts.as_ref()));
         let Some(scripts) = scripts else { return places };
-        observations.extend(scripts.observations(self.context, &files));
+        for observation in scripts.observations(self.context, &files) {
+            observations.extend(self.kept(SCRIPT_FOLDERS, observation));
+        }
         places + 1
     }
 
@@ -142,7 +149,13 @@ impl UnitReader<'_> {
     }
 
     fn all_of(&mut self, files: &UnitFiles, scripts: Option<&InitScripts>) -> Vec<Observation> {
-        files.names().into_iter().filter_map(|name| self.observation(name, files, None, scripts)).collect()
+        let mut observations = Vec::new();
+        for name in files.names() {
+            let Some(observation) = self.observation(name, files, None, scripts) else { continue };
+            let Some(observation) = self.kept(UNIT_FOLDERS, observation) else { break };
+            observations.push(observation);
+        }
+        observations
     }
 
     fn observation(
@@ -160,13 +173,22 @@ impl UnitReader<'_> {
         observation
     }
 
+    /// Keeps an observation; `None` if there are enough, which is recorded.
+    fn kept(&mut self, place: &str, mut observation: Observation) -> Option<Observation> {
+        if let Some(excess) = self.kept.excess() {
+            self.record_fault(place, io::Error::new(io::ErrorKind::FileTooLarge, format!("there is {excess}")));
+            return None;
+        }
+        self.kept.add(&mut observation);
+        Some(observation)
+    }
+
     /// Reads units in home directories. What users set up for themselves is private, except for what the watchlist names.
     fn home_units(&mut self, session: &UnitFiles, observations: &mut Vec<Observation>) -> Vec<HomeItem> {
         let mut builder = ReadingBuilder::default();
-        let mut home_items = Vec::new();
         let watched = &self.context.watchlist.units;
         if watched.is_empty() {
-            return home_items;
+            return Vec::new();
         }
         for home in local_homes(self.context, &mut builder) {
             let mut files = UnitFiles::default();
@@ -184,11 +206,13 @@ impl UnitReader<'_> {
                 }
                 // A unit in a home directory overrides the one of all sessions, and a mask there switches that one off.
                 let Some(observation) = self.observation(name, &files, Some(session), None) else { continue };
+                let Some(observation) = self.kept("a home directory", observation) else { return builder.home_items };
                 observations.push(of_user(observation));
-                home_items.push(HomeItem { home: home.clone(), place: format!("unit:{name}"), watched: true });
+                let (home, place) = (home.clone(), format!("unit:{name}"));
+                builder.add_home_item(HomeItem { home, place, watched: true });
             }
         }
-        home_items
+        builder.home_items
     }
 }
 

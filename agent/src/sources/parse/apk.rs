@@ -9,6 +9,7 @@ use muster_proto::limits;
 
 use super::dpkg::person;
 use super::paged::PagedFault;
+use super::space::Space;
 
 /// A package in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,6 +33,7 @@ pub struct Installed {
     pub provides: BTreeSet<String>,
     /// The first fault.
     pub fault: Option<PagedFault>,
+    space: Space,
 }
 
 #[derive(Default)]
@@ -94,11 +96,14 @@ impl Installed {
     fn close(&mut self, stanza: &mut Stanza, line: usize) {
         let Stanza { package, started, broken } = std::mem::take(stanza);
         let whole = !package.name.is_empty() && !package.version.is_empty();
-        if whole && !broken && self.packages.len() >= PACKAGES {
-            let what = "the database has too many packages";
-            self.fault.get_or_insert(PagedFault::at(format!("line {line}"), what));
-        } else if whole && !broken {
-            self.packages.push(package);
+        if whole && !broken {
+            let Package { name, version, architecture, maintainer } = &package;
+            if self.space.take([name, version, architecture, maintainer]) {
+                self.packages.push(package);
+            } else {
+                let what = "the database has too many packages";
+                self.fault.get_or_insert(PagedFault::at(format!("line {line}"), what));
+            }
         } else if started {
             self.fault.get_or_insert(PagedFault::at(format!("line {line}"), "the preceding stanza is incomplete"));
         }
@@ -107,16 +112,26 @@ impl Installed {
     /// The first name in `world` that no package has or provides.
     #[must_use]
     pub fn first_missing<'w>(&self, world: &'w str) -> Option<&'w str> {
+        let mut missing = wanted(world);
+        self.find(&mut missing);
+        missing.first().copied()
+    }
+
+    /// Takes the names that `world` names and this database has out of those that are missing.
+    pub fn find(&self, missing: &mut Vec<&str>) {
         let names: BTreeSet<&str> = self.packages.iter().map(|package| package.name.as_str()).collect();
-        // A conflict (`!name`) is listed there too, and must not be installed.
-        let wanted = world.split_whitespace().filter(|entry| !entry.starts_with(['!', '.', '#']));
         // `world` may name what a package provides instead of the package itself.
-        wanted.map(bare_name).find(|name| !names.contains(name) && !self.provides.contains(*name))
+        missing.retain(|name| !names.contains(name) && !self.provides.contains(*name));
     }
 }
 
-/// Limit of packages: twice what a section holds.
-const PACKAGES: usize = 2 * limits::OBSERVATIONS_PER_SECTION;
+/// The packages that `world` names.
+#[must_use]
+pub fn wanted(world: &str) -> Vec<&str> {
+    // A conflict (`!name`) is listed there too, and must not be installed.
+    world.split_whitespace().filter(|entry| !entry.starts_with(['!', '.', '#'])).map(bare_name).collect()
+}
+
 /// Limit of names that packages provide. Alpine's whole repository provides as many.
 const PROVIDED: usize = 65_536;
 

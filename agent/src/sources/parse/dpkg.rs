@@ -7,6 +7,8 @@
 use muster_proto::limits;
 use muster_proto::model::{DPKG_REINSTALL, DPKG_STATUS, DPKG_WANTED};
 
+use super::space::Space;
+
 /// A package in the database. Bytes that are not UTF-8 are replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Package {
@@ -29,9 +31,6 @@ impl Package {
         !matches!(self.state.as_bytes(), [_, b'n', ..])
     }
 }
-
-/// Limit of packages, with those that were removed. Twice what a section holds, and five times what a distribution installs.
-const PACKAGES: usize = 2 * limits::OBSERVATIONS_PER_SECTION;
 
 /// Damage in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +78,8 @@ pub enum Form {
 /// Parses a database file in one pass.
 #[must_use]
 pub fn parse(bytes: &[u8], form: Form) -> Status {
-    let mut reader = Reader { form, status: Status::default(), stanza: Stanza::default(), line: 0 };
+    let mut reader =
+        Reader { form, status: Status::default(), stanza: Stanza::default(), space: Space::default(), line: 0 };
     let mut rest = bytes;
     while !rest.is_empty() {
         let end = rest.iter().position(|byte| *byte == b'\n');
@@ -111,6 +111,7 @@ struct Reader<'a> {
     form: Form,
     status: Status,
     stanza: Stanza<'a>,
+    space: Space,
     line: usize,
 }
 
@@ -189,8 +190,14 @@ impl<'a> Reader<'a> {
         }
         match package_of(&stanza, self.form) {
             // A package counts even if other lines of its stanza are damaged: its name and state are known.
-            Ok(_) if self.status.packages.len() >= PACKAGES => self.fault("the database has too many packages"),
-            Ok(package) => self.status.packages.push(package),
+            Ok(package) => {
+                let Package { name, architecture, version, maintainer, state } = &package;
+                if self.space.take([name, architecture, version, maintainer, state]) {
+                    self.status.packages.push(package);
+                } else {
+                    self.fault("the database has too many packages");
+                }
+            }
             Err(what) => self.fault(what),
         }
     }

@@ -1,10 +1,9 @@
 //! Browser extensions: the manifest of an extension in Chromium-based browsers, and Firefox' list of add-ons.
 
-use std::fmt;
+use serde::Deserialize;
+use serde::de::DeserializeSeed;
 
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use super::json::{self, Bounded, TextOf, Texts};
 
 /// An extension; fields are empty where the file does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,17 +25,16 @@ pub struct Extension {
 /// Parses a `manifest.json`; `None` when it is invalid.
 #[must_use]
 pub fn parse_manifest(bytes: &[u8]) -> Option<Extension> {
-    let manifest = object(bytes)?;
-    let text = |key: &str| manifest.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let author = text("author");
+    let texts = object(bytes, Texts(&["name", "version", "author", "default_locale"]))?;
+    let [name, version, author, locale] = texts.try_into().ok()?;
     let extension = Extension {
         id: String::new(),
-        name: text("name"),
-        version: text("version"),
+        name,
+        version,
         // A mail address identifies a person.
         author: if author.contains('@') { String::new() } else { author },
         enabled: true,
-        locale: text("default_locale"),
+        locale,
     };
     (!extension.name.is_empty() && !extension.version.is_empty()).then_some(extension)
 }
@@ -50,17 +48,14 @@ pub fn message_of(name: &str) -> Option<&str> {
 /// The text of a message in a `messages.json`; message names are case-insensitive.
 #[must_use]
 pub fn parse_message(bytes: &[u8], message: &str) -> Option<String> {
-    let messages = object(bytes)?;
-    let (_, found) = messages.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case(message))?;
-    found.get("message").and_then(Value::as_str).map(str::to_owned)
+    object(bytes, TextOf { outer: message, inner: "message" })?
 }
 
 /// Parses JSON as Chromium does: with a byte order mark and comments.
-fn object(bytes: &[u8]) -> Option<Value> {
+fn object<T>(bytes: &[u8], wanted: impl for<'de> DeserializeSeed<'de, Value = T> + Copy) -> Option<T> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     // Few files have comments, so the copy without them is made only when it is needed.
-    let value = serde_json::from_slice(bytes).or_else(|_| serde_json::from_slice(&without_comments(bytes))).ok();
-    value.filter(Value::is_object)
+    json::read(bytes, wanted).or_else(|| json::read(&without_comments(bytes), wanted))
 }
 
 fn without_comments(bytes: &[u8]) -> Vec<u8> {
@@ -87,35 +82,11 @@ fn without_comments(bytes: &[u8]) -> Vec<u8> {
 
 #[derive(Deserialize)]
 struct AddOns {
-    #[serde(deserialize_with = "bounded")]
-    addons: Vec<AddOn>,
+    addons: Bounded<AddOn, MAX_ADD_ONS>,
 }
 
 /// Limit of add-ons in one list; a profile with a hundred is rare. A short entry takes a hundred times its size in memory.
-const MAX_ADD_ONS: usize = 10_000;
-
-fn bounded<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<AddOn>, D::Error> {
-    struct Bounded;
-    impl<'de> Visitor<'de> for Bounded {
-        type Value = Vec<AddOn>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "at most {MAX_ADD_ONS} add-ons")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<AddOn>, A::Error> {
-            let mut add_ons = Vec::new();
-            while let Some(add_on) = list.next_element()? {
-                if add_ons.len() == MAX_ADD_ONS {
-                    return Err(A::Error::invalid_length(MAX_ADD_ONS + 1, &self));
-                }
-                add_ons.push(add_on);
-            }
-            Ok(add_ons)
-        }
-    }
-    list.deserialize_seq(Bounded)
-}
+pub const MAX_ADD_ONS: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -168,7 +139,7 @@ pub fn parse_add_ons(bytes: &[u8]) -> Option<Vec<Extension>> {
             locale: String::new(),
         }
     };
-    Some(list.addons.into_iter().filter(shown).map(extension).collect())
+    Some(list.addons.0.into_iter().filter(shown).map(extension).collect())
 }
 
 /// Whether a name is the id of an extension in Chromium-based browsers: 32 letters from a to p.

@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 
+use super::json::Bounded;
+use crate::memory::PACKAGES;
+
 /// A package of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
@@ -19,9 +22,9 @@ pub struct Package {
 #[derive(Deserialize)]
 struct List {
     #[serde(rename = "Content")]
-    content: Option<Vec<BottlerocketPackage>>,
+    content: Option<Bounded<BottlerocketPackage, PACKAGES>>,
     #[serde(rename = "installedPackages")]
-    installed: Option<Vec<CosPackage>>,
+    installed: Option<Bounded<CosPackage, PACKAGES>>,
 }
 
 #[derive(Deserialize)]
@@ -61,7 +64,7 @@ fn packages(bytes: &[u8]) -> Option<Vec<Package>> {
             publisher: one.publisher,
             architecture: one.architecture,
         };
-        return Some(content.into_iter().map(package).collect());
+        return Some(content.0.into_iter().map(package).collect());
     }
     let package = |one: CosPackage| Package {
         name: one.name,
@@ -69,7 +72,7 @@ fn packages(bytes: &[u8]) -> Option<Vec<Package>> {
         publisher: String::new(),
         architecture: String::new(),
     };
-    Some(list.installed?.into_iter().map(package).collect())
+    Some(list.installed?.0.into_iter().map(package).collect())
 }
 
 #[cfg(test)]

@@ -10,9 +10,8 @@ mod ndb;
 
 use std::collections::BTreeMap;
 
-use muster_proto::limits;
-
 use super::paged::{Lazy, PagedFault, Storage};
+use super::space::Space;
 use super::sqlite::{Column, Database};
 
 pub use header::Package;
@@ -24,11 +23,12 @@ pub struct Packages {
     pub packages: Vec<Package>,
     /// The first fault.
     pub fault: Option<PagedFault>,
+    space: Space,
 }
 
 impl Packages {
     fn failed(fault: PagedFault) -> Self {
-        Self { packages: Vec::new(), fault: Some(fault) }
+        Self { fault: Some(fault), ..Self::default() }
     }
 
     fn keep(&mut self, fault: PagedFault) {
@@ -38,11 +38,13 @@ impl Packages {
     /// Parses the blob of one package; `None` when it is damaged.
     fn add(&mut self, blob: Result<Lazy<'_>, PagedFault>) -> Option<&Package> {
         match blob.and_then(|mut blob| header::read(&mut blob)) {
-            Ok(_) if self.packages.len() >= PACKAGES => {
-                self.keep(PagedFault::at(format!("package {PACKAGES}"), "the database has too many packages"));
-                None
-            }
             Ok(package) => {
+                let Package { name, version, architecture, vendor } = &package;
+                if !self.space.take([name, version, architecture, vendor]) {
+                    let place = format!("package {}", self.packages.len());
+                    self.keep(PagedFault::at(place, "the database has too many packages"));
+                    return None;
+                }
                 self.packages.push(package);
                 self.packages.last()
             }
@@ -54,9 +56,6 @@ impl Packages {
     }
 }
 
-/// Limit of packages: twice what a section holds.
-const PACKAGES: usize = 2 * limits::OBSERVATIONS_PER_SECTION;
-
 /// Parses `rpmdb.sqlite` with its write-ahead log.
 #[must_use]
 pub fn of_sqlite(main: &dyn Storage, wal: Option<&dyn Storage>) -> Packages {
@@ -65,13 +64,13 @@ pub fn of_sqlite(main: &dyn Storage, wal: Option<&dyn Storage>) -> Packages {
         Err(fault) => return Packages::failed(fault),
     };
     let mut found = Packages::default();
-    let mut names: BTreeMap<i64, String> = BTreeMap::new();
+    let mut places: BTreeMap<i64, usize> = BTreeMap::new();
     let faults = database.table("Packages", &mut |mut row| {
         let key = row.key;
         let columns = row.columns()?;
         // The rowid is rpm's number of the package, by which the index of names refers to it.
-        if let Some(package) = found.add(row.bytes(columns.get(1))) {
-            names.insert(key, package.name.clone());
+        if found.add(row.bytes(columns.get(1))).is_some() {
+            places.insert(key, found.packages.len() - 1);
         }
         Ok(())
     });
@@ -81,7 +80,7 @@ pub fn of_sqlite(main: &dyn Storage, wal: Option<&dyn Storage>) -> Packages {
     }
     // Only the first fault is kept, and a damaged package would only be reported again as missing.
     if found.fault.is_none()
-        && let Err(fault) = check_against_index(&database, &names)
+        && let Err(fault) = check_against_index(&database, &found.packages, &places)
     {
         found.keep(fault);
     }
@@ -89,15 +88,19 @@ pub fn of_sqlite(main: &dyn Storage, wal: Option<&dyn Storage>) -> Packages {
 }
 
 /// rpm keeps an index of package names; each of its entries must have its package.
-fn check_against_index(database: &Database<'_>, names: &BTreeMap<i64, String>) -> Result<(), PagedFault> {
+fn check_against_index(
+    database: &Database<'_>,
+    packages: &[Package],
+    places: &BTreeMap<i64, usize>,
+) -> Result<(), PagedFault> {
     let faults = database.table("Name", &mut |mut row| {
         let columns = row.columns()?;
         let name = row.text(columns.first())?;
         let package = match columns.get(1) {
-            Some(Column::Integer(number)) => names.get(number),
+            Some(Column::Integer(number)) => places.get(number).and_then(|at| packages.get(*at)),
             _ => None,
         };
-        if package == Some(&name) {
+        if package.is_some_and(|package| package.name == name) {
             Ok(())
         } else {
             Err(PagedFault::at(format!("package {name}"), "is in the index of names but has no header"))

@@ -1,6 +1,13 @@
 //! Snaps: the metadata of a mounted snap, and snapd's list of installed snaps.
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+use muster_proto::limits;
+use serde::Deserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
+
+use super::json::Text;
 
 /// Facts in `meta/snap.yaml`; empty where it does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,7 +69,7 @@ struct State {
 
 #[derive(serde::Deserialize, Default)]
 struct Data {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     snaps: BTreeMap<String, SnapState>,
 }
 
@@ -71,22 +78,41 @@ struct SnapState {
     #[serde(default)]
     active: bool,
     #[serde(default)]
-    current: serde_json::Value,
+    current: Text<true>,
+}
+
+/// Limit of snaps: more than a section holds. A machine has up to a hundred.
+const SNAPS: usize = limits::OBSERVATIONS_PER_SECTION + 1;
+
+fn bounded<'de, D: Deserializer<'de>>(map: D) -> Result<BTreeMap<String, SnapState>, D::Error> {
+    struct Bounded;
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = BTreeMap<String, SnapState>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {SNAPS} snaps")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut snaps = BTreeMap::new();
+            while let Some((name, snap)) = map.next_entry()? {
+                if snaps.len() == SNAPS {
+                    return Err(A::Error::invalid_length(SNAPS + 1, &self));
+                }
+                snaps.insert(name, snap);
+            }
+            Ok(snaps)
+        }
+    }
+    map.deserialize_map(Bounded)
 }
 
 /// Parses `state.json`; `None` when it is invalid.
 #[must_use]
 pub fn parse_state(bytes: &[u8]) -> Option<BTreeMap<String, Installed>> {
     let state: State = serde_json::from_slice(bytes).ok()?;
-    let installed = |state: SnapState| {
-        // snapd's state may have the revision as text or as a number.
-        let revision = match (state.current.as_str(), state.current.as_u64()) {
-            (Some(text), _) => text.to_owned(),
-            (None, Some(number)) => number.to_string(),
-            (None, None) => String::new(),
-        };
-        Installed { revision, active: state.active }
-    };
+    // snapd's state may have the revision as text or as a number.
+    let installed = |state: SnapState| Installed { revision: state.current.0, active: state.active };
     Some(state.data.snaps.into_iter().map(|(name, snap)| (name, installed(snap))).collect())
 }
 

@@ -3,10 +3,9 @@
 //! Only what that file needs of property lists is understood. xbps replaces the file by a rename, so a list that does not
 //! end is truncated. Keys that begin with `_XBPS_` are not packages.
 
-use muster_proto::limits;
-
 use super::package_entry::{PackageEntry, of_xbps};
 use super::paged::PagedFault;
+use super::space::Space;
 
 /// A package of the database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,6 +56,7 @@ struct Reader {
     /// The key of the package, and the key in its dictionary.
     keys: [String; 2],
     package: Package,
+    space: Space,
     ended: bool,
 }
 
@@ -119,16 +119,17 @@ impl Reader {
             self.fault("a package has no version");
             package.entry.name = key;
         }
-        if self.installed.packages.len() >= PACKAGES {
-            self.fault("the property list has too many packages");
-        } else if !package.entry.name.is_empty() {
+        if package.entry.name.is_empty() {
+            return;
+        }
+        let PackageEntry { name, version, architecture } = &package.entry;
+        if self.space.take([name, version, architecture, &package.state, &package.maintainer]) {
             self.installed.packages.push(package);
+        } else {
+            self.fault("the property list has too many packages");
         }
     }
 }
-
-/// Limit of packages: twice what a section holds.
-const PACKAGES: usize = 2 * limits::OBSERVATIONS_PER_SECTION;
 
 /// A text without the five entities of XML.
 fn plain(text: &str) -> String {

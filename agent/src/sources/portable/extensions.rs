@@ -4,7 +4,9 @@ use muster_proto::canonical::clean_text;
 use muster_proto::limits;
 use muster_proto::model::{Kind, Observation, ReportedState};
 
-use crate::sources::parse::extension::{Extension, is_id, message_of, parse_add_ons, parse_manifest, parse_message};
+use crate::sources::parse::extension::{
+    Extension, MAX_ADD_ONS, is_id, message_of, parse_add_ons, parse_manifest, parse_message,
+};
 use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::watchlist::matches;
 use crate::sources::{HomeItem, ScanContext};
@@ -37,7 +39,7 @@ pub(in crate::sources) fn profiles(
                 let Some(mut extension) = manifest(context, &base, &dir, builder) else { continue };
                 extension.id.clone_from(&id.name);
                 add_home_item(context, builder, home, &extension);
-                add(builder, extension, browser, format!("~/{place}"));
+                add(builder, extension, browser, format!("~/{place}"), None);
             }
         }
     }
@@ -74,9 +76,11 @@ pub(in crate::sources) fn firefox(context: &ScanContext, home: &str, place: &str
         match parse_add_ons(&bytes) {
             Some(add_ons) => add_ons.into_iter().for_each(|it| {
                 add_home_item(context, builder, home, &it);
-                add(builder, it, "firefox", format!("~/{place}"));
+                add(builder, it, "firefox", format!("~/{place}"), None);
             }),
-            None => builder.problem(format!("{base}: cannot parse a list of add-ons")),
+            None => {
+                builder.problem(format!("{base}: cannot parse a list of add-ons, or it has more than {MAX_ADD_ONS}"))
+            }
         }
     }
 }
@@ -85,7 +89,7 @@ pub(in crate::sources) fn firefox(context: &ScanContext, home: &str, place: &str
 fn add_home_item(context: &ScanContext, builder: &mut ReadingBuilder, home: &str, extension: &Extension) {
     let name = extension.name.to_lowercase();
     let names = |pattern: &String| matches(pattern, &extension.id) || matches(pattern, &name);
-    builder.home_items.push(HomeItem {
+    builder.add_home_item(HomeItem {
         home: home.to_owned(),
         place: format!("browser-extension:{}", extension.id),
         watched: context.watchlist.extension_ids.iter().any(names),
@@ -98,7 +102,13 @@ fn below(home: &str, place: &str) -> String {
 }
 
 /// Adds an extension, with texts of the length that would be sent.
-pub(in crate::sources) fn add(builder: &mut ReadingBuilder, extension: Extension, browser: &str, path: String) {
+pub(in crate::sources) fn add(
+    builder: &mut ReadingBuilder,
+    extension: Extension,
+    browser: &str,
+    path: String,
+    added_by: Option<&str>,
+) {
     let Extension { id, name, version, author, enabled, locale: _ } = extension;
     // Texts may be as long as the file; keep only what would be sent.
     let [id, name, version, author] = [id, name, version, author].map(|text| clean_text(&text, limits::TEXT_BYTES));
@@ -111,5 +121,7 @@ pub(in crate::sources) fn add(builder: &mut ReadingBuilder, extension: Extension
         observation.set_state(ReportedState::Disabled);
     }
     observation.attributes.insert("browser".to_owned(), browser.to_owned());
-    builder.observations.push(observation);
+    observation.attributes.extend(added_by.map(|place| ("added_by".to_owned(), place.to_owned())));
+    let place = observation.path.clone();
+    builder.add(&place, observation);
 }

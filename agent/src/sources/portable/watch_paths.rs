@@ -8,6 +8,7 @@ use muster_proto::model::{Kind, Observation, Platform, ReportedState, SourceName
 use super::tree::{Content, Contents, Examiner, Head};
 use crate::sources::parse::windows::path::folded;
 use crate::sources::parse::windows::version_resource;
+use crate::sources::reading_builder::Kept;
 use crate::sources::registry::folders;
 use crate::sources::root::{BrokenLink, FileAt, FileKind};
 use crate::sources::watchlist::{has_wildcard, matches_on};
@@ -21,7 +22,7 @@ impl Source for WatchPaths {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let mut observations = Vec::new();
+        let mut found = Found::default();
         let mut failed: Option<(String, io::Error)> = None;
         let mut examiner = Examiner::new(&context.root, context.platform());
         // A list without paths, or one that an older agent filtered, has scanned nothing.
@@ -30,13 +31,19 @@ impl Source for WatchPaths {
         }
         let paths = paths(context);
         for path in &paths {
-            if let Err(error) = test(context, &mut examiner, path, &mut observations) {
+            if let Err(error) = test(context, &mut examiner, path, &mut found) {
                 failed.get_or_insert((path.clone(), error));
+            }
+            if let Some(excess) = found.kept.excess() {
+                let error = io::Error::new(io::ErrorKind::FileTooLarge, format!("there is {excess}"));
+                failed.get_or_insert((path.clone(), error));
+                break;
             }
         }
         // A program can be in a watched folder and in the one above it.
-        let distinct: BTreeSet<Observation> = observations.into_iter().collect();
-        let mut observations: Vec<Observation> = distinct.into_iter().collect();
+        let mut observations = found.observations;
+        observations.sort_unstable();
+        observations.dedup();
         if context.platform() == Platform::Windows {
             // Entries that differ in case, or with a wildcard, lead to one file.
             let mut known = BTreeSet::new();
@@ -57,6 +64,20 @@ impl Source for WatchPaths {
 
     fn uses_watchlist(&self) -> bool {
         true
+    }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    observations: Vec<Observation>,
+    kept: Kept,
+}
+
+impl Found {
+    fn add(&mut self, mut observation: Observation) {
+        self.kept.add(&mut observation);
+        self.observations.push(observation);
     }
 }
 
@@ -82,12 +103,7 @@ fn split(path: &str) -> (&str, &str, &str) {
     }
 }
 
-fn test(
-    context: &ScanContext,
-    examiner: &mut Examiner<'_>,
-    path: &str,
-    observations: &mut Vec<Observation>,
-) -> io::Result<()> {
+fn test(context: &ScanContext, examiner: &mut Examiner<'_>, path: &str, found: &mut Found) -> io::Result<()> {
     let (parent, separator, pattern) = split(path);
     let is_hidden = |error: &io::Error| {
         // What is below a broken link is reported once, with the link.
@@ -95,7 +111,7 @@ fn test(
     };
     if !has_wildcard(pattern) {
         match context.root.file_at(path) {
-            Ok(Some(file)) => observe(context, examiner, path, file, observations),
+            Ok(Some(file)) => observe(context, examiner, path, file, found),
             Ok(None) => {}
             Err(error) if is_hidden(&error) => {}
             Err(error) => return Err(error),
@@ -111,7 +127,10 @@ fn test(
     for entry in entries.iter().filter(|entry| matches_on(platform, pattern, &entry.name)) {
         let path = format!("{parent}{separator}{}", entry.name);
         if let Some(file) = context.root.file_at(&path)? {
-            observe(context, examiner, &path, file, observations);
+            observe(context, examiner, &path, file, found);
+        }
+        if found.kept.excess().is_some() {
+            break;
         }
     }
     Ok(())
@@ -141,13 +160,7 @@ fn hidden(
 
 /// Adds what is at a path. On Windows the program that a folder contains is added, too: there a file with the ending of a
 /// program proves a product, and its folder alone does not.
-fn observe(
-    context: &ScanContext,
-    examiner: &mut Examiner<'_>,
-    path: &str,
-    file: FileAt,
-    observations: &mut Vec<Observation>,
-) {
+fn observe(context: &ScanContext, examiner: &mut Examiner<'_>, path: &str, file: FileAt, found: &mut Found) {
     let mut observation = named(context, path, file.kind);
     let mut program = None;
     let state = match file.kind {
@@ -170,12 +183,12 @@ fn observe(
         if let Some(program) = program {
             let mut observation = named(context, &program, FileKind::File);
             add_version(context, &mut observation);
-            observations.push(observation);
+            found.add(observation);
         } else if file.kind == FileKind::File {
             add_version(context, &mut observation);
         }
     }
-    observations.push(observation);
+    found.add(observation);
 }
 
 fn named(context: &ScanContext, path: &str, kind: FileKind) -> Observation {

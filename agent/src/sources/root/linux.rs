@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use muster_proto::model::{Platform, Timestamp};
 
 use super::{Entry, FileAt, FileKind, Times};
+use crate::memory::turn;
 
 /// The number of links that the kernel follows for one path.
 const LINKS_FOLLOWED: usize = 40;
@@ -63,9 +64,11 @@ impl Place {
         if whole && expected > max {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
+        turn::count(expected.min(max))?;
         let mut bytes = Vec::with_capacity(expected.min(max) + 1);
         // One byte more reveals a file over the limit. The size is no proof: files grow, and those in /proc say 0.
         file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+        turn::count(bytes.len().saturating_sub(expected))?;
         if bytes.len() > max {
             if whole {
                 return Err(io::ErrorKind::FileTooLarge.into());

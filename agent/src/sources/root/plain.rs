@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use muster_proto::model::{Platform, Timestamp};
 
 use super::{Entry, FileAt, FileKind, Times};
+use crate::memory::turn;
 
 #[cfg(unix)]
 #[path = "live/unix.rs"]
@@ -75,10 +76,16 @@ impl Place {
 
     pub(super) fn read(&self, path: &str, max: usize, whole: bool) -> io::Result<Vec<u8>> {
         let file = self.open_file(path)?;
-        if !file.metadata()?.is_file() {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
         }
-        let mut bytes = Vec::new();
+        let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+        if whole && expected > max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        turn::count(expected.min(max))?;
+        let mut bytes = Vec::with_capacity(expected.min(max) + 1);
         file.take(max as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > max {
             if whole {

@@ -74,7 +74,7 @@ pub(super) fn appx(mut reader: Reader<'_>) -> SourceReading {
             if !reader.keep_text(user.profile.len() + name.len() * 2 + display_name.len()) {
                 break;
             }
-            reader.builder.home_items.push(HomeItem {
+            reader.builder.add_home_item(HomeItem {
                 home: user.profile.clone(),
                 place: format!("appx:{name}"),
                 watched: false,
@@ -106,7 +106,10 @@ fn row(
     folder: &str,
     is_folder_known: bool,
 ) -> Option<Observation> {
-    let name = msix::split(full_name)?;
+    let Some(name) = msix::split(full_name) else {
+        // The folder has other folders too. What is registered is a package, whatever its name looks like.
+        return (!package.registered.is_empty()).then(|| unnamed(full_name, package));
+    };
     // `@{…}` refers to a text in the package.
     let shown = Some(package.display_name.as_str()).filter(|text| !text.is_empty() && !text.starts_with('@'));
     let mut row = Observation::new(Kind::Appx, shown.unwrap_or(name.name));
@@ -125,6 +128,15 @@ fn row(
         row.set_state(ReportedState::Missing);
     }
     Some(row)
+}
+
+/// What is known of a package whose full name has another form.
+fn unnamed(full_name: &str, package: &Package) -> Observation {
+    let shown = Some(package.display_name.as_str()).filter(|text| !text.is_empty() && !text.starts_with('@'));
+    let mut row = Observation::new(Kind::Appx, shown.unwrap_or(full_name));
+    full_name.clone_into(&mut row.id);
+    row.attributes.insert("registered".to_owned(), package.registered.to_owned());
+    row
 }
 
 /// Whether the package has its folder among those of Windows' own parts.

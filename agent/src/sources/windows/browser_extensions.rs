@@ -126,8 +126,5 @@ fn registered(reader: &mut Reader<'_>, top: &str) {
 
 fn extension(reader: &mut Reader<'_>, id: &str, browser: &str, place: &str) {
     let extension = Extension { id: id.to_owned(), enabled: true, ..Extension::default() };
-    add(&mut reader.builder, extension, browser, String::new());
-    if let Some(row) = reader.builder.observations.last_mut() {
-        row.attributes.insert("added_by".to_owned(), place.to_owned());
-    }
+    add(&mut reader.builder, extension, browser, String::new(), Some(place));
 }

@@ -1,18 +1,13 @@
 //! What one source may read from the registry, and what it may keep, of all keys together. Every user owns a hive and can fill
 //! it; the bounds of one key are those of the hive reader.
 
-use std::mem;
-
-use muster_proto::model::Observation;
+use crate::memory;
 
 /// Keys that a source asks for. A source that reads 200,000 keys asks for each up to four times.
 const KEYS: usize = 1024 * 1024;
 /// Bytes of the names and values that a source reads. 200,000 keys with a name of 40 characters and 1 KiB of values have
 /// 220 MiB. They are not in memory at the same time.
 const READ_BYTES: usize = 512 * 1024 * 1024;
-/// Bytes that a source keeps until it has read everything. 10,000 services have 7 MiB, and as many observations 6 MiB; those of
-/// 500 users with 50 programs each have 17 MiB.
-const KEPT_BYTES: usize = 24 * 1024 * 1024;
 /// Bytes of an entry of a list beside its text.
 pub(super) const ENTRY_BYTES: usize = 64;
 
@@ -34,7 +29,7 @@ pub(super) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { keys: KEYS, read_bytes: READ_BYTES, kept_bytes: KEPT_BYTES }
+        Self { keys: KEYS, read_bytes: READ_BYTES, kept_bytes: memory::REGISTRY_KEPT_BYTES }
     }
 }
 
@@ -69,12 +64,4 @@ impl Budget {
         *left = after.unwrap_or_default();
         after.is_some()
     }
-}
-
-/// The bytes of an observation in memory.
-pub(super) fn bytes_of(row: &Observation) -> usize {
-    let Observation { name, vendor, version, id, path, state, attributes, kind: _ } = row;
-    let texts: usize = [name, vendor, version, id, path, state].into_iter().map(String::len).sum();
-    let attributes: usize = attributes.iter().map(|(name, value)| ENTRY_BYTES + name.len() + value.len()).sum();
-    mem::size_of::<Observation>() + texts + attributes
 }

@@ -31,6 +31,8 @@ pub(super) fn msi(mut reader: Reader<'_>) -> SourceReading {
     let upgrades = upgrade_codes(&mut reader);
     reader.budget.kept_bytes += for_rows;
     let mut known: BTreeSet<(String, bool)> = BTreeSet::new();
+    // Products of which only the code is left here; the lists below may have their names.
+    let mut unnamed: BTreeSet<(String, bool)> = BTreeSet::new();
     let mut rows = Vec::new();
     let owners = reader.keys(&format!("{INSTALLER}\\UserData"));
     reader.builder.places_found += usize::from(owners.is_some());
@@ -40,7 +42,13 @@ pub(super) fn msi(mut reader: Reader<'_>) -> SourceReading {
         for packed in reader.keys(&key).unwrap_or_default() {
             let Some(code) = unpack(&packed) else { continue };
             let row = installed(&mut reader, &format!("{key}\\{packed}\\InstallProperties"), &code, is_machine);
-            let Some(mut row) = row else { continue };
+            let Some(mut row) = row else {
+                if !reader.keep_text(code.len()) {
+                    break;
+                }
+                unnamed.insert((code, is_machine));
+                continue;
+            };
             if !reader.keep(&mut row) {
                 break;
             }
@@ -57,7 +65,7 @@ pub(super) fn msi(mut reader: Reader<'_>) -> SourceReading {
             let Some(code) = unpack(&packed) else { continue };
             if let Some(user) = user.filter(|user| reader.keep_text(user.profile.len() + code.len())) {
                 let place = format!("msi:{code}");
-                reader.builder.home_items.push(HomeItem { home: user.profile.clone(), place, watched: false });
+                reader.builder.add_home_item(HomeItem { home: user.profile.clone(), place, watched: false });
             }
             if known.contains(&(code.clone(), user.is_none())) {
                 continue;
@@ -65,12 +73,20 @@ pub(super) fn msi(mut reader: Reader<'_>) -> SourceReading {
             let Some(values) = reader.values(&format!("{key}\\{packed}")) else { continue };
             let name = values.text("ProductName").unwrap_or_else(|| code.clone());
             let version = values.number("Version").map(version).unwrap_or_default();
+            unnamed.remove(&(code.clone(), user.is_none()));
             let mut row = product(name, version, &code, user.is_none());
             if !reader.keep(&mut row) {
                 break;
             }
             rows.push(row);
         }
+    }
+    for (code, is_machine) in unnamed {
+        let mut row = product(code.clone(), String::new(), &code, is_machine);
+        if !reader.keep(&mut row) {
+            break;
+        }
+        rows.push(row);
     }
     for mut row in rows {
         if let Some(upgrade) = upgrades.get(&row.id) {

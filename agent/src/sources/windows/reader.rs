@@ -4,11 +4,12 @@ use std::io;
 
 use muster_proto::model::Observation;
 
-use super::budget::{Bound, Budget, ENTRY_BYTES, bytes_of};
+use super::budget::{Bound, Budget, ENTRY_BYTES};
+use crate::memory::turn;
 use crate::sources::parse::windows::image_path::{FilePlace, ImagePath};
 use crate::sources::parse::windows::path::{self, PathError};
 use crate::sources::parse::windows::text::strip_prefix;
-use crate::sources::reading_builder::{ReadingBuilder, cut_texts};
+use crate::sources::reading_builder::{ReadingBuilder, bytes_of, cut_texts};
 use crate::sources::registry::profiles::windows_folder;
 use crate::sources::registry::{Listing, Registry, RegistryError, User, Value, is_same_name};
 use crate::sources::root::{Entry, FileKind, Root};
@@ -115,6 +116,11 @@ impl<'m> Reader<'m> {
 
     /// Counts a key that is asked for; `false` if the source has asked for enough, or read enough.
     fn may_ask(&mut self) -> bool {
+        // One key may have megabytes of values.
+        if let Err(error) = turn::take() {
+            self.builder.access_failed("the registry", &error);
+            return false;
+        }
         self.spend(Bound::Keys, 1) && self.spend(Bound::ReadBytes, 1)
     }
 
@@ -255,9 +261,7 @@ impl<'m> Reader<'m> {
 
     /// The finished reading, with each observation once: users of one machine have the same software.
     pub(super) fn finish(mut self, absent: &str) -> SourceReading {
-        let distinct: std::collections::BTreeSet<Observation> =
-            std::mem::take(&mut self.builder.observations).into_iter().collect();
-        self.builder.observations.extend(distinct);
+        self.builder.keep_distinct();
         self.builder.finish(absent)
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn uninstall_keys(mut reader: Reader<'_>) -> SourceReading {
         for row in &of_user {
             if reader.keep_text(user.profile.len() + row.id.len()) {
                 let place = format!("uninstall-key:{}", row.id);
-                reader.builder.home_items.push(HomeItem { home: user.profile.clone(), place, watched: false });
+                reader.builder.add_home_item(HomeItem { home: user.profile.clone(), place, watched: false });
             }
         }
         rows.extend(of_user);

@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{ConnectError, STEP_LIMIT, Target, slow};
 use crate::config::Proxy;
+use crate::memory::file;
 use crate::os;
 
 /// Limit for the head of a proxy's answer; real ones have a few hundred bytes.
@@ -79,7 +80,7 @@ async fn connect(proxy: &Proxy, address: &str, stream: &mut Box<dyn Stream>) -> 
 /// `name:password`. The file is read for every connection, so a changed password needs no restart.
 fn credentials(proxy: &Proxy) -> Result<Option<String>, ConnectError> {
     let Some(path) = &proxy.credentials_file else { return Ok(proxy.credentials.clone()) };
-    let text = std::fs::read_to_string(path);
+    let text = file::read_text(path, file::PASSWORD);
     let text = text.map_err(|source| ConnectError::ProxyFile { path: path.clone(), source })?;
     // Editors end a file with a line break. Blanks stay, because they may belong to the password.
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
@@ -122,7 +123,7 @@ fn config(proxy: &Proxy) -> Result<ClientConfig, ConnectError> {
     let mut last = ConnectError::ProxyTls { proxy: proxy.shown(), source: io::ErrorKind::NotFound.into() };
     // Each distribution has its bundle at another path; the first that can be read is the one of this system.
     for path in proxy.ca_file.as_ref().map_or(of_system, |path| vec![path.clone()]) {
-        match std::fs::read(&path) {
+        match file::read(&path, file::CERTIFICATES) {
             // One certificate that rustls cannot parse must not make the whole bundle useless.
             Ok(text) => roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).filter_map(Result::ok)),
             Err(source) => {

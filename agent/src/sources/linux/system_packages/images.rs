@@ -20,7 +20,7 @@ pub(super) fn read(context: &ScanContext, builder: &mut ReadingBuilder) {
     let mut image = Observation::new(Kind::Package, os.field("ID"));
     image.version = version.to_owned();
     image.attributes.insert("store".to_owned(), "image".to_owned());
-    builder.observations.push(image);
+    builder.add("/etc/os-release", image);
     for folder in EXTENSIONS {
         match context.root.broken_link_above(&format!("{folder}/")) {
             Ok(None) => {}
@@ -50,5 +50,5 @@ fn extension(context: &ScanContext, folder: &str, file: &str, builder: &mut Read
              delete the extension"
         ));
     }
-    builder.observations.push(extension);
+    builder.add(folder, extension);
 }

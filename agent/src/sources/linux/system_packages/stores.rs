@@ -6,6 +6,7 @@
 use muster_proto::model::{Kind, Observation};
 
 use super::super::native::Store;
+use crate::memory::PACKAGES;
 use crate::sources::ScanContext;
 use crate::sources::parse::package_entry::{PackageEntry, of_eopkg, of_pkgtools, of_portage};
 use crate::sources::parse::{dpkg, inventory, xbps};
@@ -125,13 +126,15 @@ fn add(
     if !category.is_empty() {
         observation.id = format!("{category}/{}", entry.name);
     }
-    builder.observations.push(observation);
+    builder.add(place, observation);
 }
 
 /// opkg: stanzas as dpkg writes them.
 pub(super) fn control(context: &ScanContext, store: &Store, builder: &mut ReadingBuilder) -> Option<String> {
     each_file(context, store, builder, |place, bytes, builder| {
-        let status = dpkg::parse(bytes, dpkg::Form::Opkg);
+        let status = dpkg::parse(&bytes, dpkg::Form::Opkg);
+        // Not in memory beside the observations.
+        drop(bytes);
         if let Some(fault) = status.fault {
             let (name, line, what) = (&store.name, fault.line, fault.what);
             builder.problem(format!("{name} database is damaged at line {line} ({place}): {what}"));
@@ -143,7 +146,7 @@ pub(super) fn control(context: &ScanContext, store: &Store, builder: &mut Readin
             let mut observation = observation(store, &package.name, &package.version, &package.architecture);
             observation.vendor = package.maintainer;
             observation.state = if package.state == "ii" { String::new() } else { package.state };
-            builder.observations.push(observation);
+            builder.add(place, observation);
         }
     })
 }
@@ -151,7 +154,8 @@ pub(super) fn control(context: &ScanContext, store: &Store, builder: &mut Readin
 /// xbps: one property list.
 pub(super) fn plist(context: &ScanContext, store: &Store, builder: &mut ReadingBuilder) -> Option<String> {
     each_file(context, store, builder, |place, bytes, builder| {
-        let installed = xbps::parse(bytes);
+        let installed = xbps::parse(&bytes);
+        drop(bytes);
         if let Some(fault) = installed.fault {
             builder.problem(format!("{} database is damaged ({place}): {fault}", store.name));
         }
@@ -171,7 +175,7 @@ pub(super) fn plist(context: &ScanContext, store: &Store, builder: &mut ReadingB
                 _ => "",
             }
             .to_owned();
-            builder.observations.push(observation);
+            builder.add(place, observation);
         }
     })
 }
@@ -179,9 +183,11 @@ pub(super) fn plist(context: &ScanContext, store: &Store, builder: &mut ReadingB
 /// The package list of an image.
 pub(super) fn inventory(context: &ScanContext, store: &Store, builder: &mut ReadingBuilder) -> Option<String> {
     each_file(context, store, builder, |place, bytes, builder| {
-        let Some(packages) = inventory::parse(bytes) else {
-            return builder.problem(format!("{} cannot be parsed ({place})", store.name));
+        let Some(packages) = inventory::parse(&bytes) else {
+            return builder
+                .problem(format!("{} cannot be parsed, or has more than {PACKAGES} packages ({place})", store.name));
         };
+        drop(bytes);
         for package in packages {
             if builder.is_full(place) {
                 break;
@@ -192,7 +198,7 @@ pub(super) fn inventory(context: &ScanContext, store: &Store, builder: &mut Read
             }
             let mut observation = observation(store, &package.name, &package.version, &package.architecture);
             observation.vendor = package.publisher;
-            builder.observations.push(observation);
+            builder.add(place, observation);
         }
     })
 }
@@ -203,12 +209,12 @@ fn each_file(
     context: &ScanContext,
     store: &Store,
     builder: &mut ReadingBuilder,
-    mut read: impl FnMut(&str, &[u8], &mut ReadingBuilder),
+    mut read: impl FnMut(&str, Vec<u8>, &mut ReadingBuilder),
 ) -> Option<String> {
     let mut first = None;
     for place in &store.places {
         let Some(bytes) = builder.read(context, place, FILE_BYTES) else { continue };
-        read(place, &bytes, builder);
+        read(place, bytes, builder);
         first.get_or_insert_with(|| place.clone());
     }
     first

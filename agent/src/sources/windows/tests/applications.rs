@@ -92,11 +92,7 @@ fn installer_products_have_their_codes_and_an_upgrade_table_proves_nothing() {
         let broken = crate::sources::registry::RegistryError::broken("SOFTWARE", "cell 0x40");
         registry.with_key(&record).with_error(&record, broken)
     });
-    assert_eq!(
-        record_broken.read(msi).outcome,
-        Outcome::Failed,
-        "a record that cannot be read is not skipped silently"
-    );
+    assert_eq!(record_broken.read(msi).outcome, Outcome::Partial, "of a record that cannot be read the code is known");
 }
 
 #[test]
@@ -189,4 +185,23 @@ fn tasks_are_read_from_the_cache_and_completed_from_their_files() {
     let reading = unknown.read(scheduled_tasks);
     assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 1));
     assert!(reading.reason.contains(r"\Unknown"), "{}", reading.reason);
+}
+
+#[test]
+fn a_product_without_properties_and_a_package_with_another_name_have_what_is_known_of_them() {
+    let products = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Installer\UserData\S-1-5-18\Products";
+    let (bare, advertised) = ("349E1197CC230D542AC9656EFE672257", "449E1197CC230D542AC9656EFE672257");
+    let machine = Machine::new().with(|registry| {
+        registry
+            .with_key(&format!(r"{products}\{bare}\Features"))
+            .with_key(&format!(r"{products}\{advertised}\Features"))
+            .with_text(&format!(r"HKLM\SOFTWARE\Classes\Installer\Products\{advertised}"), "ProductName", "Agent")
+    });
+    let code = "{7911E943-32CC-45D0-A29C-56E6EF762275}";
+    let rows_of = rows(&machine.read(msi));
+    assert!(rows_of[0].starts_with("Agent id={7911E944-"), "{rows_of:?}");
+    assert_eq!(rows_of[1..], [format!("{code} scope=machine")]);
+    let store = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Appx\AppxAllUserStore\Applications\Strange.Name";
+    let machine = Machine::new().with(|registry| registry.with_key(store));
+    assert_eq!(rows(&machine.read(appx)), ["Strange.Name registered=all-users"]);
 }
