@@ -24,7 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use muster_proto::error_chain;
 use muster_proto::terminal::{Escaping, PipeSafe, printable};
 
-use crate::app::{AppError, EnrollError};
+use crate::app::{AppError, EnrollError, OwnFilesError};
 use crate::config::{self, ConfigFault, ConfigFaults, Flags, Settings};
 use crate::deadline::{self, StuckWork};
 use crate::os;
@@ -143,7 +143,8 @@ fn advice(error: &anyhow::Error) -> impl Iterator<Item = String> {
         let app = cause.downcast_ref::<AppError>().and_then(AppError::advice);
         let enroll = || cause.downcast_ref::<EnrollError>().and_then(EnrollError::advice);
         let uplink = || cause.downcast_ref::<UplinkError>().and_then(UplinkError::advice);
-        app.or_else(enroll).or_else(|| uplink().map(Cow::Borrowed)).map(Cow::into_owned)
+        let own = || cause.downcast_ref::<OwnFilesError>().and_then(OwnFilesError::advice).map(Cow::Owned);
+        app.or_else(enroll).or_else(own).or_else(|| uplink().map(Cow::Borrowed)).map(Cow::into_owned)
     });
     let consequence = error.downcast_ref::<once::Undelivered>().map(once::Undelivered::consequence);
     action.into_iter().chain(consequence)

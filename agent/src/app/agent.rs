@@ -72,8 +72,8 @@ pub struct Agent {
     unspooled: Option<String>,
     /// The collector demands a new key at once.
     new_key_demanded: bool,
-    /// Since this process started, the collector has accepted a delivery.
-    accepted_once: bool,
+    /// An installer left a token before this process started.
+    had_token: bool,
     /// The machine's clock, or a test's.
     clock: fn() -> Timestamp,
     /// Held while this process uses the state directory.
@@ -114,6 +114,7 @@ impl Agent {
         // Only under the lock: otherwise this would remove the file of a running service.
         state_files::remove_watch_summary(dir);
         let platform = Root::running_platform();
+        let had_token = state_files::own_token_file(dir).is_file();
         Ok(Self {
             store: IdentityStore::below(dir),
             spool: Spool::open(&state_files::spool_dir(&settings), state_files::spool_bounds(&settings))?,
@@ -125,7 +126,7 @@ impl Agent {
             memory: ScanMemory::default(),
             unspooled: None,
             new_key_demanded: false,
-            accepted_once: false,
+            had_token,
             clock: now,
             settings,
             _lock: lock,
@@ -301,9 +302,9 @@ impl Agent {
             let delivered = self.deliver(&target, &current.delivery).await?;
             summary.add(&current.delivery, &delivered);
         }
-        // A host that an installer gives a token again is enrolled already. Only at the first time: a token that comes while
-        // this process runs is for its next start, perhaps with another collector.
-        if !std::mem::replace(&mut self.accepted_once, true) {
+        // A host that an installer gives a token again is enrolled already. A token that comes while this process runs is for
+        // its next start, perhaps with another collector.
+        if std::mem::take(&mut self.had_token) {
             state_files::remove_own_token(&self.settings.state_dir);
         }
         Ok(summary)

@@ -51,6 +51,23 @@ pub enum OwnFilesError {
     /// A folder is a link, and what is behind it may not belong to the agent.
     #[error("{} is a link; nothing was deleted", .0.display())]
     Link(PathBuf),
+    /// The state directory is not that of an agent.
+    #[error("{} has no files of an agent; nothing was deleted", .0.display())]
+    Foreign(PathBuf),
+}
+
+impl OwnFilesError {
+    /// What to do about it; `None` if that depends on the cause.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Access(error) => error.advice(),
+            Self::Edit { path, .. } => Some(format!("correct {} by hand, then run the command again", path.display())),
+            Self::Link(path) => Some(format!("delete {} or what it leads to yourself", path.display())),
+            Self::Foreign(_) => Some("name the agent's own folder with --state-dir".to_owned()),
+            Self::File { .. } | Self::State(_) | Self::Running(_) => None,
+        }
+    }
 }
 
 /// What `service configure` sets. `None` keeps what there is.
@@ -84,19 +101,21 @@ pub fn configure(file: &Path, state_dir: &Path, changes: &Changes) -> Result<Vec
         }
         None => before.to_owned(),
     };
-    let folder = file.parent().unwrap_or(Path::new("."));
+    let folder = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     os::make_settings_dir(folder).map_err(failed("create", folder))?;
     // Who may write there could make the agent report to somebody else.
     access::check_mode(folder, Others::Read)?;
     access::check_owner(folder, state_dir)?;
+    if changes.token.is_some() {
+        os::make_private_dir(state_dir).map_err(failed("create", state_dir))?;
+        state_files::check_access(state_dir)?;
+    }
     let mut done = Vec::new();
     if old.as_ref() != Some(&new) {
         os::write_settings(file, new.as_bytes()).map_err(failed("write", file))?;
         done.push(format!("wrote the settings to {}", file.display()));
     }
     if let Some(token) = &changes.token {
-        os::make_private_dir(state_dir).map_err(failed("create", state_dir))?;
-        state_files::check_access(state_dir)?;
         let path = state_files::own_token_file(state_dir);
         os::write_private(&path, format!("{token}\n").as_bytes()).map_err(failed("write", &path))?;
         done.push(format!(
@@ -118,7 +137,7 @@ pub fn configure(file: &Path, state_dir: &Path, changes: &Changes) -> Result<Vec
 pub fn purge(file: &Path, state_dir: &Path) -> Result<Vec<String>, OwnFilesError> {
     let more = file.with_extension("d");
     let folders = [file.parent(), state_dir.parent()].into_iter().flatten().filter(|dir| !dir.as_os_str().is_empty());
-    for place in folders.clone().chain([state_dir, &more]) {
+    for place in folders.chain([state_dir, &more]) {
         if std::fs::symlink_metadata(place).is_ok_and(|metadata| metadata.is_symlink()) {
             return Err(OwnFilesError::Link(place.to_owned()));
         }
@@ -126,21 +145,34 @@ pub fn purge(file: &Path, state_dir: &Path) -> Result<Vec<String>, OwnFilesError
     if state_files::is_running(state_dir)? {
         return Err(OwnFilesError::Running(state_dir.to_owned()));
     }
+    // A mistyped --state-dir must not cost another program its files.
+    if state_dir.exists() && state_dir != os::default_state_dir() && !state_files::has_any(state_dir) {
+        return Err(OwnFilesError::Foreign(state_dir.to_owned()));
+    }
     let mut done = Vec::new();
     // The library deletes links inside as links.
     delete(&mut done, state_dir, |path| std::fs::remove_dir_all(path))?;
-    delete(&mut done, &more, |path| std::fs::remove_dir_all(path))?;
+    delete(&mut done, &more, remove_settings)?;
     delete(&mut done, file, |path| std::fs::remove_file(path))?;
-    if file == os::default_config_file() {
+    if let Some(folder) = file.parent().filter(|_| file == os::default_config_file()) {
         // Another program's files keep the folder.
-        for folder in folders.filter(|folder| file.parent() == Some(folder)) {
-            let _ = std::fs::remove_dir(folder);
-        }
+        let _ = std::fs::remove_dir(folder);
     }
     if done.is_empty() {
         done.push("nothing to delete".to_owned());
     }
     Ok(done)
+}
+
+/// Deletes a folder of settings. Whatever else is in it keeps it.
+fn remove_settings(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    std::fs::remove_dir(dir)
 }
 
 fn delete(
@@ -246,6 +278,34 @@ mod tests {
         assert!(dir.path().join("Muster/collector.toml").exists());
         assert!(dir.path().join("outside/kept").exists(), "a link was followed (linked: {linked})");
         assert_eq!(purge(&file, &state).expect("again"), ["nothing to delete"]);
+    }
+
+    #[test]
+    fn purge_deletes_no_folder_of_another_program() {
+        let (dir, file, state) = files();
+        for path in ["Muster/agent.d/10.toml", "Muster/agent.d/other", "Muster/agent/spool/mail"] {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, "x").expect("written");
+        }
+        let error = purge(&file, &state).expect_err("not the agent's");
+        assert!(matches!(error, OwnFilesError::Foreign(_)) && error.advice().is_some(), "{error}");
+        assert!(state.join("spool/mail").exists() && file.with_extension("d").join("10.toml").exists());
+        std::fs::write(state.join("lock"), "").expect("written");
+        purge(&file, &state).expect_err("`agent.d` is not empty");
+        assert!(file.with_extension("d").join("other").exists());
+    }
+
+    #[test]
+    fn an_open_state_directory_is_refused_before_anything_changes() {
+        let (_dir, file, state) = files();
+        std::fs::create_dir_all(&state).expect("made");
+        if !os::test_kit::open_to_all(&state) {
+            return os::test_kit::left_out("modes");
+        }
+        let changes = Changes { collector: Some(COLLECTOR.to_owned()), token: Some(token()) };
+        configure(&file, &state, &changes).expect_err("others can change it");
+        assert!(!file.exists(), "the collector was changed without its token");
     }
 
     #[test]

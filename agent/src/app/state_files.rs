@@ -140,6 +140,12 @@ pub(super) fn remove_own_token(state_dir: &Path) {
     }
 }
 
+/// Whether the directory has anything that only an agent leaves.
+pub(super) fn has_any(state_dir: &Path) -> bool {
+    let identity = state_dir.join("identity").join("identity.json");
+    [lock_file(state_dir), own_token_file(state_dir), identity].iter().any(|path| path.is_file())
+}
+
 fn watch_summary_file(state_dir: &Path) -> PathBuf {
     state_dir.join("watching.json")
 }

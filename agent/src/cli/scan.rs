@@ -38,8 +38,8 @@ pub(super) struct Arguments {
     /// {"class": "root\\SecurityCenter2:AntiVirusProduct", "row": {…}}. A line without `row` says that there are no rows
     #[arg(long, value_name = "FILE", requires = "root")]
     wmi: Option<PathBuf>,
-    /// Record what Windows Management Instrumentation answers into FILE, in the form that --wmi reads. It also has the names
-    /// of this machine's running programs that the watchlist names
+    /// Record what Windows Management Instrumentation answers into FILE, in the form that --wmi reads. It also has the
+    /// names and full paths of this machine's running programs that the watchlist names, and of the agent
     #[arg(long, value_name = "FILE", conflicts_with = "root")]
     record_wmi: Option<PathBuf>,
     /// Read only this source; can be repeated

@@ -1,4 +1,4 @@
-//! Windows: ProgramData. Its inherited access list keeps ordinary users out of a directory that a service creates.
+//! Windows: ProgramData. Files there have the access list of the folder, which lets every user read them.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -30,10 +30,18 @@ pub(super) fn make_private_dir(dir: &Path) -> io::Result<()> {
 
 pub(super) fn write_private(path: &Path, content: super::WriteContent<'_>) -> io::Result<()> {
     let new = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    let written = write_new(&new, content).and_then(|()| std::fs::rename(&new, path));
+    if written.is_err() {
+        // It may hold a secret. Best effort: the error of the failed write is what matters.
+        let _ = std::fs::remove_file(&new);
+    }
+    written
+}
+
+fn write_new(path: &Path, content: super::WriteContent<'_>) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     content(&mut file)?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)
+    file.sync_all()
 }
 
 pub(super) fn sync_dir(_dir: &Path) -> io::Result<()> {

@@ -18,9 +18,9 @@ use crate::sources::{self, OsUnknown, ScanContext, Source, SourceReading};
 
 /// The share of the time limit for what must be known before anything else is read.
 const FIRST: u32 = 4;
-/// The share of the time limit for one question to Windows Management Instrumentation. A source whose question hangs has the
-/// rest to read what it can without an answer.
-const QUESTION: u32 = 2;
+/// The share of the time limit for one question to Windows Management Instrumentation. Security Center has three, and then
+/// still needs time to read what they name.
+const QUESTION: u32 = 4;
 
 /// Reads what all sources need to know about the machine.
 pub(super) fn context(root: Root, options: &ScanOptions) -> Arc<ScanContext> {

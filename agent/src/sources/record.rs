@@ -50,15 +50,41 @@ impl Record {
     /// Sorts the lists of the state, so that the order in which parts finish does not show, and cuts them to the limits of the
     /// contract.
     pub(super) fn bound(&mut self) {
-        let state = &mut self.state;
-        state.units.sort();
-        state.signatures.sort();
-        state.signatures.truncate(limits::SIGNATURES_PER_HOST);
-        state.realtime.sort();
-        state.realtime.dedup();
-        if state.realtime.len() > limits::REALTIME_PER_HOST {
-            state.realtime.truncate(limits::REALTIME_PER_HOST);
-            state.realtime_outcome = Some(Outcome::Partial);
+        bound(&mut self.state);
+    }
+}
+
+fn bound(state: &mut HostState) {
+    state.units.sort();
+    if state.units.len() > limits::UNITS_PER_HOST {
+        state.units.truncate(limits::UNITS_PER_HOST);
+        // One that was cut off would look as if it did not run.
+        state.units_outcome = Some(Outcome::Partial);
+    }
+    state.signatures.sort();
+    state.signatures.truncate(limits::SIGNATURES_PER_HOST);
+    state.realtime.sort();
+    state.realtime.dedup();
+    if state.realtime.len() > limits::REALTIME_PER_HOST {
+        state.realtime.truncate(limits::REALTIME_PER_HOST);
+        state.realtime_outcome = Some(Outcome::Partial);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_proto::model::UnitState;
+
+    use super::*;
+
+    #[test]
+    fn a_list_that_was_cut_is_not_complete() {
+        let unit = |n: usize| UnitState { name: format!("unit {n:04}"), active: true };
+        for (more, outcome) in [(0, Outcome::Found), (1, Outcome::Partial)] {
+            let units = (0..limits::UNITS_PER_HOST + more).map(unit).collect();
+            let mut state = HostState { units, units_outcome: Some(Outcome::Found), ..HostState::default() };
+            bound(&mut state);
+            assert_eq!((state.units.len(), state.units_outcome), (limits::UNITS_PER_HOST, Some(outcome)));
         }
     }
 }

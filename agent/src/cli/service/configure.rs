@@ -30,5 +30,15 @@ pub(super) fn run(arguments: &Arguments, mut flags: Flags) -> anyhow::Result<Exi
     let file = flags.config.clone().unwrap_or_else(os::default_config_file);
     let changes = Changes { collector: arguments.collector.clone(), token };
     let done = app::configure(&file, &settings.state_dir, &changes)?;
+    flags.collector = None;
+    let in_force = cli::read_settings(&flags)?.collector;
+    if arguments.collector.is_some() && in_force != settings.collector {
+        anyhow::bail!(
+            "{} has the new collector, but the agent uses {}: a file in {} or MUSTER_AGENT_COLLECTOR comes first",
+            file.display(),
+            in_force.unwrap_or_default(),
+            file.with_extension("d").display()
+        );
+    }
     super::print_done(arguments.output, &done)
 }

@@ -170,6 +170,13 @@ mod tests {
     }
 
     #[test]
+    fn the_service_starts_with_whatever_lets_it_enroll() {
+        for path in ["/etc/muster/enroll.token", "/var/lib/muster-agent/enroll.token"] {
+            assert!(UNIT.contains(&format!("\nConditionPathExists=|{path}\n")), "{path}");
+        }
+    }
+
+    #[test]
     fn a_packaged_service_is_left_to_the_package() {
         let root = tempfile::tempdir().expect("temporary directory");
         write(&root.path().join(PACKAGED[0]), UNIT).expect("written");

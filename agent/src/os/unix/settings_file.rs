@@ -27,14 +27,17 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn write_new(new: &Path, bytes: &[u8], old: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(new)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+    let mut mode = 0o644;
     if let Ok(old) = std::fs::metadata(old) {
         let made = file.metadata()?;
         if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
             std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()))?;
         }
-        file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+        mode = old.mode() & 0o7777;
     }
+    // Whatever the umask of the caller is.
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -55,7 +58,7 @@ mod tests {
         assert_eq!(std::fs::read(&real).expect("read"), b"two");
         assert_eq!(std::fs::metadata(&real).expect("there").mode() & 0o7777, 0o640);
         write(&dir.path().join("new.toml"), b"three").expect("written");
-        assert_eq!(std::fs::metadata(dir.path().join("new.toml")).expect("there").mode() & 0o044, 0o044);
+        assert_eq!(std::fs::metadata(dir.path().join("new.toml")).expect("there").mode() & 0o777, 0o644);
         assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 3, "no temporary file is left");
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn security_center(mut reader: Reader<'_>, wmi: &Wmi) -> SourceReadin
 
 /// The rows of the classes.
 fn answered(mut reader: Reader<'_>, answers: Vec<Option<Answer>>) -> SourceReading {
-    let mut worst = None;
+    let mut faults = Vec::new();
     for ((question, _, category), answer) in CLASSES.iter().zip(answers) {
         let class = question.class;
         match answer {
@@ -72,17 +72,21 @@ fn answered(mut reader: Reader<'_>, answers: Vec<Option<Answer>>) -> SourceReadi
                 }
             }
             Some(Answer::Error(error)) => {
-                worst.get_or_insert_with(|| (error.outcome(), format!("cannot ask {class}: {error}")));
+                faults.push((error.outcome(), format!("cannot ask {class}: {error}")));
             }
             // The classes are asked together, so one that is missing was not recorded.
-            None => drop(worst.get_or_insert_with(|| (Outcome::Failed, format!("{class} was not asked")))),
+            None => faults.push((Outcome::Failed, format!("{class} was not asked"))),
         }
     }
-    let Some((outcome, reason)) = worst else { return reader.finish("") };
-    let reading = reader.finish("");
+    let Some((first, _)) = faults.first() else { return reader.finish("") };
     // What was found is kept, but the advice is that for a question that hangs.
-    let kept = SourceReading::partial(reading.observations, reason);
-    if outcome == Outcome::TimedOut || kept.observations.is_empty() {
+    let is_hung = faults.iter().any(|(outcome, _)| *outcome == Outcome::TimedOut);
+    let outcome = if is_hung { Outcome::TimedOut } else { *first };
+    let reading = reader.finish("");
+    let reasons = faults.into_iter().map(|(_, reason)| reason);
+    let own = Some(reading.reason).filter(|_| reading.outcome == Outcome::Partial);
+    let kept = SourceReading::partial(reading.observations, reasons.chain(own).collect::<Vec<_>>().join("; "));
+    if is_hung || kept.observations.is_empty() {
         return SourceReading { outcome, ..kept };
     }
     kept

@@ -1,7 +1,8 @@
 //! `trust-store`: root and intermediate certificates of the machine and of its users.
 //!
 //! Windows fetches roots of Microsoft's own list when a program needs them, into `AuthRoot`, so the same image has other roots
-//! there every day. What is on that list is left out. If the list itself is missing, everything in `AuthRoot` counts as on it.
+//! there every day. What is on that list is left out wherever it is. Without the list, the content of `AuthRoot` is left out
+//! there, and reported where it stands in another store too.
 //! <https://learn.microsoft.com/windows/win32/seccrypto/system-store-locations>
 
 use std::collections::BTreeSet;
@@ -57,6 +58,12 @@ struct Found {
     der: Vec<u8>,
 }
 
+impl Found {
+    fn is_in_auth_root(&self) -> bool {
+        self.key.strip_prefix(AUTH_ROOT).is_some_and(|rest| rest.starts_with('\\'))
+    }
+}
+
 pub(super) fn trust_store(mut reader: Reader<'_>) -> SourceReading {
     let machine = MACHINE.iter().map(|(key, store)| ((*key).to_owned(), *store, "machine"));
     let users = reader.users();
@@ -86,21 +93,27 @@ pub(super) fn trust_store(mut reader: Reader<'_>) -> SourceReading {
             }
         }
     }
-    let of_microsoft = of_microsoft(&mut reader, &found);
-    for certificate in found.iter().filter(|one| !of_microsoft.contains(&thumbprint(&one.der))) {
+    let listed = listed(&mut reader);
+    let is_of_microsoft = |one: &Found| match &listed {
+        Some(listed) => listed.contains(&thumbprint(&one.der)),
+        None => one.is_in_auth_root(),
+    };
+    for certificate in found.iter().filter(|one| !is_of_microsoft(one)) {
         add(&mut reader, certificate);
     }
     reader.finish("this Windows has no trust store")
 }
 
-/// The thumbprints of the certificates in `AuthRoot` that are on Microsoft's list.
-fn of_microsoft(reader: &mut Reader<'_>, found: &[Found]) -> BTreeSet<Thumbprint> {
-    let update = format!("{AUTH_ROOT}\\AutoUpdate");
-    let values = reader.values(&update).unwrap_or_default();
-    let list = values.get("EncodedCtl").map(|list| thumbprints(&list.data)).unwrap_or_default();
-    let is_there = |one: &&Found| one.key.strip_prefix(AUTH_ROOT).is_some_and(|rest| rest.starts_with('\\'));
-    let own = found.iter().filter(is_there).map(|one| thumbprint(&one.der));
-    own.filter(|thumbprint| list.is_empty() || list.contains(thumbprint)).collect()
+/// The thumbprints on Microsoft's list; `None` if this machine has no list.
+fn listed(reader: &mut Reader<'_>) -> Option<BTreeSet<Thumbprint>> {
+    let key = format!("{AUTH_ROOT}\\AutoUpdate");
+    let values = reader.values(&key).unwrap_or_default();
+    let listed = thumbprints(&values.get("EncodedCtl")?.data);
+    if listed.is_empty() {
+        reader.builder.problem(format!("cannot parse Microsoft's list of roots ({key}, EncodedCtl)"));
+        return None;
+    }
+    Some(listed)
 }
 
 fn add(reader: &mut Reader<'_>, found: &Found) {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use muster_proto::limits;
 use muster_proto::model::{Outcome, UnitState, Watchlist};
 
 use crate::sources::watchlist::matches;
@@ -20,8 +19,7 @@ pub(super) fn of(
     let is_watched = |unit: &&String| watchlist.units.iter().any(|pattern| matches(pattern, unit));
     // A running unit may have no file: it was deleted, or the unit is transient. Its processes still show it.
     let with_process = running.map(BTreeSet::iter).unwrap_or_default();
-    let watched: BTreeSet<&String> =
-        units.iter().chain(with_process).filter(is_watched).take(limits::UNITS_PER_HOST).collect();
+    let watched: BTreeSet<&String> = units.iter().chain(with_process).filter(is_watched).collect();
     if watched.is_empty() {
         // There is nothing to check. How certain that is depends on the source of the units.
         return (Vec::new(), if outcome == Outcome::Found { Outcome::Empty } else { outcome });

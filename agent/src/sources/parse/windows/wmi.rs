@@ -82,8 +82,8 @@ impl WmiError {
             0x8004_1003 | 0x8007_0005 => Self::Denied,
             // WBEM_E_NOT_FOUND, WBEM_E_INVALID_NAMESPACE, WBEM_E_INVALID_CLASS
             0x8004_1002 | 0x8004_100e | 0x8004_1010 => Self::Absent,
-            // WBEM_S_TIMEDOUT, RPC_E_TIMEOUT, WBEMESS_E_... of a provider that was stopped
-            0x0004_0004 | 0x8001_011f | 0x8004_1069 => Self::TimedOut,
+            // WBEM_S_TIMEDOUT, RPC_E_TIMEOUT, WBEM_E_TIMED_OUT, WBEM_E_PROVIDER_TIMED_OUT
+            0x0004_0004 | 0x8001_011f | 0x8004_1069 | 0x8004_1088 => Self::TimedOut,
             code => Self::Failed(format!("Windows answers with error {code:#010x}")),
         }
     }
@@ -301,6 +301,8 @@ mod tests {
             (0x8007_0005, Outcome::Denied),
             (0x8004_100e, Outcome::Failed),
             (0x8001_011f, Outcome::TimedOut),
+            (0x8004_1069, Outcome::TimedOut),
+            (0x8004_1088, Outcome::TimedOut),
             (0x8004_1001, Outcome::Failed),
         ];
         for (code, outcome) in outcomes {

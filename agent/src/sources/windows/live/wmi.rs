@@ -17,7 +17,14 @@ pub(in crate::sources) struct LiveWmi;
 
 impl Instrumentation for LiveWmi {
     fn ask(&self, question: &Question) -> Answer {
-        rows(question).map_or_else(|error| Answer::Error(of_wmi(&error)), Answer::Rows)
+        match rows(question) {
+            // What a recording may not hold is no answer.
+            Ok(rows) if rows.len() > ROWS => {
+                Answer::Error(WmiError::Failed(format!("{} has more than {ROWS} rows", question.class)))
+            }
+            Ok(rows) => Answer::Rows(rows),
+            Err(error) => Answer::Error(of_wmi(&error)),
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use muster_proto::limits;
 use muster_proto::model::{Outcome, UnitState};
 
 use crate::sources::ScanContext;
@@ -41,5 +40,5 @@ pub(in crate::sources::windows) fn watched(patterns: &[String], all: &[ServiceSt
     let state = |one: &ServiceStatus| UnitState { name: one.name.clone(), active: one.is_running };
     let found: BTreeSet<UnitState> = all.iter().filter(is_watched).map(state).collect();
     let outcome = if found.is_empty() { Outcome::Empty } else { Outcome::Found };
-    (found.into_iter().take(limits::UNITS_PER_HOST).collect(), outcome)
+    (found.into_iter().collect(), outcome)
 }

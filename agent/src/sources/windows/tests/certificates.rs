@@ -73,8 +73,12 @@ fn what_is_on_the_list_of_microsoft_is_left_out_wherever_it_is() {
             }
         })
     };
-    let own_only = names(&machine(None));
-    assert!(own_only.len() == 1 && own_only[0].contains("CN=Own"), "{own_only:?}");
+    // Without the list nobody knows what Microsoft distributes, so only its own store is left out.
+    let others = names(&machine(None));
+    assert!(others.len() == 2 && others[0].contains("CN=Listed") && others[1].contains("CN=Own"), "{others:?}");
+    let damaged = machine(Some(vec![0x30, 1, 2])).read(trust_store);
+    assert_eq!((damaged.outcome, damaged.observations.len()), (Outcome::Partial, 2), "{}", damaged.reason);
+    assert!(damaged.reason.contains("Microsoft's list of roots"), "{}", damaged.reason);
     // Somebody added a certificate there that is not on the list.
     let both = names(&machine(Some(list(&[&listed]))));
     assert!(both.len() == 2 && both[0].contains("CN=Added") && both[1].contains("CN=Own"), "{both:?}");
