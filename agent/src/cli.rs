@@ -28,6 +28,7 @@ use crate::app::{AppError, EnrollError, OwnFilesError};
 use crate::config::{self, ConfigFault, ConfigFaults, Flags, Settings};
 use crate::deadline::{self, StuckWork};
 use crate::os;
+use crate::os::service::ServiceError;
 use crate::telemetry;
 use crate::uplink::UplinkError;
 
@@ -35,11 +36,11 @@ use crate::uplink::UplinkError;
 #[derive(Debug, Parser)]
 #[command(name = "muster-agent", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Arguments {
-    /// Configuration file [default: /etc/muster/agent.toml if it exists]
+    /// Configuration file [default: /etc/muster/agent.toml if it exists; on Windows C:\ProgramData\Muster\agent.toml]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     config: Option<PathBuf>,
     /// Directory for the key, identity and spool [default: /var/lib/muster-agent for root, otherwise
-    /// ~/.local/state/muster-agent]
+    /// ~/.local/state/muster-agent; on Windows C:\ProgramData\Muster\agent]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     state_dir: Option<PathBuf>,
     /// Log more; repeat for even more
@@ -63,7 +64,7 @@ enum Verb {
     Status(status::Arguments),
     /// Diagnose the connection to the collector, and check whether each source can be read
     Check(check::Arguments),
-    /// Install, remove or inspect the system service
+    /// Install, remove, start, stop or inspect the system service
     Service(service::Arguments),
     /// Print a shell completion script
     #[command(alias = "completion")]
@@ -144,7 +145,8 @@ fn advice(error: &anyhow::Error) -> impl Iterator<Item = String> {
         let enroll = || cause.downcast_ref::<EnrollError>().and_then(EnrollError::advice);
         let uplink = || cause.downcast_ref::<UplinkError>().and_then(UplinkError::advice);
         let own = || cause.downcast_ref::<OwnFilesError>().and_then(OwnFilesError::advice).map(Cow::Owned);
-        app.or_else(enroll).or_else(own).or_else(|| uplink().map(Cow::Borrowed)).map(Cow::into_owned)
+        let service = || cause.downcast_ref::<ServiceError>().and_then(ServiceError::advice).map(Cow::Borrowed);
+        app.or_else(enroll).or_else(own).or_else(service).or_else(|| uplink().map(Cow::Borrowed)).map(Cow::into_owned)
     });
     let consequence = error.downcast_ref::<once::Undelivered>().map(once::Undelivered::consequence);
     action.into_iter().chain(consequence)

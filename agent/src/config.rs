@@ -204,10 +204,12 @@ fn settle(keys: Keys, flags: &Flags, environment: &BTreeMap<String, String>, lay
     if keys.log.level.as_deref() == Some("") {
         layers.fault("log.level", "is empty; remove the key or name a level");
     }
-    let proxy = proxy::settle(keys.proxy, environment).unwrap_or_else(|(origin, expected)| {
+    let proxy = proxy::settle(keys.proxy, environment, os::machine_proxy).unwrap_or_else(|(origin, expected)| {
         let reason = format!("expected {expected}");
         if origin == "proxy.url" {
             layers.fault(origin, reason);
+        } else if origin == proxy::OF_MACHINE {
+            layers.fault_at("the machine's settings (WinHTTP)", origin, reason);
         } else {
             layers.fault_at("the environment", origin, reason);
         }

@@ -13,10 +13,11 @@ use muster_proto::canonical::{self, CanonicalSection};
 use crate::sources::parse::mounts::Mounts;
 use crate::sources::parse::os_release::OsRelease;
 use crate::sources::parse::windows::defender_status::DefenderStatus;
+use crate::sources::parse::windows::variables::Folders;
 use crate::sources::parse::windows::{cert_blob, image_path, task, version_resource, wmi};
 use crate::sources::parse::{
-    apk, certificate, dpkg, elf, extension, fdinfo, hive, inventory, key_file, metainfo, modules, network,
-    package_entry as entry, pacman, rpm, signatures as s, snap, unit_file, xbps,
+    apk, certificate, dpkg, elf, extension, extension_settings, fdinfo, hive, inventory, key_file, metainfo, modules,
+    network, package_entry as entry, pacman, rpm, signatures as s, snap, unit_file, xbps,
 };
 use crate::{spool, uplink};
 
@@ -49,7 +50,7 @@ const PARSERS: &[(&str, Parser)] = &[
     ("dpkg", |bytes| drop((dpkg::parse(bytes, dpkg::Form::Status), dpkg::parse(bytes, dpkg::Form::Control)))),
     ("extension", |bytes| {
         let parsed = (extension::parse_manifest(bytes), extension::parse_message(bytes, "name"));
-        drop((parsed, extension::parse_add_ons(bytes)));
+        drop((parsed, extension::parse_add_ons(bytes), extension_settings::parse_installed(bytes)));
     }),
     ("flatpak", |bytes| drop((key_file::parse(&text(bytes)), metainfo::parse(&text(bytes))))),
     ("hive", |bytes| read_hive(bytes, &[])),
@@ -67,7 +68,8 @@ const PARSERS: &[(&str, Parser)] = &[
     }),
     ("image_path", |bytes| {
         let text = text(bytes);
-        drop((image_path::of_driver(&text, "klif", "C:\\Windows"), image_path::of_program(&text, "C:\\Windows")));
+        let folders = Folders::usual('C');
+        drop((image_path::of_driver(&text, "klif", &folders), image_path::of_program(&text, &folders)));
         drop((task::of_actions(bytes), task::of_xml(bytes)));
     }),
     ("kernel", |bytes| {

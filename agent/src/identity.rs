@@ -4,6 +4,7 @@
 //! changes key and certificate together. A key that is not referred to yet is reused by the next attempt, which makes
 //! enrollment and renewal idempotent. The previous key is kept until the new one has worked.
 
+mod key_file;
 mod user_key;
 
 use std::io;
@@ -17,6 +18,7 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 
 use crate::memory::file;
 use crate::os;
+use key_file::{KeyFile, of_protected};
 
 pub use user_key::{temporary_user_key, user_key, user_key_file};
 
@@ -50,6 +52,15 @@ pub enum IdentityError {
         path: PathBuf,
         /// What is wrong.
         what: String,
+    },
+    /// A key was protected by another machine, or is damaged.
+    #[error("this machine cannot read the key in {path}; it was protected on another one, or is damaged")]
+    Protected {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
     },
     /// A key cannot be generated or used.
     #[error("cannot use the key: {0}")]
@@ -172,7 +183,7 @@ impl IdentityStore {
         let path = self.key_file(number);
         match file::read(&path, file::IDENTITY) {
             Ok(bytes) => {
-                let der = rustls::pki_types::PrivatePkcs8KeyDer::from(bytes);
+                let der = rustls::pki_types::PrivatePkcs8KeyDer::from(unprotected(&path, bytes)?);
                 let pair = KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)
                     .map_err(|error| IdentityError::Damaged { path, what: error.to_string() })?;
                 Ok(Key { number, pair })
@@ -181,8 +192,10 @@ impl IdentityStore {
                 // The key is saved before anybody uses it: a key that was certified but not saved would be lost with
                 // the process.
                 let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(key_error)?;
+                let bytes = os::protect(pair.serialized_der()).map(|done| done.map(|key| of_protected(&key)));
+                let bytes = bytes.unwrap_or_else(|| Ok(pair.serialized_der().to_vec()));
                 os::make_private_dir(&self.dir)
-                    .and_then(|()| os::write_private(&path, pair.serialized_der()))
+                    .and_then(|()| os::write_private(&path, &bytes?))
                     .map_err(|source| IdentityError::Write { path, source })?;
                 Ok(Key { number, pair })
             }
@@ -199,7 +212,7 @@ impl IdentityStore {
         // The identity first: a kill in between then leaves an unused key, not an identity without its key.
         self.save(identity)?;
         let path = self.key_file(number);
-        match std::fs::remove_file(&path) {
+        match os::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(IdentityError::Write { path, source }),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -262,6 +275,28 @@ impl Key {
             .map_err(|error| IdentityError::Key(error.to_string()))?;
         let signature = pair.sign(&random, message).map_err(|error| IdentityError::Key(error.to_string()))?;
         Ok(signature.as_ref().to_vec())
+    }
+}
+
+/// The key in a file. One of an earlier version, which is not protected although this machine can, is written again.
+fn unprotected(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, IdentityError> {
+    match KeyFile::parse(&bytes) {
+        KeyFile::Protected(protected) => {
+            os::unprotect(protected).map_err(|source| IdentityError::Protected { path: path.to_owned(), source })
+        }
+        KeyFile::Plain(key) => {
+            let written = os::protect(key)
+                .map(|protected| protected.and_then(|key| os::write_private(path, &of_protected(&key))));
+            match written {
+                None => {}
+                Some(Ok(())) => tracing::info!(path = %path.display(), "the key is now protected by this machine"),
+                // The key works all the same, and the next start tries again.
+                Some(Err(error)) => {
+                    tracing::warn!(path = %path.display(), error = %error, "cannot protect the key yet")
+                }
+            }
+            Ok(bytes)
+        }
     }
 }
 
@@ -347,6 +382,23 @@ mod tests {
         assert_eq!(store.load().expect("readable"), None);
         store.save(&identity()).expect("saved");
         assert_eq!(store.load().expect("readable"), Some(identity()));
+    }
+
+    #[test]
+    fn a_key_of_an_earlier_version_is_read_and_protected_where_the_machine_can() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = IdentityStore::below(dir.path());
+        let key = store.key(1).expect("made");
+        let protects = os::protect(b"x").is_some();
+        let is_plain = |bytes: &[u8]| matches!(KeyFile::parse(bytes), KeyFile::Plain(_));
+        assert_ne!(is_plain(&std::fs::read(store.key_file(1)).expect("read")), protects);
+        std::fs::write(store.key_file(1), key.pkcs8()).expect("written");
+        assert_eq!(store.key(1).expect("read").pkcs8(), key.pkcs8());
+        assert_ne!(is_plain(&std::fs::read(store.key_file(1)).expect("read")), protects, "it is written again");
+        assert_eq!(store.key(1).expect("read again").pkcs8(), key.pkcs8());
+        std::fs::write(store.key_file(1), of_protected(b"of another machine")).expect("written");
+        let error = store.key(1).expect_err("not of this machine");
+        assert!(matches!(error, IdentityError::Protected { .. }), "{error}");
     }
 
     #[test]

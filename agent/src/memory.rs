@@ -32,7 +32,7 @@ pub const PACKAGES: usize = 2 * muster_proto::limits::OBSERVATIONS_PER_SECTION;
 
 /// Bytes that a source of the registry keeps until it has read everything: a table, and the observations that are made of it.
 /// 10,000 services have 7 MiB, and as many observations 10 MiB.
-pub const REGISTRY_KEPT_BYTES: usize = 20 * 1024 * 1024;
+pub const REGISTRY_KEPT_BYTES: usize = 17 * 1024 * 1024;
 
 /// Bytes of all sections of one scan. They are in memory until the snapshot is in the spool. A machine with 6,000 packages and
 /// 2,000 services has 2 MiB.
@@ -52,7 +52,7 @@ pub const TEXT_COST: usize = 16;
 /// Bytes of the node of a map: attributes of one observation are in one.
 pub const ATTRIBUTES_COST: usize = 560;
 
-/// Pairs of a user and an item in a home directory that one source keeps. The contract allows 512; more are partial.
+/// Bytes of a pair of a user and an item in a home directory, beside their texts.
 pub const HOME_ITEM_COST: usize = 96;
 
 /// The largest block that the C library takes from its heap. Larger ones are returned to the system as soon as they are free,

@@ -1,9 +1,12 @@
-//! What differs between operating systems, apart from the sources: directories, owner-only files, signals, file change
-//! notifications, service management.
+//! What differs between operating systems, apart from the sources: directories, owner-only files, secrets, signals, file change
+//! notifications, service management, the system's log.
 //!
 //! This is a platform-neutral interface over one file per system. Only this module and `sources` may use `cfg(target_os)`.
 
 pub mod access;
+#[cfg(unix)]
+#[path = "os/fallback/machine.rs"]
+mod machine;
 pub mod memory;
 pub mod notify;
 #[cfg(all(test, unix))]
@@ -12,6 +15,7 @@ mod platform_kit;
 #[cfg(all(test, windows))]
 #[path = "os/windows/test_kit.rs"]
 mod platform_kit;
+mod retry;
 pub mod service;
 #[cfg(unix)]
 #[path = "os/unix/settings_file.rs"]
@@ -21,12 +25,12 @@ mod settings_file;
 mod settings_file;
 pub mod signals;
 pub mod supervisor;
+pub mod system_log;
 #[cfg(test)]
 pub(crate) mod test_kit;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 #[path = "os/linux.rs"]
@@ -56,6 +60,19 @@ pub fn ca_bundles() -> Vec<PathBuf> {
     platform::CA_BUNDLES.iter().map(PathBuf::from).collect()
 }
 
+/// The CA certificates that this system trusts, in DER, where it has them in no file.
+#[must_use]
+pub fn trusted_cas() -> Vec<Vec<u8>> {
+    platform::trusted_cas()
+}
+
+/// The proxies that are set for the whole machine outside of the environment, and the hosts without one, as WinHTTP writes them;
+/// `None` if none is set, or the system has no such setting.
+#[must_use]
+pub fn machine_proxy() -> Option<(String, String)> {
+    platform::machine_proxy()
+}
+
 /// The machine id for the enrollment fingerprint: stable across restarts, and never sent itself.
 #[must_use]
 pub fn machine_id() -> Option<String> {
@@ -75,7 +92,8 @@ pub fn machine_fingerprint(machine_id: &str) -> Option<[u8; 32]> {
 }
 
 /// Creates a directory that only its owner may enter, with its parents. An existing directory is left as it is: it may
-/// belong to somebody else, and the files that matter are private themselves.
+/// belong to somebody else, and the files that matter are private themselves. On Windows a new directory is the administrators'
+/// and the system's from its first moment on, and what is made in it inherits that.
 ///
 /// # Errors
 /// The directory cannot be created.
@@ -101,6 +119,28 @@ pub type WriteContent<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 /// As [`write_private`].
 pub fn write_private_with(path: &Path, content: WriteContent<'_>) -> io::Result<()> {
     platform::write_private(path, content)
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// As the system says. On Windows somebody may have the file open; a virus scanner is waited for a moment.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    platform::remove_file(path)
+}
+
+/// Protects a secret so that only this machine can read it; `None` on systems that have no such protection.
+#[must_use]
+pub fn protect(secret: &[u8]) -> Option<io::Result<Vec<u8>>> {
+    platform::protect(secret)
+}
+
+/// Reads what [`protect`] has protected.
+///
+/// # Errors
+/// It was protected on another machine, is damaged, or this system has no such protection.
+pub fn unprotect(protected: &[u8]) -> io::Result<Vec<u8>> {
+    platform::unprotect(protected)
 }
 
 /// Creates the directory of the settings file. Everybody may read it where the system has accounts for that; nobody but an
@@ -133,15 +173,8 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// Another process holds it, or the lock file cannot be created.
 pub fn lock(path: &Path) -> io::Result<std::fs::File> {
-    /// [`is_locked`] holds the lock for less than this.
-    const PROBE_TIME: Duration = Duration::from_millis(50);
-    match platform::lock(path) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            std::thread::sleep(PROBE_TIME);
-            platform::lock(path)
-        }
-        tried => tried,
-    }
+    // `is_locked` holds the lock for a moment.
+    retry::patiently(|| platform::lock(path), |error| error.kind() == io::ErrorKind::WouldBlock, std::thread::sleep)
 }
 
 /// Whether a process holds the lock of a state directory. Creates no file.

@@ -28,7 +28,6 @@ use std::sync::Arc;
 use muster_proto::model::{HostState, Observation, Outcome, Platform, SourceName, Watchlist};
 
 use parse::os_release::OsRelease;
-use parse::windows::variables::Folders;
 use places::{Place, Reach};
 use record::{Part, Record};
 use registry::Registry;
@@ -244,13 +243,14 @@ pub fn is_absent(error: &io::Error) -> bool {
 pub const fn advice(platform: Platform, source: SourceName, outcome: Outcome) -> Option<&'static str> {
     match (outcome, source) {
         (Outcome::Found | Outcome::Empty | Outcome::NotApplicable, _) => None,
-        (Outcome::Denied, _) if matches!(platform, Platform::Windows) => {
-            Some("run the agent as LocalSystem or as an administrator, then scan again")
-        }
-        (Outcome::Denied, _) => Some("run the agent as root, or give its account read access, then scan again"),
-        (Outcome::TimedOut, SourceName::SecurityCenter | SourceName::Defender) => Some(
-            "check that the service Winmgmt runs and that `winmgmt /verifyrepository` finds no fault, then scan again",
+        (Outcome::Denied, _) if matches!(platform, Platform::Windows) => Some(
+            "run the agent as an administrator, or install its service, which runs as LocalSystem; for a mounted disk, run \
+                 this scan with the right to read all its files; then scan again",
         ),
+        (Outcome::Denied, _) => Some("run the agent as root, or give its account read access, then scan again"),
+        (Outcome::TimedOut, source) if asks_wmi(platform, source) => {
+            Some("restart the service Winmgmt, check that `winmgmt /verifyrepository` finds no fault, then scan again")
+        }
         (Outcome::TimedOut, _) => Some("check the disks and mounts that this source reads, then scan again"),
         (Outcome::Partial | Outcome::Failed, SourceName::Dpkg) => Some(
             "restore /var/lib/dpkg/status from /var/lib/dpkg/status-old or /var/backups/dpkg.status.0, then scan again",
@@ -276,11 +276,50 @@ pub const fn advice(platform: Platform, source: SourceName, outcome: Outcome) ->
              Windows/System32/config/SYSTEM; otherwise fix the problem that the reason names; then scan again",
         ),
         (Outcome::Partial | Outcome::Failed, SourceName::SecurityCenter | SourceName::Defender) => Some(
-            "scan on the running Windows, which alone can answer (its service winmgmt must run); for a mounted disk, `scan \
-             --wmi` takes answers that were recorded there",
+            "scan on the running Windows, which alone can answer (its services wscsvc and Winmgmt must run); if the reason names a \
+             hive, see to that first; for a mounted disk, `scan --wmi FILE` shows answers that `scan --record-wmi FILE` recorded there",
         ),
+        // One key that is denied among many makes a source partial.
+        (Outcome::Partial | Outcome::Failed, source)
+            if matches!(platform, Platform::Windows) && reads_registry(source) =>
+        {
+            Some(
+                "if permission is denied, run the agent as LocalSystem or give SYSTEM read access to the key or file that the reason \
+                 names; if a hive is missing or was not closed, copy it from Windows\\System32\\config together with its logs \
+                 (.LOG1, .LOG2); if it is damaged, restore it from a backup; then scan again",
+            )
+        }
+        (Outcome::Partial | Outcome::Failed, SourceName::Processes) if matches!(platform, Platform::Windows) => {
+            Some("check that the service Winmgmt runs, then scan again as an administrator")
+        }
         (Outcome::Partial | Outcome::Failed, _) => Some("fix the problem that the reason names, then scan again"),
     }
+}
+
+/// Whether a source asks Windows Management Instrumentation.
+const fn asks_wmi(platform: Platform, source: SourceName) -> bool {
+    matches!(platform, Platform::Windows)
+        && matches!(source, SourceName::SecurityCenter | SourceName::Defender | SourceName::Processes)
+}
+
+/// Whether a source of Windows reads the registry and files, and asks nobody.
+const fn reads_registry(source: SourceName) -> bool {
+    use SourceName as S;
+    matches!(
+        source,
+        S::Host
+            | S::UninstallKeys
+            | S::Msi
+            | S::Appx
+            | S::Services
+            | S::Drivers
+            | S::FilterDrivers
+            | S::Registry
+            | S::ScheduledTasks
+            | S::TrustStore
+            | S::BrowserExtensions
+            | S::WatchPaths
+    )
 }
 
 /// What a platform offers.
@@ -320,21 +359,20 @@ pub const fn home_sources(platform: Platform) -> &'static [SourceName] {
     system(platform).of_homes
 }
 
-/// Every place on disk that the sources of a platform read and that can be watched for changes.
+/// Every place that the sources of a platform read and that can be watched for changes.
 ///
-/// Home directories are left out, and so is `/proc`: the kernel does not report changes there.
+/// Home directories are left out, and so is `/proc`: the kernel does not report changes there. On Windows the hives of users are
+/// left out too: an open key keeps a hive loaded after its user has logged off.
 #[must_use]
 pub fn watch_places(platform: Platform, watchlist: &Watchlist) -> Vec<Place> {
     let own = system(platform).places.iter().map(|(path, reach)| Place { path: (*path).to_owned(), reach: *reach });
-    // The watch knows no letters and no variables: a path without a letter is on the volume of Windows.
-    let spelled = |entry: &String| match platform {
-        Platform::Windows => {
-            Folders::usual('C').expand(entry).iter().map(|path| path[2..].replace('\\', "/")).collect()
+    let more = match platform {
+        Platform::Windows => windows::more_places(watchlist),
+        Platform::Linux | Platform::Macos => {
+            watchlist.paths.iter().map(|path| Place { path: path.clone(), reach: Reach::Entry }).collect()
         }
-        Platform::Linux | Platform::Macos => vec![entry.clone()],
     };
-    let listed = watchlist.paths.iter().flat_map(spelled).map(|path| Place { path, reach: Reach::Entry });
-    own.chain(listed).collect()
+    own.chain(more).collect()
 }
 
 /// The record of a machine before any part is read.

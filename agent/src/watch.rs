@@ -5,11 +5,14 @@
 //! the path to a place is watched for the next name on that path. A place that does not exist yet is thus watched by its
 //! nearest existing parent, and a replaced one is found again. Where watching is impossible, changes are found at the next
 //! scheduled scan, and the [`Summary`] says so.
+//!
+//! Of a key of the registry Windows says that it has changed and not what, so every change counts. Therefore only the key itself
+//! is watched, or the nearest one above, in which it will appear.
 mod debounce;
 mod plan;
 mod wake_budget;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -17,12 +20,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::deadline::{self, StuckWork};
-use crate::os::notify::{Notice, Notifier, WatchError, WatchId};
+use crate::os::notify::{self, Changes, Notice, Notifier, WatchError, WatchId};
 use crate::sources::is_absent;
 use crate::sources::places::Place;
 use crate::sources::root::Root;
 use debounce::Debounce;
-use plan::{NameFilter, Plan};
+use plan::{NameFilter, Plan, parent_key};
 use wake_budget::WakeBudget;
 
 /// How often events of a busy directory are read. In between the kernel queues them at no cost to the agent.
@@ -40,6 +43,9 @@ const FAULTS_LISTED: usize = 16;
 pub struct Summary {
     /// The number of watched directories.
     pub directories: usize,
+    /// The number of watched keys of the registry; left out where there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub keys: usize,
     /// Places that cannot be watched, each with the reason. Their changes are found at the next scheduled scan.
     pub unwatched: Vec<String>,
     /// The number of further such places.
@@ -51,6 +57,13 @@ impl Summary {
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.unwatched.is_empty()
+    }
+
+    /// How much is watched, for people.
+    #[must_use]
+    pub fn counted(&self) -> String {
+        let keys = if self.keys > 0 { format!(" and {} registry keys", self.keys) } else { String::new() };
+        format!("{} directories{keys}", self.directories)
     }
 
     fn add_unwatched(&mut self, place: &str, reason: &str) {
@@ -69,6 +82,7 @@ pub struct Watch {
     /// Directories that have not answered, each with what its thread holds.
     hung: Vec<(String, Weak<Mutex<Armed>>)>,
     filters: BTreeMap<WatchId, NameFilter>,
+    keys: BTreeSet<WatchId>,
     summary: Summary,
     wake_budget: WakeBudget,
 }
@@ -81,6 +95,7 @@ impl Watch {
             notifier: None,
             hung: Vec::new(),
             filters: BTreeMap::new(),
+            keys: BTreeSet::new(),
             summary: Summary::default(),
             wake_budget: WakeBudget::full(now.into_std()),
         }
@@ -99,6 +114,7 @@ impl Watch {
             Ok(notifier) => notifier,
             Err(error) => {
                 self.filters.clear();
+                self.keys.clear();
                 self.summary = Summary::default();
                 self.summary.add_unwatched("all places", &error.to_string());
                 return;
@@ -107,14 +123,16 @@ impl Watch {
         // Events up to now are older than the scan that follows.
         let broken = notifier.take().err();
         let root = Arc::new(root);
-        let Armed { filters, mut summary, .. } = self.armed(&notifier, &root, &Arc::new(Plan::of(places)));
+        let plan = Arc::new(Plan::of(places, root.platform()));
+        let Armed { filters, keys, mut summary, .. } = self.armed(&notifier, &root, &plan);
         root.close();
         // After the new watches are added: a directory in both plans keeps its watch, and no event is lost.
-        for number in self.filters.keys().filter(|number| !filters.contains_key(number)) {
+        let is_old = |number: &&WatchId| !filters.contains_key(number) && !keys.contains(number);
+        for number in self.filters.keys().chain(&self.keys).filter(is_old) {
             notifier.remove(*number);
         }
-        summary.directories = filters.len();
-        (self.filters, self.summary) = (filters, summary);
+        (summary.directories, summary.keys) = (filters.len(), keys.len());
+        (self.filters, self.keys, self.summary) = (filters, keys, summary);
         // A broken notifier is opened again at the next arming.
         self.notifier = match broken {
             None => Some(notifier),
@@ -141,6 +159,11 @@ impl Watch {
             armed = lock(&state).clone();
             if done.is_ok() {
                 return armed;
+            }
+            if !armed.has_keys {
+                armed.has_keys = true;
+                armed.summary.add_unwatched("some keys of the registry", "they do not answer");
+                continue;
             }
             let directory = plan.directories().nth(armed.at).map_or("/", |(directory, _)| directory).to_owned();
             armed.give_up(&directory);
@@ -191,7 +214,8 @@ impl Watch {
         Ok(notifier.take()?.iter().any(|notice| match notice {
             // The kernel has dropped events, and a watched place may be among them.
             Notice::Overflow => true,
-            Notice::Removed(directory) => self.filters.contains_key(directory),
+            Notice::Removed(id) => self.filters.contains_key(id) || self.keys.contains(id),
+            Notice::Key(key) => self.keys.contains(key),
             Notice::Entry { directory, name } => self.filters.get(directory).is_some_and(|filter| filter.accepts(name)),
         }))
     }
@@ -201,6 +225,11 @@ impl Watch {
 #[derive(Debug, Clone, Default)]
 struct Armed {
     filters: BTreeMap<WatchId, NameFilter>,
+    keys: BTreeSet<WatchId>,
+    /// The keys of the plan are tried only once: one that does not answer would hold up every attempt.
+    has_begun_keys: bool,
+    /// All keys of the plan were tried, or given up.
+    has_keys: bool,
     summary: Summary,
     /// Directories that do not exist or cannot be watched. Nothing below them is tried.
     absent: Vec<String>,
@@ -228,6 +257,14 @@ struct Arming {
 
 impl Arming {
     fn all(&self, plan: &Plan) {
+        // Only a running Windows reports changes of its registry. That of a root is in files.
+        let are_new = !std::mem::replace(&mut lock(&self.armed).has_begun_keys, true);
+        if self.root.is_running_system() && are_new {
+            for (key, changes) in plan.keys() {
+                self.key(key, *changes);
+            }
+        }
+        lock(&self.armed).has_keys = true;
         let first = lock(&self.armed).at;
         for (at, (directory, filter)) in plan.directories().enumerate().skip(first) {
             {
@@ -243,9 +280,9 @@ impl Arming {
             match watched {
                 Ok(true) => {}
                 Ok(false) => armed.absent.push(directory.to_owned()),
-                Err(WatchError::Limit) => {
+                Err(error) if error.is_limit() => {
                     let places = format!("{directory} and later places");
-                    armed.summary.add_unwatched(&places, &WatchError::Limit.to_string());
+                    armed.summary.add_unwatched(&places, &error.to_string());
                     return;
                 }
                 Err(error) => {
@@ -259,6 +296,22 @@ impl Arming {
         }
     }
 
+    /// Watches one key, or the nearest one above for the next name.
+    fn key(&self, key: &str, changes: Changes) {
+        let (mut at, mut wanted) = (key, changes);
+        loop {
+            match (self.notifier.add_key(at, wanted), parent_key(at)) {
+                (Ok(number), _) => drop(lock(&self.armed).keys.insert(number)),
+                (Err(WatchError::Absent), Some(parent)) => {
+                    (at, wanted) = (parent, Changes::Names);
+                    continue;
+                }
+                (Err(error), _) => lock(&self.armed).summary.add_unwatched(key, &error.to_string()),
+            }
+            return;
+        }
+    }
+
     /// Watches one directory. Returns whether it exists.
     fn one(&self, directory: &str, filter: &NameFilter) -> Result<bool, WatchError> {
         let opened = match self.root.directory(directory) {
@@ -267,10 +320,10 @@ impl Arming {
             Err(error) => return Err(WatchError::Refused(error.kind())),
         };
         // The watch comes before the listing below, so a directory that is created in between wakes the agent.
-        let number = self.notifier.add(&opened)?;
+        let number = self.notifier.add(&opened, filter.changes())?;
         // Two paths may lead to the same directory.
         lock(&self.armed).filters.entry(number).or_default().add(filter);
-        if filter.below {
+        if filter.below && !notify::WATCHES_SUBDIRECTORIES {
             self.below(directory)?;
         }
         Ok(true)
@@ -291,6 +344,11 @@ impl Arming {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn is_below(path: &str, parent: &str) -> bool {

@@ -15,8 +15,8 @@
 /* The agent reads files under time limits of its own, which are shorter. */
 #define LIMIT_MS 300000
 
-/* How long the process of a stopped service may take to end, and how often to see. */
-#define ENDING_MS 20000
+/* How long the process of a service that was asked to stop may take to end (it delivers for ten seconds), and how often to see. */
+#define ENDING_MS 30000
 #define SEE_MS 100
 
 enum { PROGRAM, COLLECTOR, TOKEN_FILE, TOKEN };
@@ -169,20 +169,35 @@ __declspec(dllexport) UINT __stdcall ConfigureAgent(MSIHANDLE install) {
     return result;
 }
 
-/* Whether the service runs or is about to, so that its program is rightly in use. */
+/* The program that the action's data names, with a verb of `service` and nothing else. */
+static UINT run_service_verb(MSIHANDLE install, const WCHAR *verb, const WCHAR *option) {
+    WCHAR *fields[FIELDS];
+    line[0] = 0;
+    BOOL fits = read_data(install, fields, 1) && append(line, fields[PROGRAM]) && append(line, L"service") &&
+                append(line, verb) && (!option || append(line, option));
+    return fits ? run(install, fields[PROGRAM], line, L"") : fail(install, L"the path of the program is too long");
+}
+
+/* The service exists by now; this sets what the tables of the package do not. */
+__declspec(dllexport) UINT __stdcall SetUpService(MSIHANDLE install) {
+    return run_service_verb(install, L"install", L"--no-start");
+}
+
+/* Whether the service runs or is about to, so that its program is rightly in use. One that stops may still deliver. */
 static BOOL service_runs(void) {
     SERVICE_STATUS status = {0};
     SC_HANDLE manager = OpenSCManagerW(NULL, NULL, SC_MANAGER_CONNECT);
     SC_HANDLE service = manager ? OpenServiceW(manager, L"MusterAgent", SERVICE_QUERY_STATUS) : NULL;
-    BOOL runs = service && QueryServiceStatus(service, &status) && status.dwCurrentState != SERVICE_STOPPED;
+    BOOL runs = service && QueryServiceStatus(service, &status) && status.dwCurrentState != SERVICE_STOPPED &&
+                status.dwCurrentState != SERVICE_STOP_PENDING;
     if (service) CloseServiceHandle(service);
     if (manager) CloseServiceHandle(manager);
     return runs;
 }
 
 /*
- * A service has stopped before its process has ended. While the process holds the program, Windows Installer would replace it
- * at the next restart only.
+ * A service has stopped before its process has ended, and Wine does not even wait until it has stopped. While the process holds
+ * the program, Windows Installer would replace it at the next restart only.
  */
 __declspec(dllexport) UINT __stdcall WaitForAgent(MSIHANDLE install) {
     WCHAR *fields[FIELDS];
@@ -204,10 +219,5 @@ __declspec(dllexport) UINT __stdcall WaitForAgent(MSIHANDLE install) {
 }
 
 __declspec(dllexport) UINT __stdcall PurgeAgent(MSIHANDLE install) {
-    WCHAR *fields[FIELDS];
-    line[0] = 0;
-    if (!read_data(install, fields, 1) || !append(line, fields[PROGRAM]) || !append(line, L"service") || !append(line, L"purge")) {
-        return fail(install, L"the path of the program is too long");
-    }
-    return run(install, fields[PROGRAM], line, L"");
+    return run_service_verb(install, L"purge", NULL);
 }

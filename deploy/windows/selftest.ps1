@@ -4,7 +4,7 @@
 #
 #   powershell -NoProfile -ExecutionPolicy Bypass -File selftest.ps1 [-Disrupt] [-Program PATH] [-Data FOLDER]
 #
-# Without -Disrupt it only reads. With it, it kills the agent once and waits for its restart.
+# Without -Disrupt it only reads. With it, it reloads and stops the service, kills the agent once and waits for its restart.
 [CmdletBinding()]
 param(
     [string]$Program = (Join-Path $env:ProgramFiles 'Muster\muster-agent.exe'),
@@ -14,6 +14,8 @@ param(
 
 Set-StrictMode -Version 2.0
 $ErrorActionPreference = 'Stop'
+# The agent prints UTF-8, and PowerShell 5.1 expects the code page of the console.
+[Console]::OutputEncoding = [Text.Encoding]::UTF8
 $Service = 'MusterAgent'
 $ServiceKey = 'HKLM:\SYSTEM\CurrentControlSet\Services\MusterAgent'
 # SYSTEM and Administrators, in every language.
@@ -77,6 +79,8 @@ function Assert-Closed([string]$Path) {
 $script:ScanLines = $null
 function Get-Scan {
     if ($null -eq $script:ScanLines) {
+        # Otherwise PowerShell 5.1 takes the first line on standard error for an error of its own.
+        $ErrorActionPreference = 'Continue'
         $lines = & $Program scan -o ndjson 2>$null
         Assert ($LASTEXITCODE -eq 0) "scan ended with $LASTEXITCODE"
         $script:ScanLines = @($lines | ForEach-Object { $_ | ConvertFrom-Json })
@@ -153,23 +157,70 @@ Test-Case 'the service has a security identifier of its own' {
 
 Test-Case 'the service has only the rights that it needs' {
     $privileges = @(Get-ServiceValue 'RequiredPrivileges' | Where-Object { $_ })
-    Assert ($privileges.Count -gt 0) 'it has every right of its account'
-    $privileges -join ', '
+    Assert (($privileges -join ' ') -eq 'SeChangeNotifyPrivilege') "it has: $($privileges -join ', ')"
 }
 
 Test-Case 'the service restarts three times' {
     # SERVICE_FAILURE_ACTIONS: five numbers, then a type and a delay for each action. Type 1 restarts the service.
     $bytes = Get-ServiceValue 'FailureActions'
     Assert ($null -ne $bytes) 'no recovery is configured'
+    $reset = [BitConverter]::ToInt32($bytes, 0)
+    Assert ($reset -eq 86400) "failures are forgotten after $reset s"
     $count = [BitConverter]::ToInt32($bytes, 12)
-    Assert ($count -ge 3) "$count actions are configured"
+    Assert ($count -eq 3) "$count actions are configured"
     $delays = @()
     for ($action = 0; $action -lt 3; $action++) {
         $kind = [BitConverter]::ToInt32($bytes, 20 + 8 * $action)
         Assert ($kind -eq 1) "action $($action + 1) is of type $kind"
         $delays += [BitConverter]::ToInt32($bytes, 24 + 8 * $action)
     }
+    Assert (($delays -join ' ') -eq '60000 300000 900000') "the delays are $($delays -join ', ') ms"
+    Assert ((Get-ServiceValue 'FailureActionsOnNonCrashFailures') -eq 1) 'an error is no failure to it'
     "after $($delays -join ', ') ms"
+}
+
+Test-Case 'the service has time for a shutdown' {
+    Assert ((Get-ServiceValue 'PreshutdownTimeout') -eq 30000) "it has $(Get-ServiceValue 'PreshutdownTimeout') ms"
+}
+
+Test-Case 'the agent knows the state of its service' {
+    $status = & $Program service status -o json | Out-String | ConvertFrom-Json
+    Assert ($LASTEXITCODE -eq 0) "service status ended with $LASTEXITCODE"
+    Assert ($status.enabled -eq 'automatic (delayed)') "it starts: $($status.enabled)"
+    Assert ($status.active -eq 'running') "it is $($status.active)"
+    Assert ($status.status_text -eq "process $(Get-AgentProcessId)") "it is $($status.status_text)"
+    "$($status.status_text)"
+}
+
+Test-Case 'the service reloads its settings' {
+    if (-not $Disrupt) { throw 'skip: only with -Disrupt' }
+    $before = Get-AgentProcessId
+    $asked = Get-Date
+    & sc.exe control $Service paramchange | Out-Null
+    Assert ($LASTEXITCODE -eq 0) "sc control ended with $LASTEXITCODE"
+    $found = @()
+    for ($second = 0; $second -lt 60 -and $found.Count -eq 0; $second++) {
+        Start-Sleep -Seconds 1
+        $found = @(Get-WinEvent -FilterHashtable @{ LogName = 'Application'; ProviderName = $Service; StartTime = $asked } -ErrorAction SilentlyContinue |
+            Where-Object { $_.Message -like '*the configuration was reloaded*' })
+    }
+    Assert ($found.Count -gt 0) 'the Event Log has no reload'
+    Assert ((Get-AgentProcessId) -eq $before) 'it is another process'
+    "after $second s"
+}
+
+Test-Case 'the service stops within thirty seconds and starts again' {
+    if (-not $Disrupt) { throw 'skip: only with -Disrupt' }
+    $watch = [Diagnostics.Stopwatch]::StartNew()
+    & $Program service stop | Out-Null
+    Assert ($LASTEXITCODE -eq 0) "service stop ended with $LASTEXITCODE"
+    $took = $watch.Elapsed.TotalSeconds
+    Assert ($took -lt 30) "it took $took s"
+    $status = & $Program service status -o json | Out-String | ConvertFrom-Json
+    Assert ($status.status_text -eq 'ended without an error') "it $($status.status_text)"
+    & $Program service start | Out-Null
+    Assert ($LASTEXITCODE -eq 0) "service start ended with $LASTEXITCODE"
+    '{0:n1} s' -f $took
 }
 
 Test-Case 'the service is restarted after a crash' {
@@ -220,6 +271,10 @@ Test-Case 'the agent writes readable lines to the Event Log' {
     Assert ($events.Count -gt 0) 'there is no event'
     $mute = @($events | Where-Object { -not $_.Message })
     Assert ($mute.Count -eq 0) 'Windows finds no text for an event'
+    $foreign = @($events | Where-Object { @(1, 2, 3) -notcontains $_.Id })
+    Assert ($foreign.Count -eq 0) "the event $(@($foreign | ForEach-Object { $_.Id }) -join ', ') is not of the agent"
+    $key = Get-ItemProperty -Path 'HKLM:\SYSTEM\CurrentControlSet\Services\EventLog\Application\MusterAgent'
+    Assert ($key.TypesSupported -eq 7) "TypesSupported is $($key.TypesSupported)"
     ($events[0].Message -split "`r?`n")[0]
 }
 
@@ -247,9 +302,10 @@ Test-Case 'the state of Defender is reported' {
         throw "skip: Defender does not answer on this machine ($($outcome.outcome))"
     }
     Assert ($outcome.outcome -eq 'found') "$($outcome.outcome): $($outcome.reason)"
-    $text = Get-Observation 'defender' | ConvertTo-Json -Depth 5
-    Assert ($text.Contains([string]$status.AMEngineVersion)) "the engine version $($status.AMEngineVersion) is missing"
-    "engine $($status.AMEngineVersion), $($status.AMRunningMode)"
+    $version = [string]$status.AntivirusSignatureVersion
+    $text = Get-Scan | ConvertTo-Json -Depth 8
+    Assert ($text.Contains($version)) "the version of the signatures, $version, is missing"
+    "signatures $version, $($status.AMRunningMode)"
 }
 
 Test-Case 'no source is denied or failed' {
@@ -258,12 +314,19 @@ Test-Case 'no source is denied or failed' {
 }
 
 Test-Case 'no log-off stops the service' {
-    $started = (Get-Process -Id (Get-AgentProcessId)).StartTime
-    # 7002: a user has logged off.
-    $filter = @{ LogName = 'System'; ProviderName = 'Microsoft-Windows-Winlogon'; Id = 7002; StartTime = $started }
-    $count = @(Get-WinEvent -FilterHashtable $filter -ErrorAction SilentlyContinue).Count
-    if ($count -eq 0) { throw 'skip: nobody has logged off since the agent started; log off and on, then run this again' }
-    "$count times since $started"
+    $booted = (Get-CimInstance -ClassName Win32_OperatingSystem).LastBootUpTime
+    # 7002: a user has logged off. 7031 and 7034: a service ended unexpectedly; the first property is its name.
+    $filter = @{ LogName = 'System'; ProviderName = 'Microsoft-Windows-Winlogon'; Id = 7002; StartTime = $booted }
+    $left = @(Get-WinEvent -FilterHashtable $filter -ErrorAction SilentlyContinue)
+    if ($left.Count -eq 0) { throw 'skip: nobody has logged off since the start of the machine; log off and on, then run this again' }
+    $filter = @{ LogName = 'System'; ProviderName = 'Service Control Manager'; Id = 7031, 7034; StartTime = $booted }
+    $ended = @(Get-WinEvent -FilterHashtable $filter -ErrorAction SilentlyContinue |
+        Where-Object { $_.Properties[0].Value -eq 'Muster Agent' })
+    foreach ($one in $left) {
+        $because = @($ended | Where-Object { [Math]::Abs(($_.TimeCreated - $one.TimeCreated).TotalSeconds) -lt 60 })
+        Assert ($because.Count -eq 0) "the service ended at the log-off of $($one.TimeCreated)"
+    }
+    "$($left.Count) times since $booted"
 }
 
 Write-Output ''

@@ -1,9 +1,15 @@
 //! Windows machines, scanned from Linux: the rows of public inventories are planted at their places in hives that hivex wrote,
 //! in files and in recorded answers, each alone on a machine and all on one. Every row must be observed and recognised.
 
+mod damage;
+mod idle;
+mod installed;
 mod installer;
+mod places;
 mod planting;
+mod service;
 mod verdicts;
+mod wakes;
 mod wine;
 
 use std::collections::{BTreeMap, BTreeSet};

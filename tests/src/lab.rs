@@ -42,6 +42,8 @@ pub struct Lab {
     flags: Vec<String>,
     /// The limit of open files of the collector, if it is not the one of the test.
     descriptors: Option<u32>,
+    /// The program of the collector.
+    program: &'static str,
 }
 
 impl Lab {
@@ -82,6 +84,33 @@ impl Lab {
         lab.started()
     }
 
+    /// Initialises and starts a collector with these settings (TOML) and a clock of its own, which [`Lab::later`] sets. Its
+    /// seal key has the origin `muster.example.com`.
+    ///
+    /// # Errors
+    /// It did not start. The error has its output.
+    pub fn start_with_own_clock(settings: &str) -> Result<Self> {
+        let mut lab = Self::ready(None)?;
+        lab.program = "muster-collector-later";
+        lab.write_settings(settings)?;
+        let mut init = lab.collector_command("init")?;
+        Answer::of(init.args(["--origin", "muster.example.com"]))?.expect_code(0).context("muster-collector init")?;
+        lab.serve()?;
+        Ok(lab)
+    }
+
+    /// Sets the collector's own clock to so many seconds ahead.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn later(&self, seconds: u64) -> Result<()> {
+        Ok(std::fs::write(self.later_file(), seconds.to_string())?)
+    }
+
+    fn later_file(&self) -> PathBuf {
+        self.folder.path().join("later")
+    }
+
     /// Writes the settings file that `serve` reads from now on.
     ///
     /// # Errors
@@ -93,14 +122,14 @@ impl Lab {
         Ok(())
     }
 
-    /// Starts another collector on this one's store, with this one's CA and admin token.
+    /// Starts another collector on this one's store, with this one's CA, seal key and admin token.
     ///
     /// # Errors
     /// It did not start. The error has its output.
     pub fn join(&self) -> Result<Self> {
         let lab = Self::ready(self.store_url.clone())?;
         std::fs::DirBuilder::new().mode(0o700).create(lab.data_dir())?;
-        for name in ["ca.pem", "ca.key", "admin.token"] {
+        for name in ["ca.pem", "ca.key", "seal.key", "seal.pub", "admin.token"] {
             std::fs::copy(self.data_dir().join(name), lab.data_dir().join(name))?;
         }
         lab.started()
@@ -109,7 +138,15 @@ impl Lab {
     fn ready(store_url: Option<String>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-lab-").tempdir()?;
         let nowhere = Listening { agents: String::new(), operators: String::new(), probes: String::new() };
-        Ok(Self { folder, store_url, collector: None, listening: nowhere, flags: Vec::new(), descriptors: None })
+        Ok(Self {
+            folder,
+            store_url,
+            collector: None,
+            listening: nowhere,
+            flags: Vec::new(),
+            descriptors: None,
+            program: "muster-collector",
+        })
     }
 
     fn started(mut self) -> Result<Self> {
@@ -211,8 +248,9 @@ impl Lab {
     /// # Errors
     /// It has not been built.
     pub fn collector_command(&self, verb: &str) -> Result<Command> {
-        let mut command = Command::new(binaries::find("muster-collector")?);
+        let mut command = Command::new(binaries::find(self.program)?);
         quiet(&mut command);
+        command.env("MUSTER_TEST_LATER", self.later_file());
         command.args(verb.split(' ')).arg("--data-dir").arg(self.data_dir());
         if let Some(url) = &self.store_url {
             command.env("MUSTER_COLLECTOR__STORE__URL", url);

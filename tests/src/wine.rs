@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
@@ -23,6 +24,8 @@ pub struct Wine {
     prefix: PathBuf,
     agent: PathBuf,
     outputs: TempDir,
+    /// How many programs were started.
+    runs: AtomicUsize,
 }
 
 impl Wine {
@@ -35,7 +38,12 @@ impl Wine {
             let value = std::env::var_os(name);
             Ok(value.with_context(|| format!("{name} is not set: deploy/ci/windows runs this test"))?.into())
         };
-        Ok(Self { prefix: named(PREFIX)?, agent: named(AGENT)?, outputs: tempfile::tempdir()? })
+        Ok(Self {
+            prefix: named(PREFIX)?,
+            agent: named(AGENT)?,
+            outputs: tempfile::tempdir()?,
+            runs: AtomicUsize::new(0),
+        })
     }
 
     /// The path on Linux of a path on `C:`, which may have either slash.
@@ -55,7 +63,9 @@ impl Wine {
     /// # Errors
     /// It could not be started. One that does not end is killed and has the exit code 124.
     pub fn run(&self, program: &Path, arguments: &[&str]) -> Result<Answer> {
-        let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.outputs.path().join(name));
+        // Two programs may run at once.
+        let number = self.runs.fetch_add(1, Ordering::Relaxed);
+        let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.outputs.path().join(format!("{name}-{number}")));
         let mut command = Command::new("timeout");
         command.args(["--kill-after=10", PATIENCE, "wine"]).arg(program).args(arguments);
         command.stdin(Stdio::null()).stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
@@ -70,6 +80,15 @@ impl Wine {
     /// It could not be started.
     pub fn agent(&self, arguments: &[&str]) -> Result<Answer> {
         self.run(&self.agent, arguments)
+    }
+
+    /// The command that starts the agent, for one that runs on. Its process is that of the agent itself. Nothing of it may go to
+    /// a pipe.
+    #[must_use]
+    pub fn agent_command(&self) -> Command {
+        let mut command = Command::new("wine");
+        command.arg(&self.agent).stdin(Stdio::null());
+        command
     }
 
     /// Writes to the registry: the lines of a `.reg` file without its first line. Without the slash of the 32-bit view, keys

@@ -17,6 +17,7 @@ use crate::os;
 use crate::os::access::{self, AccessError, Others};
 use crate::scan::{self, ScanOptions};
 use crate::sources::root::{Root, RootError};
+use crate::telemetry;
 use crate::uplink::{self, ConnectError, Target, UplinkError};
 
 /// Why an enrollment failed.
@@ -205,7 +206,7 @@ pub async fn enroll(
     let identity = uplink::enroll(&target, token, &key, facts, fingerprint, now).await?;
     store.save(&identity)?;
     state_files::remove_own_token(state_dir);
-    tracing::info!(host = %identity.host_id, site = %identity.site, collector, token.id = %token.id, "enrolled");
+    tracing::info!(target: telemetry::ANNOUNCED, host = %identity.host_id, site = %identity.site, collector, token.id = %token.id, "enrolled");
     if previous.is_some_and(|previous| previous.host_id != identity.host_id) {
         // The new host id has no history at the collector, so nothing counts as acknowledged.
         state_files::remove_acknowledged(state_dir);

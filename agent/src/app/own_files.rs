@@ -153,7 +153,7 @@ pub fn purge(file: &Path, state_dir: &Path) -> Result<Vec<String>, OwnFilesError
     // The library deletes links inside as links.
     delete(&mut done, state_dir, |path| std::fs::remove_dir_all(path))?;
     delete(&mut done, &more, remove_settings)?;
-    delete(&mut done, file, |path| std::fs::remove_file(path))?;
+    delete(&mut done, file, os::remove_file)?;
     if let Some(folder) = file.parent().filter(|_| file == os::default_config_file()) {
         // Another program's files keep the folder.
         let _ = std::fs::remove_dir(folder);
@@ -169,7 +169,7 @@ fn remove_settings(dir: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            std::fs::remove_file(path)?;
+            os::remove_file(&path)?;
         }
     }
     std::fs::remove_dir(dir)

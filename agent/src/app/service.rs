@@ -1,8 +1,9 @@
 //! The service: scans and delivers on the collector's schedule and after changes, until it is stopped.
 //!
 //! It runs on one thread and alternates between a *turn* (arm the watch, scan, deliver) and *waiting* for the schedule, a
-//! change or a signal. After SIGTERM a turn may finish within a deadline; what is not acknowledged by then stays in the
-//! spool. SIGHUP reloads the settings; invalid ones leave the old ones in force.
+//! change or a signal. After SIGTERM, or the stop of the service manager of Windows, a turn may finish within a deadline; what is
+//! not acknowledged by then stays in the spool. SIGHUP, or a parameter change on Windows, reloads the settings; invalid ones leave
+//! the old ones in force.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,13 +24,17 @@ use crate::sources::root::{Root, RootError};
 use crate::telemetry;
 use crate::watch::{Summary, Watch};
 
-/// How long a turn may continue after SIGTERM.
+/// How long a turn may continue after SIGTERM or a stop.
 const DRAIN: Duration = Duration::from_secs(10);
 /// A delivery that takes longer is considered hung: the watchdog is no longer fed and systemd restarts the service.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// How many times the time limit of a source a turn may take apart from its delivery: two scans, each with os-release before
 /// the sources, and as long again on a busy machine.
 const SCAN_LIMITS: u32 = 4;
+
+/// How long after a log-on the agent scans at the latest. Then the user's part of the registry is there, and what starts at the
+/// log-on has started. Later log-ons until then belong to the same scan: a terminal server has hundreds in the morning.
+const AFTER_LOG_ON: Duration = Duration::from_secs(5 * 60);
 
 /// Reloads the settings from the same sources.
 pub type Reload = Box<dyn Fn() -> Result<Settings, ConfigFaults>>;
@@ -50,6 +55,7 @@ pub async fn run(settings: Settings, root: Option<PathBuf>, reload: Reload) -> R
     });
     let agent = Agent::open_in_time(settings).await?;
     tracing::info!(
+        target: telemetry::ANNOUNCED,
         version = env!("CARGO_PKG_VERSION"),
         state_dir = %agent.settings().state_dir.display(),
         spool.entries = agent.waiting(),
@@ -58,9 +64,16 @@ pub async fn run(settings: Settings, root: Option<PathBuf>, reload: Reload) -> R
     let watch = Watch::new(Instant::now());
     let schedule = CallSchedule::default();
     let summary = None;
-    Service { agent, watch, summary, schedule, root, reload, reload_wanted: false, signals, supervisor, watchdog }
-        .run()
-        .await
+    let wanted = Wanted::default();
+    Service { agent, watch, summary, schedule, root, reload, wanted, signals, supervisor, watchdog }.run().await
+}
+
+/// What signals have asked for while the service worked.
+#[derive(Debug, Default)]
+struct Wanted {
+    reload: bool,
+    /// A user has logged on.
+    scan: bool,
 }
 
 struct Service {
@@ -71,7 +84,7 @@ struct Service {
     schedule: CallSchedule,
     root: Option<PathBuf>,
     reload: Reload,
-    reload_wanted: bool,
+    wanted: Wanted,
     signals: Signals,
     supervisor: Supervisor,
     watchdog: Option<Interval>,
@@ -120,8 +133,8 @@ impl Service {
             watch.arm(root, &sources::watch_places(scanned, &watchlist));
             Ok::<_, RootError>(watch)
         });
-        let Self { signals, supervisor, watchdog, reload_wanted, .. } = self;
-        let mut attendant = Attendant { signals, supervisor, watchdog, reload_wanted, drain: Duration::ZERO };
+        let Self { signals, supervisor, watchdog, wanted, .. } = self;
+        let mut attendant = Attendant { signals, supervisor, watchdog, wanted, drain: Duration::ZERO };
         let Some(armed) = attendant.attend(DELIVERY_LIMIT, armed).await else { return Ok(None) };
         self.watch = armed.map_err(|_| AppError::ScanAborted)??;
         self.save_summary();
@@ -135,10 +148,15 @@ impl Service {
             return;
         }
         if summary.is_complete() {
-            tracing::info!(watch.directories = summary.directories, "watching all scanned places for changes");
+            tracing::info!(
+                watch.directories = summary.directories,
+                watch.keys = summary.keys,
+                "watching all scanned places for changes"
+            );
         } else {
             tracing::warn!(
                 watch.directories = summary.directories,
+                watch.keys = summary.keys,
                 watch.unwatched = %summary.unwatched.join("; "),
                 watch.more_unwatched = summary.more_unwatched,
                 "some places cannot be watched; their changes are found at the next scheduled scan"
@@ -156,36 +174,48 @@ impl Service {
         let root = deadline::on_thread("root", move || open_root(given.as_ref()));
         let root = root.await.map_err(|_| AppError::ScanAborted)??;
         let limit = DELIVERY_LIMIT + self.agent.settings().scan_time_limit * SCAN_LIMITS;
-        let Self { agent, schedule, signals, supervisor, watchdog, reload_wanted, .. } = self;
-        let mut attendant = Attendant { signals, supervisor, watchdog, reload_wanted, drain: DRAIN };
+        let Self { agent, schedule, signals, supervisor, watchdog, wanted, .. } = self;
+        let mut attendant = Attendant { signals, supervisor, watchdog, wanted, drain: DRAIN };
         attendant.attend(limit, turn(agent, schedule, root, woken)).await.transpose()
     }
 
     async fn wait(&mut self, pause: Duration) -> Next {
-        if std::mem::take(&mut self.reload_wanted) {
+        let Wanted { reload, scan } = std::mem::take(&mut self.wanted);
+        if reload {
             self.reload();
             return Next::Scan { woken: false };
         }
-        let signal = {
+        let ended = {
             // Created once: a new future would forget the changes so far.
             let changed = self.watch.changed();
             let due = sleep(pause);
-            tokio::pin!(changed, due);
+            let logged_on = sleep(AFTER_LOG_ON);
+            let mut is_log_on = scan;
+            tokio::pin!(changed, due, logged_on);
             loop {
                 tokio::select! {
                     () = &mut due => return Next::Scan { woken: false },
                     () = &mut changed => return Next::Scan { woken: true },
-                    signal = self.signals.next() => break signal,
+                    () = &mut logged_on, if is_log_on => return Next::Scan { woken: true },
+                    signal = self.signals.next() => match signal {
+                        Signal::Reload => break None,
+                        Signal::End(name) => break Some(name),
+                        Signal::LogOn if is_log_on => {}
+                        Signal::LogOn => {
+                            is_log_on = true;
+                            logged_on.as_mut().reset(Instant::now() + AFTER_LOG_ON);
+                        }
+                    },
                     () = watchdog_tick(&mut self.watchdog) => self.supervisor.alive(),
                 }
             }
         };
-        match signal {
-            Signal::Reload => {
+        match ended {
+            None => {
                 self.reload();
                 Next::Scan { woken: false }
             }
-            Signal::End(name) => {
+            Some(name) => {
                 log_stop(&self.supervisor, name);
                 Next::End
             }
@@ -201,7 +231,7 @@ impl Service {
                 match telemetry::set_level(settings.log_level.as_deref().unwrap_or(telemetry::SERVICE_LEVEL)) {
                     Ok(()) => {
                         self.agent.reconfigure(settings);
-                        tracing::info!("the configuration was reloaded");
+                        tracing::info!(target: telemetry::ANNOUNCED, "the configuration was reloaded");
                     }
                     Err(error) => tracing::error!(error = %error_chain(&error), "{failed}"),
                 }
@@ -213,8 +243,8 @@ impl Service {
     }
 
     fn status(&self) -> String {
-        let directories = self.watch.summary().directories;
-        format!("watching {directories} directories; {} snapshots wait for the collector", self.agent.waiting())
+        let watched = self.watch.summary().counted();
+        format!("watching {watched}; {} snapshots wait for the collector", self.agent.waiting())
     }
 }
 
@@ -223,8 +253,8 @@ struct Attendant<'a> {
     signals: &'a mut Signals,
     supervisor: &'a Supervisor,
     watchdog: &'a mut Option<Interval>,
-    reload_wanted: &'a mut bool,
-    /// How long the work may continue after SIGTERM.
+    wanted: &'a mut Wanted,
+    /// How long the work may continue after SIGTERM or a stop.
     drain: Duration,
 }
 
@@ -237,7 +267,8 @@ impl Attendant<'_> {
             tokio::select! {
                 done = &mut work => return Some(done),
                 signal = self.signals.next() => match signal {
-                    Signal::Reload => *self.reload_wanted = true,
+                    Signal::Reload => self.wanted.reload = true,
+                    Signal::LogOn => self.wanted.scan = true,
                     Signal::End(name) => {
                         log_stop(self.supervisor, name);
                         if !self.drain.is_zero() && timeout(self.drain, work).await.is_err() {
@@ -258,7 +289,7 @@ fn open_root(root: Option<&PathBuf>) -> Result<Root, RootError> {
 
 fn log_stop(supervisor: &Supervisor, signal: &'static str) {
     supervisor.stopping();
-    tracing::info!(signal, "the agent is stopping; unacknowledged snapshots stay in the spool");
+    tracing::info!(target: telemetry::ANNOUNCED, signal, "the agent is stopping; unacknowledged snapshots stay in the spool");
 }
 
 async fn watchdog_tick(watchdog: &mut Option<Interval>) {

@@ -37,6 +37,9 @@ pub(super) fn check_access(state_dir: &Path) -> Result<(), AccessError> {
         |path: &Path, others| access::check_mode(path, others).and_then(|()| access::check_owner(path, state_dir));
     check(&identity::user_key_file(state_dir), Others::Nothing)?;
     check(&own_token_file(state_dir), Others::Nothing)?;
+    if let Some(parent) = access::unsafe_parent(state_dir) {
+        check(parent, Others::Read)?;
+    }
     let (identity, spool) = (state_dir.join("identity"), state_dir.join("spool"));
     for (folder, others) in [(state_dir, Others::Read), (&identity, Others::Nothing), (&spool, Others::Nothing)] {
         // What is in a folder that others may write can be replaced, whatever its own mode.
@@ -112,7 +115,7 @@ pub(super) fn save_watch_summary(state_dir: &Path, summary: &Summary) -> Result<
 /// Removes the summary of an earlier service. The caller holds the lock, so no service is running.
 pub(super) fn remove_watch_summary(state_dir: &Path) {
     let path = watch_summary_file(state_dir);
-    if let Err(error) = std::fs::remove_file(&path)
+    if let Err(error) = os::remove_file(&path)
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::warn!(path = %path.display(), error = %error, "cannot remove the watch summary of an earlier service");
@@ -131,7 +134,7 @@ pub(super) fn own_token_file(state_dir: &Path) -> PathBuf {
 /// Deletes that token. It has done its work, and it could enroll other machines.
 pub(super) fn remove_own_token(state_dir: &Path) {
     let path = own_token_file(state_dir);
-    match std::fs::remove_file(&path) {
+    match os::remove_file(&path) {
         Ok(()) => tracing::info!(path = %path.display(), "the enrollment token was deleted"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
@@ -227,7 +230,7 @@ fn watchlist_file(state_dir: &Path) -> PathBuf {
 /// Forgets the acknowledged digest, so that the next snapshot is spooled and sent.
 pub(super) fn remove_acknowledged(state_dir: &Path) {
     let path = acknowledged_file(state_dir);
-    if let Err(error) = std::fs::remove_file(&path)
+    if let Err(error) = os::remove_file(&path)
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::warn!(path = %path.display(), error = %error, "cannot remove the digest of the last acknowledged snapshot");

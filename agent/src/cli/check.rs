@@ -331,13 +331,13 @@ fn check_watches(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
     watch.arm(root, &sources::watch_places(platform, &app::current_watchlist(settings, platform)));
     let summary = watch.summary();
     let verb = if running { "watching" } else { "can watch" };
-    let watched = format!("{verb} {} directories", summary.directories);
+    let watched = format!("{verb} {}", summary.counted());
     if summary.is_complete() {
         steps.ok("change watches", watched);
         return Ok(());
     }
     let found = format!("{watched}; not watched: {}", summary.unwatched.join("; "));
-    steps.failed("change watches", found, "nothing is lost: changes there are found at the next scheduled scan");
+    steps.warning("change watches", found, "nothing is lost: changes there are found at the next scheduled scan");
     Ok(())
 }
 

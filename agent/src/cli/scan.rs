@@ -38,8 +38,8 @@ pub(super) struct Arguments {
     /// {"class": "root\\SecurityCenter2:AntiVirusProduct", "row": {…}}. A line without `row` says that there are no rows
     #[arg(long, value_name = "FILE", requires = "root")]
     wmi: Option<PathBuf>,
-    /// Record what Windows Management Instrumentation answers into FILE, in the form that --wmi reads. It also has the
-    /// names and full paths of this machine's running programs that the watchlist names, and of the agent
+    /// Record what Windows Management Instrumentation answers into FILE, in the form that --wmi reads. The file also has
+    /// the names and full paths of this machine's running programs that the watchlist names, and of the agent
     #[arg(long, value_name = "FILE", conflicts_with = "root")]
     record_wmi: Option<PathBuf>,
     /// Read only this source; can be repeated
@@ -123,7 +123,9 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     };
     let platform = root.platform();
     if arguments.record_wmi.is_some() && platform != Platform::Windows {
-        anyhow::bail!("cannot record Windows Management Instrumentation: this system is {platform}");
+        anyhow::bail!(
+            "cannot record Windows Management Instrumentation: this system is {platform}; run this on the Windows machine"
+        );
     }
     check_sources(&arguments.sources, platform)?;
     let root = if arguments.show_read { root.recording() } else { root };
@@ -162,7 +164,10 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
 /// Recorded answers of Windows Management Instrumentation.
 fn recorded(file: &Path) -> anyhow::Result<Arc<Answers>> {
     let text = read_text(file, memory::file::ANSWERS).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(Arc::new(Answers::parse(&text).with_context(|| format!("cannot use {}", file.display()))?))
+    let answers = Answers::parse(&text);
+    Ok(Arc::new(answers.with_context(|| {
+        format!("cannot use {}; record it again on the Windows machine with `scan --record-wmi FILE`", file.display())
+    })?))
 }
 
 /// Records what Windows Management Instrumentation answered.
@@ -376,7 +381,8 @@ fn table(out: &mut impl Write, result: &ScanResult, arguments: &Arguments, paint
         page.push_str(&format!("{}\n", read.text(paint)));
     }
     let mut outcomes = Table::new(&["source", "outcome", "items", "ms", "reason"]);
-    let mut advice = Vec::new();
+    // One cause, such as a damaged hive, often has the same advice for many sources.
+    let mut advice: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut observed =
         Table::new(&["source", "name", "version", "state", "vendor", "path"]).dispensable(&["state", "vendor"]);
     // Each source is shown twice, because the rows of all of them would not fit in memory.
@@ -388,7 +394,12 @@ fn table(out: &mut impl Write, result: &ScanResult, arguments: &Arguments, paint
             Cell::number(record.took_ms),
             Cell::text(record.reason),
         ]);
-        advice.extend(record.advice.map(|advice| format!(" {}: {advice}", record.source)));
+        if let Some(text) = record.advice {
+            match advice.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, sources)) => sources.push(record.source.name()),
+                None => advice.push((text, vec![record.source.name()])),
+            }
+        }
         observations.iter().for_each(|observation| observed.measure(&row_of(record.source, observation)));
         Ok(())
     })?;
@@ -396,8 +407,15 @@ fn table(out: &mut impl Write, result: &ScanResult, arguments: &Arguments, paint
     if !advice.is_empty() {
         // With --root the advice is for the scanned system, not for the one that runs this command.
         let root = arguments.root.as_deref();
-        let below = root.map(|dir| format!("\n These paths and commands are for the system below {}.", dir.display()));
-        page.push_str(&format!("{}{}\n\n", advice.join("\n"), below.unwrap_or_default()));
+        let below = root.map(|dir| format!("\n Paths and services are those of the system below {}.", dir.display()));
+        let lines = advice.iter().map(|(text, sources)| format!(" {}: {text}", sources.join(", ")));
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        let incomplete: usize = advice.iter().map(|(_, sources)| sources.len()).sum();
+        let (sources, were) = if incomplete == 1 { ("source", "was") } else { ("sources", "were") };
+        page.push_str(&format!(
+            "{lines}{}\n\n{incomplete} {sources} {were} not read completely: what is not found there may still exist.\n\n",
+            below.unwrap_or_default()
+        ));
     }
     out.write_all(page.as_bytes())?;
     let printer = observed.printer(paint);

@@ -1,4 +1,4 @@
-//! `service`: installs, removes and inspects the system service. Hosts that use the packages do not need it, but their
+//! `service`: installs, removes, starts, stops and inspects the system service. Hosts that use the packages do not need it, but their
 //! installers may call `service configure` and `service purge`.
 
 mod configure;
@@ -25,10 +25,15 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Write the unit, create the account and the state directory, and start the service
+    /// Install the service and start it; on Linux this writes the unit and creates the account and the state directory, on
+    /// Windows it also sets the restart rules, the fewest rights and the source in the Event Log. It can be run again
     Install(Install),
-    /// Stop the service and remove its files; keep settings and identity
+    /// Stop the service and remove it and its files; keep settings and identity
     Uninstall(Uninstall),
+    /// Start the installed service
+    Start(Steps),
+    /// Stop the service; a running delivery may finish within ten seconds
+    Stop(Steps),
     /// Show whether the service is installed, enabled and running
     Status(Status),
     /// Set the collector in the settings, and leave a token with which the service enrolls
@@ -52,6 +57,9 @@ struct Install {
     /// /usr/local/bin/muster-agent]
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
+    /// Do not start the service
+    #[arg(long)]
+    no_start: bool,
     /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
     output: Output,
@@ -61,6 +69,13 @@ struct Install {
 struct Uninstall {
     #[command(flatten)]
     place: Place,
+    /// Output format
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+struct Steps {
     /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
     output: Output,
@@ -77,7 +92,7 @@ struct Status {
 
 pub(super) fn run(arguments: &Arguments, flags: Flags) -> anyhow::Result<ExitCode> {
     let (done, output) = match &arguments.verb {
-        Verb::Install(Install { place, program, output }) => {
+        Verb::Install(Install { place, program, no_start, output }) => {
             let system = system(place)?;
             let program = match program {
                 Some(program) => existing_place(&system, &[program])?,
@@ -85,12 +100,14 @@ pub(super) fn run(arguments: &Arguments, flags: Flags) -> anyhow::Result<ExitCod
                 None if place.root.is_some() => existing_place(&system, &PLACES.map(Path::new))?,
                 None => std::env::current_exe().context("cannot determine the path of this program")?,
             };
-            (service::install(&program, place.root.as_deref())?, *output)
+            (service::install(&program, place.root.as_deref(), !no_start)?, *output)
         }
         Verb::Uninstall(Uninstall { place, output }) => {
             system(place)?;
             (service::uninstall(place.root.as_deref())?, *output)
         }
+        Verb::Start(Steps { output }) => (service::start()?, *output),
+        Verb::Stop(Steps { output }) => (service::stop()?, *output),
         Verb::Status(status) => return show(status),
         Verb::Configure(arguments) => return configure::run(arguments, flags),
         Verb::Purge(arguments) => return purge::run(arguments, &flags),
@@ -166,7 +183,12 @@ mod tests {
         let place = Place { root: Some(image.to_owned()) };
         run(
             &Arguments {
-                verb: Verb::Install(Install { place, program: program.map(PathBuf::from), output: Output::Table }),
+                verb: Verb::Install(Install {
+                    place,
+                    program: program.map(PathBuf::from),
+                    no_start: false,
+                    output: Output::Table,
+                }),
             },
             Flags::default(),
         )

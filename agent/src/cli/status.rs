@@ -111,6 +111,7 @@ fn watching(summary: &Value) -> Vec<(&'static str, String)> {
         return Vec::new();
     }
     let mut rows = vec![("watched directories", summary["directories"].to_string())];
+    rows.extend(summary["keys"].as_u64().map(|keys| ("watched registry keys", keys.to_string())));
     let unwatched = summary["unwatched"].as_array().into_iter().flatten().filter_map(Value::as_str);
     rows.extend(unwatched.map(|place| ("not watched", place.to_owned())));
     if let Some(more @ 1..) = summary["more_unwatched"].as_u64() {

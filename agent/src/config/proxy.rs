@@ -1,6 +1,8 @@
 //! Through which proxy the collector is reached, if through one: `proxy.*` of the settings, or what `HTTPS_PROXY`,
-//! `ALL_PROXY` and `NO_PROXY` of the environment say. Credentials stand in a file, or in the environment's address, and are
-//! never shown.
+//! `ALL_PROXY` and `NO_PROXY` of the environment say, or on Windows what `netsh winhttp` or a policy has set for the machine.
+//! Credentials stand in a file, or in the environment's address, and are never shown.
+
+mod machine;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -64,30 +66,43 @@ impl ProxyKeys {
     }
 }
 
-/// The proxy in force; the settings go before the environment, and `none` there means none.
+/// Where the proxy of the machine is found.
+pub(super) const OF_MACHINE: &str = "netsh winhttp show proxy";
+
+/// The proxy in force; the settings go before the environment, that before the machine, and `none` in the settings means none.
 ///
 /// # Errors
 /// The variable whose address cannot be used, and what is expected.
 pub(super) fn settle(
     layer: ProxyKeys,
     environment: &BTreeMap<String, String>,
+    machine: impl FnOnce() -> Option<(String, String)>,
 ) -> Result<Option<Proxy>, (&'static str, String)> {
     let variable = |names: [&'static str; 2]| {
         names
             .into_iter()
             .find_map(|name| Some((name, environment.get(name).filter(|value| !value.is_empty())?.clone())))
     };
-    let (origin, url) = match layer.url {
+    let of_machine = || {
+        let (proxies, bypass) = machine()?;
+        machine::of_winhttp(&proxies, &bypass)
+    };
+    let variables = || variable(["HTTPS_PROXY", "https_proxy"]).or_else(|| variable(["ALL_PROXY", "all_proxy"]));
+    let (origin, url, bypass) = match layer.url {
         Some(url) if url == "none" => return Ok(None),
-        Some(url) => ("proxy.url", url),
-        None => match variable(["HTTPS_PROXY", "https_proxy"]).or_else(|| variable(["ALL_PROXY", "all_proxy"])) {
-            Some((name, url)) => (name, url),
-            None => return Ok(None),
+        Some(url) => ("proxy.url", url, Vec::new()),
+        None => match variables() {
+            Some((name, url)) => (name, url, Vec::new()),
+            None => match of_machine() {
+                Some((url, bypass)) => (OF_MACHINE, url, bypass),
+                None => return Ok(None),
+            },
         },
     };
     let mut proxy = parse(&url).map_err(|expected| (origin, expected))?;
     let direct = layer.no_proxy.or_else(|| Some(variable(["NO_PROXY", "no_proxy"])?.1)).unwrap_or_default();
     proxy.direct = direct.split([',', ' ']).filter(|entry| !entry.is_empty()).map(str::to_lowercase).collect();
+    proxy.direct.extend(bypass);
     proxy.origin = origin;
     proxy.credentials_file = layer.credentials_file;
     proxy.ca_file = layer.ca_file;
@@ -152,7 +167,7 @@ fn unescaped(text: &str) -> Result<String, String> {
 }
 
 /// Whether an entry of `NO_PROXY` names this host: `*`, a name and all below it, an address, a range of addresses; any of
-/// them with a port.
+/// them with a port. WinHTTP also has `*` anywhere, and `<local>` for names without a dot.
 fn is_named(entry: &str, host: &str, port: u16) -> bool {
     let host = host.to_lowercase();
     let (entry, of_port) = match entry.rsplit_once(':') {
@@ -166,6 +181,13 @@ fn is_named(entry: &str, host: &str, port: u16) -> bool {
     let entry = entry.trim_start_matches('[').trim_end_matches(']');
     if entry == "*" || entry == host {
         return true;
+    }
+    if entry == "<local>" {
+        return !host.contains(['.', ':']);
+    }
+    // `*.name` also means the name itself, below.
+    if entry.trim_start_matches('*').contains('*') {
+        return machine::matches(entry, &host);
     }
     if let Ok(address) = host.parse::<IpAddr>() {
         return entry.split_once('/').is_some_and(|(network, bits)| is_within(address, network, bits).unwrap_or(false));
@@ -193,7 +215,7 @@ mod tests {
     fn settled(url: Option<&str>, variables: &[(&str, &str)]) -> Result<Option<Proxy>, (&'static str, String)> {
         let layer = ProxyKeys { url: url.map(str::to_owned), ..ProxyKeys::default() };
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        settle(layer, &variables)
+        settle(layer, &variables, || None)
     }
 
     #[test]
@@ -219,6 +241,35 @@ mod tests {
             assert!(check(bad).is_err(), "{bad}");
         }
         assert_eq!(settled(None, &[("ALL_PROXY", "socks5://p:1")]).expect_err("refused").0, "ALL_PROXY");
+    }
+
+    #[test]
+    fn the_proxy_of_the_machine_comes_last_with_its_exceptions() {
+        let of = |url: Option<&str>, variables: &[(&str, &str)]| {
+            let layer = ProxyKeys { url: url.map(str::to_owned), ..ProxyKeys::default() };
+            let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            settle(layer, &variables, || Some(("http=a:80;https=m.example:8080".to_owned(), "<local>;10.*".to_owned())))
+        };
+        let proxy = of(None, &[("NO_PROXY", "direct.example")]).expect("usable").expect("one");
+        assert_eq!((proxy.shown().as_str(), proxy.origin), ("m.example:8080", OF_MACHINE));
+        for (host, through) in [
+            ("muster.example", true),
+            ("muster", false),
+            ("10.1.2.3", false),
+            ("11.1.2.3", true),
+            ("direct.example", false),
+            ("::1", true),
+        ] {
+            assert_eq!(proxy.is_for(host, 7443), through, "{host}");
+        }
+        let shown = |url, variables: &[(&str, &str)]| of(url, variables).expect("usable").map(|proxy| proxy.shown());
+        assert_eq!(shown(None, &[("HTTPS_PROXY", "env:1")]).as_deref(), Some("env:1"));
+        assert_eq!(shown(Some("http://set:3"), &[]).as_deref(), Some("set:3"));
+        assert_eq!(shown(Some("none"), &[]), None);
+        let broken = settle(ProxyKeys::default(), &BTreeMap::new(), || Some(("a b/c".to_owned(), String::new())));
+        assert_eq!(broken.map(|proxy| proxy.map(|proxy| proxy.shown())), Ok(Some("a:80".to_owned())));
+        let broken = settle(ProxyKeys::default(), &BTreeMap::new(), || Some(("socks5://a".to_owned(), String::new())));
+        assert_eq!(broken.expect_err("refused").0, OF_MACHINE);
     }
 
     #[test]

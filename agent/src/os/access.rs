@@ -3,11 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(any(windows, test))]
+#[path = "access/descriptor.rs"]
+mod descriptor;
 #[cfg(unix)]
 #[path = "unix/access.rs"]
 mod platform;
-#[cfg(not(unix))]
-#[path = "fallback/access.rs"]
+#[cfg(windows)]
+#[path = "windows/access.rs"]
 mod platform;
 
 /// What others may do with a file or folder.
@@ -15,7 +18,8 @@ mod platform;
 pub enum Others {
     /// Nothing: keys, the identity, the spool.
     Nothing,
-    /// Its group may read it: a token that an administrator gives to the service.
+    /// Its group may read it: a token that an administrator gives to the service. On Windows everybody may, because it may be on
+    /// a share that the machines read.
     GroupReads,
     /// Everybody may read it, as far as they get there: the state folder.
     Read,
@@ -46,6 +50,44 @@ pub enum AccessError {
         /// The command that gives it to this agent's user.
         command: String,
     },
+    /// Others can read or change it, by its access list (Windows).
+    #[error("others than the administrators can {what} {}: {who}", path.display())]
+    Open {
+        /// The file or folder.
+        path: PathBuf,
+        /// `read` or `change`.
+        what: &'static str,
+        /// The account that can: a name, or a security identifier.
+        who: String,
+        /// The command that closes it.
+        command: String,
+    },
+    /// Others can change it, by its access list, and it is one that the machines of a fleet read (Windows).
+    #[error("others than the administrators can change {}: {who}", path.display())]
+    Shared {
+        /// The file.
+        path: PathBuf,
+        /// The account that can: a name, or a security identifier.
+        who: String,
+    },
+    /// It belongs to another account, who can change its access list (Windows).
+    #[error("{} belongs to {owner}, who can change it", path.display())]
+    Foreign {
+        /// The file or folder.
+        path: PathBuf,
+        /// The security identifier of its owner, or its two letters.
+        owner: String,
+        /// The command that gives it to the administrators.
+        command: String,
+    },
+    /// It is a link, and its maker decides where it leads (Windows).
+    #[error("{} is a link", path.display())]
+    Link {
+        /// The file or folder.
+        path: PathBuf,
+        /// The command that removes the link, and not what is behind it.
+        command: String,
+    },
     /// It cannot be examined.
     #[error("cannot examine {}", path.display())]
     Unknown {
@@ -58,11 +100,19 @@ pub enum AccessError {
 }
 
 impl AccessError {
-    /// The command to run; `None` if the system does not say what is wrong.
+    /// What to do, with the command to run where there is one; `None` if the system does not say what is wrong.
     #[must_use]
     pub fn advice(&self) -> Option<String> {
         match self {
-            Self::Mode { command, .. } | Self::Owner { command, .. } => Some(format!("run `{command}`")),
+            Self::Mode { command, .. }
+            | Self::Owner { command, .. }
+            | Self::Open { command, .. }
+            | Self::Foreign { command, .. }
+            | Self::Link { command, .. } => Some(format!("run `{command}`")),
+            Self::Shared { path, who } => Some(format!(
+                "remove the right of {who} to change {}; the machines keep their right to read it",
+                path.display()
+            )),
             Self::Unknown { .. } => None,
         }
     }
@@ -83,6 +133,12 @@ pub fn check_mode(path: &Path, others: Others) -> Result<(), AccessError> {
 /// It belongs to somebody else, or cannot be examined.
 pub fn check_owner(path: &Path, state_dir: &Path) -> Result<(), AccessError> {
     platform::check_owner(path, state_dir)
+}
+
+/// The folder above a state directory, if anybody could have made it before the agent did, and could replace the state directory.
+#[must_use]
+pub fn unsafe_parent(state_dir: &Path) -> Option<&Path> {
+    platform::unsafe_parent(state_dir)
 }
 
 #[cfg(all(test, unix))]

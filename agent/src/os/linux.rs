@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub(super) use super::machine::{machine_proxy, protect, trusted_cas, unprotect};
+
 /// Of Debian and Arch, Red Hat, SUSE, Alpine.
 pub(super) const CA_BUNDLES: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
@@ -95,6 +97,10 @@ fn write_synced(path: &Path, content: super::WriteContent<'_>) -> io::Result<()>
     hand_over(&file, path)?;
     content(&mut file)?;
     file.sync_all()
+}
+
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)
 }
 
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {

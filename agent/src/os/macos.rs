@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub(super) use super::machine::{machine_proxy, protect, trusted_cas, unprotect};
+
 pub(super) const CA_BUNDLES: &[&str] = &["/etc/ssl/cert.pem"];
 
 pub(super) fn default_config_file() -> PathBuf {
@@ -31,6 +33,10 @@ pub(super) fn write_private(path: &Path, content: super::WriteContent<'_>) -> io
     file.sync_all()?;
     std::fs::rename(&new, path)?;
     sync_dir(dir)
+}
+
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)
 }
 
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {

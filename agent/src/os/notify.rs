@@ -1,18 +1,38 @@
-//! Notifications about changes in directories. On systems without support, opening a notifier fails and the caller relies on
-//! scheduled scans.
+//! Notifications about changes in directories, and in keys of the registry of Windows. On systems without support, opening a
+//! notifier fails and the caller relies on scheduled scans.
+
+#[cfg(any(windows, test))]
+#[path = "notify/folder_changes.rs"]
+mod folder_changes;
+#[cfg(target_os = "linux")]
+#[path = "linux/notify.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "windows/notify.rs"]
+mod platform;
+#[cfg(not(any(target_os = "linux", windows)))]
+#[path = "fallback/notify.rs"]
+mod platform;
 
 use std::fs::File;
 use std::io;
 
-#[cfg(target_os = "linux")]
-#[path = "linux/notify.rs"]
-mod platform;
-#[cfg(not(target_os = "linux"))]
-#[path = "fallback/notify.rs"]
-mod platform;
-
-/// The id of a watched directory.
+/// The id of a watched directory or key.
 pub type WatchId = i32;
+
+/// Whether [`Changes::Below`] of a directory includes its subdirectories. Elsewhere each one is added for itself.
+pub const WATCHES_SUBDIRECTORIES: bool = platform::WATCHES_SUBDIRECTORIES;
+
+/// Which changes of a directory or key are wanted. Linux notices them all, except below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Changes {
+    /// An entry, or a key directly below, appears or disappears.
+    Names,
+    /// As [`Self::Names`]; also an entry is written, or a value of the key is set.
+    Contents,
+    /// As [`Self::Contents`], at any depth.
+    Below,
+}
 
 /// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,24 +41,32 @@ pub enum Notice {
     Entry {
         /// The directory.
         directory: WatchId,
-        /// The entry's name; bad bytes are replaced.
+        /// The entry's name; bad bytes are replaced. A path with `\` for an entry of a subdirectory.
         name: String,
     },
-    /// The directory itself was removed or moved.
+    /// Something in this key has changed.
+    Key(WatchId),
+    /// The directory or key itself was removed or moved.
     Removed(WatchId),
     /// The event queue overflowed: anything may have changed.
     Overflow,
 }
 
-/// Why a directory cannot be watched.
+/// Why a directory or key cannot be watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum WatchError {
     /// The system does not support notifications, or denies them to the agent.
     #[error("the system does not report changes")]
     NotOffered,
+    /// There is no such key.
+    #[error("it does not exist")]
+    Absent,
     /// A limit of the system is reached.
     #[error("the inotify limit is reached (fs.inotify.max_user_instances, fs.inotify.max_user_watches)")]
     Limit,
+    /// The agent's own limit is reached.
+    #[error("the agent watches {0} places, and no more")]
+    TooMany(usize),
     /// Other machines or programs may change the directory without the kernel noticing.
     #[error("network and FUSE file systems do not report changes by others")]
     Remote,
@@ -50,7 +78,15 @@ pub enum WatchError {
     Refused(io::ErrorKind),
 }
 
-/// Receives notifications about changes in directories.
+impl WatchError {
+    /// Whether nothing further can be watched either.
+    #[must_use]
+    pub const fn is_limit(self) -> bool {
+        matches!(self, Self::Limit | Self::TooMany(_))
+    }
+}
+
+/// Receives notifications about changes.
 #[derive(Debug)]
 pub struct Notifier(platform::Notifier);
 
@@ -67,13 +103,21 @@ impl Notifier {
     ///
     /// # Errors
     /// Why it cannot be watched.
-    pub fn add(&self, directory: &File) -> Result<WatchId, WatchError> {
-        self.0.add(directory)
+    pub fn add(&self, directory: &File, changes: Changes) -> Result<WatchId, WatchError> {
+        self.0.add(directory, changes)
+    }
+
+    /// Watches a key of the registry of this system, such as `HKLM\SOFTWARE`. A key that is already watched keeps its id.
+    ///
+    /// # Errors
+    /// Why it cannot be watched.
+    pub fn add_key(&self, key: &str, changes: Changes) -> Result<WatchId, WatchError> {
+        self.0.add_key(key, changes)
     }
 
     /// Stops watching. An unknown id is ignored.
-    pub fn remove(&self, directory: WatchId) {
-        self.0.remove(directory);
+    pub fn remove(&self, id: WatchId) {
+        self.0.remove(id);
     }
 
     /// The changes since the last call; empty when there are none.

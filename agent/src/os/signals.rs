@@ -1,12 +1,12 @@
-//! Signals to a running agent: stop, or reload the settings.
+//! Signals to a running agent: stop, reload the settings, or note that a user has logged on.
 
 use std::io;
 
 #[cfg(unix)]
 #[path = "unix/signals.rs"]
 mod platform;
-#[cfg(not(unix))]
-#[path = "fallback/signals.rs"]
+#[cfg(windows)]
+#[path = "windows/signals.rs"]
 mod platform;
 
 /// What a signal asks for.
@@ -16,6 +16,8 @@ pub enum Signal {
     End(&'static str),
     /// Reload the settings.
     Reload,
+    /// A user has logged on, so the system has loaded what belongs to that user. Only Windows says so.
+    LogOn,
 }
 
 /// Receives the signals of this process.

@@ -1,21 +1,57 @@
-//! Reports the state of the service to the service manager: systemd, by its notification socket. Does nothing on other
-//! systems, and when the service was not started by systemd.
+//! The service manager that started this process: runs the service's work under it, and reports the state of the service.
+//! That is systemd, by its notification socket, or the service manager of Windows. Without one, as in a terminal, the work
+//! simply runs and the reports go nowhere.
 
+use std::io;
 use std::time::Duration;
 
+#[cfg(windows)]
+pub(in crate::os) use platform::{is_hosted, pending_controls, system_error};
+
+#[cfg(any(windows, test))]
+#[path = "windows/controls.rs"]
+pub(in crate::os) mod controls;
 #[cfg(target_os = "linux")]
 #[path = "linux/supervisor.rs"]
 mod platform;
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+#[path = "windows/supervisor.rs"]
+mod platform;
+#[cfg(not(any(target_os = "linux", windows)))]
 #[path = "fallback/supervisor.rs"]
 mod platform;
+
+/// Runs the service's work. On Windows the service manager needs the thread that calls this, so the work then runs on
+/// another one; call it before an async runtime is started. The service manager learns whether the work failed.
+///
+/// # Errors
+/// The service manager has started this process, but cannot be used.
+pub fn host<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> io::Result<Result<T, E>>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    platform::host(work)
+}
+
+/// What the service reports to its manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Notification<'a> {
+    /// The service has started, or has reloaded its settings. The text is one line for people.
+    Ready(&'a str),
+    Reloading,
+    Stopping,
+    Alive,
+    /// One line for people.
+    Status(&'a str),
+}
 
 /// The connection to the service manager.
 #[derive(Debug)]
 pub struct Supervisor(platform::Supervisor);
 
 impl Supervisor {
-    /// The service manager that the environment names, if any.
+    /// The service manager that started this process, if any.
     #[must_use]
     pub fn of_environment() -> Self {
         Self(platform::Supervisor::of(|name| std::env::var_os(name)))
@@ -29,26 +65,26 @@ impl Supervisor {
 
     /// The service has started; `status` is one line for people.
     pub fn ready(&self, status: &str) {
-        self.0.notify(&format!("READY=1\nSTATUS={status}"));
+        self.0.notify(Notification::Ready(status));
     }
 
     /// The service reloads its settings; [`Self::ready`] must follow.
     pub fn reloading(&self) {
-        self.0.notify("RELOADING=1");
+        self.0.notify(Notification::Reloading);
     }
 
     /// The service is stopping.
     pub fn stopping(&self) {
-        self.0.notify("STOPPING=1");
+        self.0.notify(Notification::Stopping);
     }
 
     /// The service is alive.
     pub fn alive(&self) {
-        self.0.notify("WATCHDOG=1");
+        self.0.notify(Notification::Alive);
     }
 
     /// Sets the status line for people.
     pub fn status(&self, status: &str) {
-        self.0.notify(&format!("STATUS={status}"));
+        self.0.notify(Notification::Status(status));
     }
 }

@@ -21,6 +21,27 @@ pub(crate) fn open_to_all(path: &Path) -> bool {
     super::platform_kit::open_to_all(path)
 }
 
+/// Whether this is Wine, which is not all that Windows is.
+#[cfg(windows)]
+pub(crate) fn is_wine() -> bool {
+    super::platform_kit::is_wine()
+}
+
+/// Whether a watched directory includes its subdirectories, one way or the other.
+pub(crate) fn has_watched_trees() -> bool {
+    super::platform_kit::has_watched_trees()
+}
+
+/// Whether a directory that is watched for names also tells that an entry was written in place.
+pub(crate) fn tells_of_writes() -> bool {
+    super::platform_kit::tells_of_writes()
+}
+
+/// Waits until the system has told of the changes so far. Linux has told of a change before the call that makes it returns.
+pub(crate) fn let_notices_arrive() {
+    super::platform_kit::let_notices_arrive();
+}
+
 /// Says that a test, or a part of it, was left out because the system has no such thing.
 pub(crate) fn left_out(what: &str) {
     eprintln!("left out: this system has no {what}");

@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod dpkg;
 pub mod elf;
 pub mod extension;
+pub mod extension_settings;
 pub mod fdinfo;
 pub mod hive;
 pub mod inventory;

@@ -97,6 +97,9 @@ pub enum RegistryError {
     /// The agent may not read it.
     #[error("permission denied")]
     Denied,
+    /// The agent may not read the file of the hive.
+    #[error("{0}: permission denied")]
+    HiveDenied(String),
     /// It, or a key above it, is damaged or incomplete.
     #[error("{place}: {what}")]
     Broken {

@@ -4,6 +4,7 @@
 mod appx;
 mod browser_extensions;
 mod budget;
+mod class_filters;
 mod defender;
 mod filter_drivers;
 mod host;
@@ -12,6 +13,7 @@ mod live;
 mod machine;
 mod msi;
 mod people;
+mod places;
 mod processes;
 mod reader;
 mod registry_keys;
@@ -39,11 +41,13 @@ use super::system::System;
 use super::wmi::Instrumentation;
 use super::{OsUnknown, ScanContext, Source, portable};
 
+pub(super) use places::more as more_places;
+
 const PLATFORM: Platform = Platform::Windows;
 
 pub(super) const SYSTEM: System = System {
     sources,
-    places: &[],
+    places: places::PLACES,
     os_release,
     facts,
     fact_parts,

@@ -28,7 +28,7 @@ impl Disk for Real {
     }
 
     fn remove(&mut self, path: &Path) -> io::Result<()> {
-        match std::fs::remove_file(path) {
+        match os::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }

@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-/// The series is over after this time without a change.
-const QUIET: Duration = Duration::from_secs(1);
+/// The series is over after this time without a change. With the scan and the judgement a single change is flagged within two
+/// seconds.
+const QUIET: Duration = Duration::from_millis(500);
 /// The longest wait. With the scan and the delivery it stays below five seconds.
 const MAX_WAIT: Duration = Duration::from_millis(2500);
 
@@ -40,12 +41,12 @@ mod tests {
     }
 
     #[test]
-    fn one_change_is_scanned_after_a_second_of_quiet() {
+    fn one_change_is_scanned_after_a_moment_of_quiet() {
         let start = Instant::now();
         let debounce = Debounce::since(start);
         assert_eq!(debounce.rest(start), Some(QUIET));
-        assert_eq!(debounce.rest(start + ms(999)), Some(ms(1)));
-        assert_eq!(debounce.rest(start + ms(1000)), None);
+        assert_eq!(debounce.rest(start + ms(499)), Some(ms(1)));
+        assert_eq!(debounce.rest(start + ms(500)), None);
     }
 
     #[test]

@@ -1,16 +1,23 @@
-//! Turns places into directories to watch, each with the names that matter in it. Pure.
+//! Turns places into directories to watch, each with the names that matter in it, and into keys of the registry. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use muster_proto::model::Platform;
+
+use crate::os::notify::Changes;
 use crate::sources::places::{Place, Reach};
-use crate::sources::watchlist::{has_wildcard, matches};
+use crate::sources::registry::folded;
+use crate::sources::watchlist::{has_wildcard, matches, matches_in_any_case};
 
 /// Which names in a directory matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct NameFilter {
+    /// On Windows folded.
     names: BTreeSet<String>,
     patterns: BTreeSet<String>,
     all: bool,
+    /// Names match in any case.
+    any_case: bool,
     /// Its subdirectories matter too, with all their entries.
     pub(super) below: bool,
 }
@@ -21,7 +28,21 @@ impl NameFilter {
     }
 
     pub(super) fn accepts(&self, name: &str) -> bool {
+        if self.any_case {
+            return self.all
+                || self.names.contains(&folded(name))
+                || self.patterns.iter().any(|pattern| matches_in_any_case(pattern, name));
+        }
         self.all || self.names.contains(name) || self.patterns.iter().any(|pattern| matches(pattern, name))
+    }
+
+    /// Which changes of the directory matter.
+    pub(super) const fn changes(&self) -> Changes {
+        match (self.below, self.all) {
+            (true, _) => Changes::Below,
+            (false, true) => Changes::Contents,
+            (false, false) => Changes::Names,
+        }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -29,11 +50,12 @@ impl NameFilter {
         self.patterns.extend(other.patterns.iter().cloned());
         self.all |= other.all;
         self.below |= other.below;
+        self.any_case |= other.any_case;
     }
 
     fn name(&mut self, name: &str) {
         let names = if has_wildcard(name) { &mut self.patterns } else { &mut self.names };
-        names.insert(name.to_owned());
+        names.insert(if self.any_case { folded(name) } else { name.to_owned() });
     }
 }
 
@@ -43,28 +65,55 @@ impl NameFilter {
 pub(super) struct Plan {
     order: Vec<(String, NameFilter)>,
     index: BTreeMap<String, usize>,
+    keys: Vec<(String, Changes)>,
+    key_index: BTreeMap<String, usize>,
+    any_case: bool,
 }
 
 impl Plan {
-    pub(super) fn of(places: &[Place]) -> Self {
-        let mut plan = Self::default();
-        for place in places {
-            let mut directory = String::new();
-            for name in place.path.split('/').filter(|name| !name.is_empty()) {
-                // A parent is watched only for the next name, so that a busy /var does not wake the agent.
-                plan.filter(&directory).name(name);
-                directory = format!("{directory}/{name}");
-            }
-            match place.reach {
-                Reach::Entry => {}
-                Reach::Listing => plan.filter(&directory).all = true,
-                Reach::Tree => {
-                    let filter = plan.filter(&directory);
-                    (filter.all, filter.below) = (true, true);
-                }
+    /// The plan for a machine of this platform.
+    pub(super) fn of(places: &[Place], platform: Platform) -> Self {
+        let mut plan = Self { any_case: platform == Platform::Windows, ..Self::default() };
+        let (keys, folders): (Vec<&Place>, Vec<&Place>) = places.iter().partition(|place| place.is_key());
+        keys.into_iter().for_each(|place| plan.add_key(place));
+        folders.into_iter().for_each(|place| plan.add_directory(place));
+        plan
+    }
+
+    fn add_directory(&mut self, place: &Place) {
+        let mut directory = String::new();
+        for name in place.path.split('/').filter(|name| !name.is_empty()) {
+            // A parent is watched only for the next name, so that a busy /var does not wake the agent.
+            self.filter(&directory).name(name);
+            directory = format!("{directory}/{name}");
+        }
+        match place.reach {
+            Reach::Entry => {}
+            Reach::Listing => self.filter(&directory).all = true,
+            Reach::Tree => {
+                let filter = self.filter(&directory);
+                (filter.all, filter.below) = (true, true);
             }
         }
-        plan
+    }
+
+    fn add_key(&mut self, place: &Place) {
+        let (key, changes) = match place.reach {
+            Reach::Entry => (known_parent(&place.path), Changes::Names),
+            Reach::Listing => (place.path.as_str(), Changes::Contents),
+            Reach::Tree => (place.path.as_str(), Changes::Below),
+        };
+        let at = *self.key_index.entry(folded(key)).or_insert_with(|| {
+            self.keys.push((key.to_owned(), changes));
+            self.keys.len() - 1
+        });
+        self.keys[at].1 = self.keys[at].1.max(changes);
+    }
+
+    /// The keys, the sources' own before those of the watchlist. Those that do not exist are watched for through the nearest
+    /// key above.
+    pub(super) fn keys(&self) -> &[(String, Changes)] {
+        &self.keys
     }
 
     pub(super) fn directories(&self) -> impl Iterator<Item = (&str, &NameFilter)> {
@@ -73,12 +122,30 @@ impl Plan {
 
     fn filter(&mut self, directory: &str) -> &mut NameFilter {
         let directory = if directory.is_empty() { "/" } else { directory };
-        let at = *self.index.entry(directory.to_owned()).or_insert_with(|| {
-            self.order.push((directory.to_owned(), NameFilter::default()));
+        let index = if self.any_case { folded(directory) } else { directory.to_owned() };
+        let at = *self.index.entry(index).or_insert_with(|| {
+            self.order.push((directory.to_owned(), NameFilter { any_case: self.any_case, ..NameFilter::default() }));
             self.order.len() - 1
         });
         &mut self.order[at].1
     }
+}
+
+/// The key in which the first name appears that is not known exactly, or the last one.
+fn known_parent(path: &str) -> &str {
+    let mut end = 0;
+    for (at, _) in path.match_indices('\\') {
+        if has_wildcard(&path[end..at]) {
+            break;
+        }
+        end = at;
+    }
+    &path[..end]
+}
+
+/// The key above; `None` at the top of the registry.
+pub(super) fn parent_key(key: &str) -> Option<&str> {
+    key.rsplit_once('\\').map(|(parent, _)| parent)
 }
 
 #[cfg(test)]
@@ -88,7 +155,7 @@ mod tests {
     fn plan(places: &[(&str, Reach)]) -> Plan {
         let places: Vec<Place> =
             places.iter().map(|(path, reach)| Place { path: (*path).to_owned(), reach: *reach }).collect();
-        Plan::of(&places)
+        Plan::of(&places, Platform::Linux)
     }
 
     #[test]
@@ -124,5 +191,35 @@ mod tests {
         let mut both = NameFilter::default();
         plan.directories().for_each(|(_, filter)| both.add(filter));
         assert!(both.accepts("b") && both.accepts("c") && both.accepts("z") && both.below);
+    }
+    #[test]
+    fn names_of_windows_match_in_any_case() {
+        let place = |path: &str| Place { path: path.to_owned(), reach: Reach::Entry };
+        let places = [place("/Program Files/Kaspersky Lab"), place("/program files/KAV*")];
+        let plan = Plan::of(&places, Platform::Windows);
+        let all: Vec<(&str, &NameFilter)> = plan.directories().collect();
+        assert_eq!(all.iter().map(|(directory, _)| *directory).collect::<Vec<_>>(), ["/", "/Program Files"]);
+        assert!(all[0].1.accepts("PROGRAM FILES") && !all[0].1.accepts("ProgramData"));
+        assert!(all[1].1.accepts("kaspersky lab") && all[1].1.accepts("kav4") && !all[1].1.accepts("other"));
+        assert_eq!(all[1].1.changes(), Changes::Names);
+    }
+
+    #[test]
+    fn a_key_is_watched_once_for_all_that_is_wanted_of_it() {
+        let place = |path: &str, reach| Place { path: path.to_owned(), reach };
+        let places = [
+            place(r"HKLM\SOFTWARE\Vendor", Reach::Listing),
+            place(r"HKLM\software\vendor\Product*", Reach::Entry),
+            place(r"HKLM\SOFTWARE\Vendor\*\Settings", Reach::Entry),
+            place(r"HKLM\SOFTWARE\Other\Product", Reach::Entry),
+            place(r"HKLM\SOFTWARE\Other", Reach::Tree),
+            place("/Windows", Reach::Listing),
+        ];
+        let plan = Plan::of(&places, Platform::Windows);
+        let (vendor, other) = (r"HKLM\SOFTWARE\Vendor".to_owned(), r"HKLM\SOFTWARE\Other".to_owned());
+        assert_eq!(plan.keys(), [(vendor, Changes::Contents), (other, Changes::Below)]);
+        assert_eq!(plan.directories().count(), 2);
+        assert_eq!(parent_key(r"HKLM\SOFTWARE"), Some("HKLM"));
+        assert_eq!(parent_key("HKLM"), None);
     }
 }

@@ -147,7 +147,7 @@ fn the_token_is_hidden(package: &Package) -> Result<()> {
         ensure!(row[1..4] == ["51", property, ""], "{row:?}");
         ensure!(package.row("InstallExecuteSequence", action)?[1].is_empty(), "{action} has a condition");
     }
-    for action in ["PurgeAgent", "WaitForAgent"] {
+    for action in ["PurgeAgent", "SetUpService", "WaitForAgent"] {
         ensure!(package.action_type(action)? == DLL | IN_SCRIPT | NO_IMPERSONATE, "{action}");
     }
     let waits = package.row("InstallExecuteSequence", "WaitForAgent")?[1].is_empty();
@@ -156,7 +156,7 @@ fn the_token_is_hidden(package: &Package) -> Result<()> {
     for (name, rows) in &package.tables {
         let may = ["CustomAction", "LaunchCondition", "Property"].contains(&name.as_str());
         ensure!(may || !rows.iter().flatten().any(|cell| cell.contains("MUSTER_TOKEN")), "{name} names the token");
-        let writes = ["Registry", "IniFile", "Environment", "Shortcut"].contains(&name.as_str());
+        let writes = ["IniFile", "Environment", "Shortcut"].contains(&name.as_str());
         ensure!(!writes || rows.is_empty(), "{name} writes {rows:?}");
     }
     let values = package.rows("Property").iter().filter(|row| row[0].starts_with("MUSTER_")).count();
@@ -181,7 +181,8 @@ fn the_actions_come_in_order(package: &Package) -> Result<()> {
         "ClearToken",
         "ClearConfigureAgent",
         "InstallServices",
-        "MsiConfigureServices",
+        "SetSetUpService",
+        "SetUpService",
         "StartServices",
         "InstallExecute",
         "RemoveExistingProducts",
@@ -193,7 +194,7 @@ fn the_actions_come_in_order(package: &Package) -> Result<()> {
     for action in ["SetPurgeAgent", "PurgeAgent"] {
         ensure!(condition(action)? == "REMOVE~=\"ALL\" AND MUSTER_PURGE=\"1\" AND NOT UPGRADINGPRODUCTCODE");
     }
-    for action in ["SetConfigureAgent", "ConfigureAgent"] {
+    for action in ["SetConfigureAgent", "ConfigureAgent", "SetSetUpService", "SetUpService"] {
         ensure!(condition(action)? == "NOT REMOVE~=\"ALL\"");
     }
     ensure!(condition("RemoveExistingProducts")?.is_empty());
@@ -208,9 +209,17 @@ fn the_service_is_described(package: &Package) -> Result<()> {
     ensure!(package.row("ServiceControl", "StopAgent")?[1..] == ["MusterAgent", "162", "", "1", "Agent"]);
     ensure!(package.row("ServiceControl", "StartAgent")?[1..] == ["MusterAgent", "1", "", "0", "Agent"]);
     ensure!(package.rows("ServiceControl").len() == 2 && package.rows("ServiceInstall").len() == 1);
-    // 3 is the delayed start, 5 the service's own security identifier (1: unrestricted).
-    ensure!(package.row("MsiServiceConfig", "DelayedStart")?[1..] == ["MusterAgent", "1", "3", "1", "Agent"]);
-    ensure!(package.row("MsiServiceConfig", "ServiceSid")?[1..] == ["MusterAgent", "1", "5", "1", "Agent"]);
+    // The only values of the registry: the source of the Event Log, as `muster-agent service install` writes it.
+    let source = r"SYSTEM\CurrentControlSet\Services\EventLog\Application\MusterAgent";
+    for (row, name, value) in [
+        ("EventMessages", "EventMessageFile", r"#%%SystemRoot%\System32\EventCreate.exe"),
+        ("EventTypes", "TypesSupported", "#7"),
+    ] {
+        ensure!(package.row("Registry", row)?[1..] == ["2", source, name, value, "Agent"], "{row}");
+    }
+    ensure!(package.rows("Registry").len() == 2, "{:?}", package.rows("Registry"));
+    let action = package.row("CustomAction", "SetSetUpService")?;
+    ensure!(action[2..4] == ["SetUpService", "[AgentFolder]muster-agent.exe"], "{action:?}");
     ensure!(package.property("MSIRESTARTMANAGERCONTROL")? == "Disable", "it would stop the service a second time");
     Ok(())
 }

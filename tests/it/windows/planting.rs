@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -55,9 +55,9 @@ pub(super) struct Machine {
     answers: Vec<Value>,
 }
 
-const SOFTWARE: &str = "Windows/System32/config/SOFTWARE";
-const SYSTEM: &str = "Windows/System32/config/SYSTEM";
-const JANE: &str = "Users/jane/NTUSER.DAT";
+pub(super) const SOFTWARE: &str = "Windows/System32/config/SOFTWARE";
+pub(super) const SYSTEM: &str = "Windows/System32/config/SYSTEM";
+pub(super) const JANE: &str = "Users/jane/NTUSER.DAT";
 const OLA: &str = "Users/ola/NTUSER.DAT";
 /// Of which language does not matter: readers must know the file by its start alone.
 const PROGRAM: &[u8] = b"MZ\x90 a program of a test";
@@ -119,7 +119,12 @@ impl Machine {
                 self.program(&format!("Windows/System32/drivers/{key}.sys"));
                 self.service(key, "", 1, &format!(r"\SystemRoot\System32\drivers\{key}.sys"));
             }
-            "path" | "file_path" => self.path(if id.is_empty() { name } else { id }),
+            "path" | "file_path" => {
+                let path = if id.is_empty() { name } else { id };
+                // Harmless records have names of other things, too, which no volume has.
+                let is_planted = self.path(path);
+                ensure!(is_planted || !record.is_prohibited(), "{path} is not on the volume of Windows");
+            }
             "registry" => self.registry(record)?,
             "process" | "process_path" => {
                 let own = format!(r"C:\Program Files (x86)\Kaspersky Lab\{number}\{name}");
@@ -193,8 +198,9 @@ impl Machine {
         }
     }
 
-    fn path(&mut self, path: &str) {
-        let Some(below) = path.strip_prefix(r"C:\") else { return };
+    /// Makes the file or folder of a path; `false` if it is not on the volume of Windows.
+    fn path(&mut self, path: &str) -> bool {
+        let Some(below) = path.strip_prefix(r"C:\") else { return false };
         // NTFS has one folder where Linux has two that differ in case.
         let below = below.replace('\\', "/").replace("Windows/system32/DRIVERS", "Windows/System32/drivers");
         let name = below.rsplit('/').next().unwrap_or(&below);
@@ -205,6 +211,7 @@ impl Machine {
         } else {
             self.folders.push(below);
         }
+        true
     }
 
     fn registry(&mut self, record: &Record) -> Result<()> {
@@ -262,7 +269,7 @@ impl Machine {
         self.answers.push(json!({ "class": class, "row": { "Name": name, "ExecutablePath": path } }));
     }
 
-    fn service(&mut self, key: &str, display: &str, kind: u32, image: &str) {
+    pub(super) fn service(&mut self, key: &str, display: &str, kind: u32, image: &str) {
         let key = format!(r"ControlSet001\Services\{key}");
         self.number(SYSTEM, &key, "Type", kind);
         self.text(SYSTEM, &key, "ImagePath", image);
@@ -271,27 +278,31 @@ impl Machine {
         }
     }
 
-    fn program(&mut self, path: &str) {
-        self.files.insert(path.to_owned(), PROGRAM.to_vec());
+    pub(super) fn program(&mut self, path: &str) {
+        self.file(path, PROGRAM);
     }
 
-    fn key(&mut self, hive: &'static str, key: &str) -> &mut Values {
+    pub(super) fn file(&mut self, path: &str, bytes: &[u8]) {
+        self.files.insert(path.to_owned(), bytes.to_vec());
+    }
+
+    pub(super) fn key(&mut self, hive: &'static str, key: &str) -> &mut Values {
         let path = key.split('\\').map(str::to_owned).collect();
         self.hives.entry(hive).or_default().entry(path).or_default()
     }
 
-    fn value(&mut self, hive: &'static str, key: &str, name: &str, kind: u32, data: Vec<u8>) {
+    pub(super) fn value(&mut self, hive: &'static str, key: &str, name: &str, kind: u32, data: Vec<u8>) {
         let values = self.key(hive, key);
         values.retain(|(known, ..)| known != name);
         values.push((name.to_owned(), kind, data));
     }
 
-    fn text(&mut self, hive: &'static str, key: &str, name: &str, text: &str) {
+    pub(super) fn text(&mut self, hive: &'static str, key: &str, name: &str, text: &str) {
         let data = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
         self.value(hive, key, name, 1, data);
     }
 
-    fn number(&mut self, hive: &'static str, key: &str, name: &str, number: u32) {
+    pub(super) fn number(&mut self, hive: &'static str, key: &str, name: &str, number: u32) {
         self.value(hive, key, name, 4, number.to_le_bytes().to_vec());
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{text, write_hives};
 
 /// The order that is active by default.
-const US: &str = "us-bis-icts-2021-002";
+pub(super) const US: &str = "us-bis-icts-2021-002";
 /// Two people: one is logged on, and of the other there is only a profile with its hive.
 const LOGGED_ON: (&str, &str) = ("S-1-5-21-1004336348-1177238915-682003330-1001", "anna.petrova");
 const LOGGED_OFF: (&str, &str) = ("S-1-5-21-1004336348-1177238915-682003330-1002", "пётр.иванов");
@@ -38,7 +38,7 @@ const FOUND: &[&str] = &[
 ];
 
 /// Plants everything. A second time changes nothing.
-fn planted() -> Result<Wine> {
+pub(super) fn planted() -> Result<Wine> {
     let wine = Wine::started()?;
     let file = wine.on_drive(PROGRAM);
     std::fs::create_dir_all(file.parent().context("a file without a folder")?)?;
@@ -251,6 +251,8 @@ fn what_only_the_running_system_knows_is_asked_and_can_be_recorded() -> Result<(
     let _ = std::fs::remove_file(&stop);
     let waits = r"for /l %i in (1,1,600) do @if not exist C:\stop ping -n 2 127.0.0.1 >nul";
     let (recorded, file) = (r"C:\recorded.jsonl", wine.on_drive("recorded.jsonl"));
+    // The prefix survives a run.
+    let _ = std::fs::remove_file(&file);
     let answer = std::thread::scope(|scope| -> Result<_> {
         let running = scope.spawn(|| wine.run(&program, &["/c", waits]));
         let answer = (0..20).find_map(|_| {

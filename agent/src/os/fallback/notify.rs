@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io;
 
-use super::{Notice, WatchError, WatchId};
+use super::{Changes, Notice, WatchError, WatchId};
+
+pub(super) const WATCHES_SUBDIRECTORIES: bool = false;
 
 #[derive(Debug)]
 pub(super) enum Notifier {}
@@ -13,7 +15,11 @@ impl Notifier {
         Err(WatchError::NotOffered)
     }
 
-    pub(super) const fn add(&self, _directory: &File) -> Result<WatchId, WatchError> {
+    pub(super) const fn add(&self, _directory: &File, _changes: Changes) -> Result<WatchId, WatchError> {
+        match *self {}
+    }
+
+    pub(super) const fn add_key(&self, _key: &str, _changes: Changes) -> Result<WatchId, WatchError> {
         match *self {}
     }
 

@@ -11,7 +11,9 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{Notice, WatchError, WatchId};
+use super::{Changes, Notice, WatchError, WatchId};
+
+pub(super) const WATCHES_SUBDIRECTORIES: bool = false;
 
 /// The buffer for one read: some hundred events.
 const BUFFER: usize = 8 * 1024;
@@ -48,7 +50,7 @@ impl Notifier {
         Ok(Self { instance })
     }
 
-    pub(super) fn add(&self, directory: &File) -> Result<WatchId, WatchError> {
+    pub(super) fn add(&self, directory: &File, _changes: Changes) -> Result<WatchId, WatchError> {
         let filesystem = rustix::fs::fstatfs(directory).map_err(reason)?;
         // `f_type` is as wide as a machine word, and signed on some machines; the magic numbers have 32 bits.
         let kind = u64::try_from(i128::from(filesystem.f_type) & 0xFFFF_FFFF).unwrap_or_default();
@@ -68,6 +70,11 @@ impl Notifier {
         // Watch the descriptor: it was resolved below the scanned root, and a path would be resolved again, outside of it.
         let path = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
         inotify::add_watch(&self.instance, path, events).map_err(reason)
+    }
+
+    #[expect(clippy::unused_self, reason = "only Windows has a registry")]
+    pub(super) const fn add_key(&self, _key: &str, _changes: Changes) -> Result<WatchId, WatchError> {
+        Err(WatchError::NotOffered)
     }
 
     pub(super) fn remove(&self, directory: WatchId) {

@@ -19,7 +19,9 @@ const WANTED: &str = "etc/systemd/system/multi-user.target.wants/muster-agent.se
 /// Where packages install the unit.
 const PACKAGED: &[&str] = &["usr/lib/systemd/system/muster-agent.service", "lib/systemd/system/muster-agent.service"];
 
-pub(super) fn install(program: &Path, root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
+pub(super) const WHERE_THE_LOG_IS: Option<&str> = Some("read `journalctl -u muster-agent`");
+
+pub(super) fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<String>, ServiceError> {
     let at = |path: &str| root.unwrap_or(Path::new("/")).join(path);
     if let Some(unit) = packaged(root) {
         return Err(ServiceError::Packaged(unit));
@@ -35,12 +37,13 @@ pub(super) fn install(program: &Path, root: Option<&Path>) -> Result<Vec<String>
         done.push(format!("enabled {NAME} for the next boot of that system"));
         return Ok(done);
     }
+    let enable: &[&str] = if start { &["systemctl", "enable", "--now", NAME] } else { &["systemctl", "enable", NAME] };
     for command in [
         // The account owns the directory, and the service needs both.
         &["systemd-sysusers", "/etc/sysusers.d/muster-agent.conf"][..],
         &["systemd-tmpfiles", "--create", "/etc/tmpfiles.d/muster-agent.conf"],
         &["systemctl", "daemon-reload"],
-        &["systemctl", "enable", "--now", NAME],
+        enable,
     ] {
         run(command)?;
         done.push(command.join(" "));
@@ -69,6 +72,22 @@ pub(super) fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError
     }
     done.push("kept /etc/muster (settings) and /var/lib/muster-agent (identity)".to_owned());
     Ok(done)
+}
+
+pub(super) fn start() -> Result<Vec<String>, ServiceError> {
+    systemctl("start")
+}
+
+pub(super) fn stop() -> Result<Vec<String>, ServiceError> {
+    systemctl("stop")
+}
+
+fn systemctl(verb: &str) -> Result<Vec<String>, ServiceError> {
+    if !Path::new("/").join(OWN_UNIT).exists() && packaged(None).is_none() {
+        return Err(ServiceError::NotInstalled(NAME));
+    }
+    run(&["systemctl", verb, NAME])?;
+    Ok(vec![format!("systemctl {verb} {NAME}")])
 }
 
 pub(super) fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
@@ -155,13 +174,13 @@ mod tests {
     fn everything_installed_below_a_root_is_removed_again() {
         let root = tempfile::tempdir().expect("temporary directory");
         let below = Some(root.path());
-        install(Path::new("/opt/my tools/muster-agent"), below).expect("installed");
+        install(Path::new("/opt/my tools/muster-agent"), below, true).expect("installed");
         let unit = std::fs::read_to_string(root.path().join(OWN_UNIT)).expect("the unit");
         assert!(unit.contains("\nExecStart=\"/opt/my tools/muster-agent\" run\n"), "{unit}");
         assert!(root.path().join(WANTED).is_symlink());
         let status = status(below).expect("status");
         assert_eq!((status.unit, status.packaged), (Some(root.path().join(OWN_UNIT)), false));
-        install(Path::new("/usr/local/bin/muster-agent"), below).expect("installed over");
+        install(Path::new("/usr/local/bin/muster-agent"), below, false).expect("installed over");
         uninstall(below).expect("removed");
         let files = |dir: &str| std::fs::read_dir(root.path().join(dir)).expect("listed").count();
         assert_eq!((files("etc/sysusers.d"), files("etc/tmpfiles.d")), (0, 0));
@@ -180,7 +199,7 @@ mod tests {
     fn a_packaged_service_is_left_to_the_package() {
         let root = tempfile::tempdir().expect("temporary directory");
         write(&root.path().join(PACKAGED[0]), UNIT).expect("written");
-        for tried in [install(Path::new("/x"), Some(root.path())), uninstall(Some(root.path()))] {
+        for tried in [install(Path::new("/x"), Some(root.path()), true), uninstall(Some(root.path()))] {
             assert!(matches!(tried, Err(ServiceError::Packaged(_))), "{tried:?}");
         }
         assert!(status(Some(root.path())).expect("status").packaged);

@@ -1,10 +1,19 @@
 //! `sd_notify(3)`: datagrams to the socket in `NOTIFY_SOCKET`. A few lines instead of a dependency.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
+
+use super::Notification;
+
+/// systemd needs no thread of the process.
+#[expect(clippy::unnecessary_wraps, reason = "other systems can fail here")]
+pub(super) fn host<T, E>(work: impl FnOnce() -> Result<T, E>) -> io::Result<Result<T, E>> {
+    Ok(work())
+}
 
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -33,8 +42,15 @@ impl Supervisor {
         self.watchdog_timeout
     }
 
-    pub(super) fn notify(&self, message: &str) {
+    pub(super) fn notify(&self, notification: Notification<'_>) {
         let Some((socket, address)) = &self.socket else { return };
+        let message = match notification {
+            Notification::Ready(status) => format!("READY=1\nSTATUS={status}"),
+            Notification::Reloading => "RELOADING=1".to_owned(),
+            Notification::Stopping => "STOPPING=1".to_owned(),
+            Notification::Alive => "WATCHDOG=1".to_owned(),
+            Notification::Status(status) => format!("STATUS={status}"),
+        };
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
             tracing::debug!(error = %error, "cannot notify the service manager");
         }
@@ -60,7 +76,7 @@ mod tests {
         let abstract_address = SocketAddr::from_abstract_name(name.as_bytes()).expect("a name");
         let by_name = UnixDatagram::bind_addr(&abstract_address).expect("bound");
         for (socket, name) in [(by_path, path.into_os_string()), (by_name, OsString::from(format!("@{name}")))] {
-            Supervisor::of(environment(vec![("NOTIFY_SOCKET", name)])).notify("READY=1\nSTATUS=started");
+            Supervisor::of(environment(vec![("NOTIFY_SOCKET", name)])).notify(Notification::Ready("started"));
             let mut buffer = [0; 64];
             let size = socket.recv(&mut buffer).expect("received");
             assert_eq!(&buffer[..size], b"READY=1\nSTATUS=started");
@@ -79,6 +95,6 @@ mod tests {
         assert_eq!(timeout("1", "60000000"), None);
         assert_eq!(timeout(&own, "0"), None);
         assert_eq!(timeout(&own, "soon"), None);
-        Supervisor::of(environment(Vec::new())).notify("nobody receives this");
+        Supervisor::of(environment(Vec::new())).notify(Notification::Status("nobody receives this"));
     }
 }

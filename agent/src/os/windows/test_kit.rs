@@ -16,3 +16,20 @@ pub(super) fn mode(_path: &Path) -> Option<u32> {
 pub(super) fn open_to_all(_path: &Path) -> bool {
     false
 }
+
+pub(super) fn let_notices_arrive() {
+    std::thread::sleep(std::time::Duration::from_millis(250));
+}
+
+pub(super) fn is_wine() -> bool {
+    windows_registry::CURRENT_USER.open(r"Software\Wine").is_ok()
+}
+
+/// Wine 8 tells only of entries of the folder itself.
+pub(super) fn has_watched_trees() -> bool {
+    !is_wine()
+}
+
+pub(super) const fn tells_of_writes() -> bool {
+    false
+}

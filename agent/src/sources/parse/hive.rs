@@ -6,7 +6,7 @@
 //! the cell. Versions 1.2 to 1.6 are supported. A dirty hive is completed from its logs, in memory. The format is documented
 //! in <https://github.com/msuhanov/regf/blob/master/Windows%20registry%20file%20format%20specification.md>.
 
-mod bounds;
+pub(in crate::sources) mod bounds;
 #[cfg(test)]
 pub(crate) mod builder;
 mod cells;
@@ -72,26 +72,38 @@ impl Hive {
     /// # Errors
     /// The file is not a hive, or not one that this reader supports.
     pub fn open(main: Bytes, logs: Vec<Bytes>) -> Result<Self, PagedFault> {
+        Self::open_with(main, logs, false)
+    }
+
+    /// The same where one of the logs is missing or cannot be read: it may have the newest changes of a hive that was not closed.
+    ///
+    /// # Errors
+    /// As for [`Hive::open`].
+    pub fn open_with(main: Bytes, logs: Vec<Bytes>, is_log_lacking: bool) -> Result<Self, PagedFault> {
         let fault = |what| PagedFault::at("header", what);
         let mut head = [0; HEADER_BYTES];
         let is_long_enough = main.read_at(0, &mut head).is_ok();
         let primary = Header::parse(&head).filter(|header| is_long_enough && header.kind == FileKind::Primary);
         let mut faults = Vec::new();
-        let (header, size, overlay) = match &primary {
-            Some(header) if !header.is_dirty() => (header.clone(), header.size, Overlay::default()),
-            _ => match (log::replay(&*main, primary.as_ref(), &logs), primary) {
-                (Ok(replay), _) => {
-                    faults.extend(replay.fault.map(fault));
-                    (replay.header, replay.size, replay.overlay)
-                }
-                (Err(what), Some(header)) => {
-                    faults.push(fault(what));
-                    let size = header.size;
-                    (header, size, Overlay::default())
-                }
-                (Err(_), None) => return Err(fault("not a registry hive")),
-            },
-        };
+        let (header, size, overlay) =
+            match &primary {
+                Some(header) if !header.is_dirty() => (header.clone(), header.size, Overlay::default()),
+                _ => match (log::replay(&*main, primary.as_ref(), &logs), primary) {
+                    (Ok(replay), _) => {
+                        faults.extend(replay.fault.map(fault));
+                        faults.extend(is_log_lacking.then(|| {
+                            fault("the hive was not closed, and one of its logs is missing or cannot be read")
+                        }));
+                        (replay.header, replay.size, replay.overlay)
+                    }
+                    (Err(what), Some(header)) => {
+                        faults.push(fault(what));
+                        let size = header.size;
+                        (header, size, Overlay::default())
+                    }
+                    (Err(_), None) => return Err(fault("not a registry hive")),
+                },
+            };
         if let Some(obstacle) = header.obstacle() {
             return Err(fault(obstacle));
         }

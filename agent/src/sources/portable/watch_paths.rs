@@ -7,6 +7,7 @@ use muster_proto::model::{Kind, Observation, Platform, ReportedState, SourceName
 
 use super::tree::{Content, Contents, Examiner, Head};
 use crate::sources::parse::windows::path::folded;
+use crate::sources::parse::windows::variables::Folders;
 use crate::sources::parse::windows::version_resource;
 use crate::sources::reading_builder::Kept;
 use crate::sources::registry::folders;
@@ -29,7 +30,7 @@ impl Source for WatchPaths {
         if context.watchlist.paths.is_empty() {
             return SourceReading::failed("the watchlist has no paths for this platform");
         }
-        let paths = paths(context);
+        let (paths, doubt) = paths(context);
         for path in &paths {
             if let Err(error) = test(context, &mut examiner, path, &mut found) {
                 failed.get_or_insert((path.clone(), error));
@@ -51,7 +52,10 @@ impl Source for WatchPaths {
         }
         match failed {
             None => match hidden(context, &paths, &observations) {
-                Ok(None) => SourceReading::complete(observations),
+                Ok(None) => match doubt {
+                    None => SourceReading::complete(observations),
+                    Some(doubt) => SourceReading::partial(observations, doubt),
+                },
                 Ok(Some(link)) => SourceReading::partial(observations, link.to_string()),
                 Err((path, error)) => SourceReading::partial(observations, error_reason(&path, &error)),
             },
@@ -81,18 +85,21 @@ impl Found {
     }
 }
 
-/// The paths of the watchlist as this machine spells them.
-fn paths(context: &ScanContext) -> Vec<String> {
+/// The paths of the watchlist as this machine spells them, and why they may not be the right ones.
+fn paths(context: &ScanContext) -> (Vec<String>, Option<String>) {
     let listed = &context.watchlist.paths;
     if context.platform() != Platform::Windows {
-        return listed.clone();
+        return (listed.clone(), None);
     }
-    let registry = context.registry.as_ref().map(AsRef::as_ref).ok();
-    let folders = folders(registry, context.root.volume());
+    let letter = context.root.volume();
+    let folders = match &context.registry {
+        Ok(registry) => folders(registry.as_ref(), letter),
+        Err(unknown) => Folders { doubt: Some(unknown.reason.clone()), ..Folders::usual(letter) },
+    };
     // Several entries can mean one path: `%ProgramFiles%` stands for both folders of programs.
     let mut known = BTreeSet::new();
     let paths = listed.iter().flat_map(|entry| folders.expand(entry));
-    paths.filter(|path| known.insert(folded(path))).collect()
+    (paths.filter(|path| known.insert(folded(path))).collect(), folders.doubt)
 }
 
 /// The parent and the last name of a path, and what is between them.
@@ -228,11 +235,13 @@ fn state_of_file(examiner: &mut Examiner<'_>, path: &str, executable: bool) -> O
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
     use muster_proto::model::{Outcome, Watchlist};
 
     use super::*;
     use crate::sources::parse::windows::version_resource::tests as tests_of_versions;
+    use crate::sources::registry::memory::MemoryRegistry;
     use crate::sources::root::Root;
 
     fn write(root: &Path, path: &str, bytes: &[u8]) {
@@ -244,7 +253,24 @@ mod tests {
     fn read(root: &Path, paths: &[&str]) -> SourceReading {
         let paths = paths.iter().map(|path| (*path).to_owned()).collect();
         let watchlist = Watchlist { version: 1, paths, ..Watchlist::default() };
-        WatchPaths.read(&ScanContext::new(Root::below(root).expect("a root"), watchlist))
+        let context = ScanContext::new(Root::below(root).expect("a root"), watchlist);
+        // The registry says nothing of folders that were moved.
+        WatchPaths.read(&ScanContext { registry: Ok(Arc::new(MemoryRegistry::default())), ..context })
+    }
+
+    #[test]
+    fn without_the_registry_a_watched_program_may_be_in_another_folder() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        write(dir.path(), "Windows/System32/config/SYSTEM", b"");
+        write(dir.path(), "Program Files/Kaspersky Lab/avp.exe", b"MZ\x90");
+        let read = |path: &str| {
+            let watchlist = Watchlist { version: 1, paths: vec![path.to_owned()], ..Watchlist::default() };
+            WatchPaths.read(&ScanContext::new(Root::below(dir.path()).expect("a root"), watchlist))
+        };
+        let reading = read("%ProgramFiles%/Kaspersky Lab");
+        assert_eq!((reading.outcome, reading.observations.len()), (Outcome::Partial, 2));
+        assert!(reading.reason.contains("the hive is missing"), "{}", reading.reason);
+        assert_eq!(read("%ProgramFiles%/Gone").outcome, Outcome::Failed);
     }
 
     #[test]

@@ -17,6 +17,8 @@ const MACHINE: &[(&str, &str)] =
     &[("SOFTWARE", r"\Windows\System32\config\SOFTWARE"), ("SYSTEM", r"\Windows\System32\config\SYSTEM")];
 /// The logs of a hive, in the order in which they are tried.
 const LOGS: &[&str] = &["LOG1", "LOG2", "LOG"];
+/// Those of Windows since Vista, which always makes both.
+const PAIR: [&str; 2] = ["LOG1", "LOG2"];
 /// Hives that are kept open: the two of the machine and those of two users. A hive takes up to 0.8 MiB, and 2 MiB more if
 /// it is completed from its logs.
 const OPEN_HIVES: usize = 6;
@@ -205,10 +207,19 @@ fn target_of(link: &Found) -> Result<String, RegistryError> {
 
 fn open_hive(root: &Root, path: &str) -> Opened {
     let main = root.open(path).map_err(|error| open_error(path, &error))?;
-    // A log that cannot be opened counts as missing, and a hive that needs it as incomplete.
-    let logs = LOGS.iter().filter_map(|ending| root.open(&format!("{path}.{ending}")).ok());
-    let logs = logs.map(|log| Box::new(log) as Bytes).collect();
-    let hive = Hive::open(Box::new(main), logs);
+    let (mut logs, mut is_log_lacking, mut of_pair) = (Vec::new(), false, 0);
+    for ending in LOGS {
+        match root.open(&format!("{path}.{ending}")) {
+            Ok(log) => {
+                logs.push(Box::new(log) as Bytes);
+                of_pair += u8::from(PAIR.contains(ending));
+            }
+            Err(error) => is_log_lacking |= !is_absent(&error),
+        }
+    }
+    // Windows writes to both in turn, so the one that is missing may have had the newest changes.
+    is_log_lacking |= of_pair == 1;
+    let hive = Hive::open_with(Box::new(main), logs, is_log_lacking);
     let hive = hive.map_err(|fault| RegistryError::broken(format!("{path} {}", fault.place), fault.what))?;
     Ok(Arc::new(hive))
 }
@@ -219,7 +230,11 @@ fn open_error(path: &str, error: &io::Error) -> RegistryError {
         let is_of_machine = MACHINE.iter().any(|(_, file)| *file == path);
         return if is_of_machine { RegistryError::broken(path, "the hive is missing") } else { RegistryError::Absent };
     }
-    if is_denied(error) { RegistryError::Denied } else { RegistryError::broken(path, error_reason("the hive", error)) }
+    if is_denied(error) {
+        RegistryError::HiveDenied(path.to_owned())
+    } else {
+        RegistryError::broken(path, error_reason("the hive", error))
+    }
 }
 
 impl Registry for HiveRegistry {

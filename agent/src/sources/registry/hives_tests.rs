@@ -267,14 +267,24 @@ fn a_dirty_hive_is_read_with_the_logs_beside_it() {
     assert!(known.faults[0].contains("no usable log"), "{known:?}");
     assert!(broken(registry.keys(r"HKLM\SOFTWARE\Symantec")).contains("no usable log"));
     assert!(broken(registry.value(r"HKLM\SOFTWARE\KasperskyLab", "x")).contains("no usable log"));
-    machine
-        .file(&format!("{CONFIG}/software.LOG1"), b"")
-        .file(&format!("{CONFIG}/software.log2"), &new_log(7, &[&before, &after]));
+    machine.file(&format!("{CONFIG}/software.log2"), &new_log(7, &[&before, &after]));
+    // Windows writes to both logs, so what the other one had is lost with it.
+    let of_one = machine.opened().keys(r"HKLM\SOFTWARE").expect("read");
+    assert!(of_one.entries.iter().any(|name| name == "Symantec"), "{of_one:?}");
+    assert!(of_one.faults.iter().any(|fault| fault.contains("one of its logs is missing")), "{of_one:?}");
+    machine.file(&format!("{CONFIG}/software.LOG1"), b"");
     let registry = machine.opened();
     assert_eq!(text(&registry, r"HKLM\SOFTWARE\Symantec", "Name").as_deref(), Ok("SEP"));
     assert!(registry.keys(r"HKLM\SOFTWARE").expect("read").is_complete());
     // Nothing was written.
     assert_eq!(std::fs::read(machine.dir.path().join(&software)).expect("read"), dirty(&before));
+    // A log that is there and cannot be read may have what came later.
+    std::fs::create_dir(machine.dir.path().join(format!("{CONFIG}/software.LOG"))).expect("made");
+    let unread = machine.opened().keys(r"HKLM\SOFTWARE").expect("read");
+    assert!(
+        unread.faults.iter().any(|fault| fault.contains("one of its logs is missing or cannot be read")),
+        "{unread:?}"
+    );
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::sources::is_absent;
 /// the description of a Linux distribution. A Linux without it is recognised by the absence of the others.
 const MARKS: &[(Platform, &str)] = &[
     (Platform::Windows, "Windows/System32/config/SYSTEM"),
+    // A copy that lacks the other one is an incomplete Windows, and no Linux.
+    (Platform::Windows, "Windows/System32/config/SOFTWARE"),
     (Platform::Macos, "System/Library/CoreServices/SystemVersion.plist"),
     (Platform::Linux, "etc/os-release"),
     (Platform::Linux, "usr/lib/os-release"),
@@ -98,7 +100,7 @@ mod tests {
             (&["WINDOWS/system32/Config/system"], Platform::Windows),
             (&["windows/explorer.exe", "Windows/System32/config/SYSTEM"], Platform::Windows),
             (&["System/Library/CoreServices/SystemVersion.plist"], Platform::Macos),
-            (&["Windows/System32/config/SOFTWARE"], Platform::Linux),
+            (&["Windows/System32/config/SOFTWARE"], Platform::Windows),
             (&["Windows/System32/config"], Platform::Linux),
         ] {
             assert_eq!(root(files).expect("opens"), platform, "{files:?}");

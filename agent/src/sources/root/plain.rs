@@ -114,6 +114,10 @@ impl Place {
     pub(super) fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
         let found = self.real(path, End::Follow).and_then(|real| Ok((std::fs::metadata(&real)?, real)));
         match found {
+            // A volume that is not there, such as a disk that was detached, says nothing of its files.
+            Err(_) if self.real(path, End::Keep).is_ok_and(|real| live::is_on_lost_volume(&real)) => {
+                Err(super::names::elsewhere())
+            }
             Ok((metadata, real)) => {
                 let kind = match &metadata {
                     metadata if metadata.is_dir() => FileKind::Directory,

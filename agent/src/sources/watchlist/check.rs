@@ -38,6 +38,10 @@ const FORBIDDEN_ON_WINDOWS: &[&[&str]] = &[
     &["$RECYCLE.BIN"],
     &["RECYCLER"],
     &["SYSTEM VOLUME INFORMATION"],
+    // What an upgrade leaves of the Windows before it, with the homes of its users.
+    &["WINDOWS.OLD"],
+    &["$WINDOWS.~BT"],
+    &["$WINDOWS.~WS"],
     &["WINDOWS", "TEMP"],
     &["WINDOWS", "SERVICEPROFILES"],
     &["WINDOWS", "SYSTEM32", "CONFIG"],

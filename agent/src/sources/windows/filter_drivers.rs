@@ -1,4 +1,4 @@
-//! `filter-drivers`: drivers that see every access to a file, each with the altitude at which it does.
+//! `filter-drivers`: drivers that see every access to a file, each with the altitudes at which it does.
 
 use muster_proto::model::{Kind, SourceName};
 
@@ -7,6 +7,9 @@ use super::reader::Reader;
 use super::service_table::{EntryKind, SERVICES, entries, observation};
 use crate::sources::parse::windows::altitude;
 use crate::sources::{ScanContext, Source, SourceReading};
+
+/// Limit of altitudes of one filter. Windows' own container filter has two.
+const ALTITUDES: usize = 16;
 
 pub(super) struct FilterDrivers;
 
@@ -22,36 +25,56 @@ impl Source for FilterDrivers {
 
 pub(super) fn filter_drivers(mut reader: Reader<'_>) -> SourceReading {
     let Some(entries) = entries(&mut reader) else { return reader.finish("") };
-    // The table was read, and may have no filter.
+    // The table was read, and may have no filter; but every Windows has drivers.
     reader.builder.places_found += 1;
+    if !entries.iter().any(|entry| entry.kind == EntryKind::Driver) {
+        reader.builder.problem("no driver is listed, but every Windows has some".to_owned());
+    }
     for entry in entries.iter().filter(|entry| entry.kind == EntryKind::Driver) {
-        let Some(altitude) = altitude_of(&mut reader, &entry.name) else { continue };
-        let mut row = observation(&mut reader, entry, Kind::Filter);
-        if let Some(group) = altitude::group(&altitude) {
-            row.attributes.insert("group".to_owned(), group.to_owned());
+        let altitudes = altitudes(&mut reader, &entry.name);
+        if altitudes.is_empty() {
+            continue;
         }
-        row.attributes.insert("altitude".to_owned(), altitude);
+        let mut row = observation(&mut reader, entry, Kind::Filter);
+        let mut groups: Vec<&str> = Vec::new();
+        for group in altitudes.iter().filter_map(|altitude| altitude::group(altitude)) {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        if !groups.is_empty() {
+            row.attributes.insert("group".to_owned(), groups.join(", "));
+        }
+        row.attributes.insert("altitude".to_owned(), altitudes.join(", "));
         reader.add(SERVICES, row);
     }
     reader.finish("")
 }
 
-/// The altitude of the default instance of a filter, else of the first one; `None` if the driver is no filter.
-fn altitude_of(reader: &mut Reader<'_>, driver: &str) -> Option<String> {
+/// The altitudes of all instances of a filter, each once, that of the default instance first; none if the driver is no
+/// filter. Newer builds of Windows have the instances in the second place.
+fn altitudes(reader: &mut Reader<'_>, driver: &str) -> Vec<String> {
+    let mut altitudes: Vec<String> = Vec::new();
     for place in ["Instances", "Parameters\\Instances"] {
         let key = format!("{SERVICES}\\{driver}\\{place}");
         let Some(mut instances) = reader.keys(&key) else { continue };
         let default = reader.text(&key, "DefaultInstance").unwrap_or_default();
         // The default instance first, the others in one order on every machine.
         instances.sort_by_key(|instance| (!instance.eq_ignore_ascii_case(&default), instance.to_lowercase()));
-        let altitude = instances.iter().find_map(|instance| {
-            let values = reader.values(&format!("{key}\\{instance}"))?;
+        for instance in instances {
+            let Some(values) = reader.values(&format!("{key}\\{instance}")) else { continue };
             // Some installers write a number in place of a text.
-            values.text("Altitude").or_else(|| values.number("Altitude").map(|number| number.to_string()))
-        });
-        if altitude.is_some() {
-            return altitude;
+            let number = || values.number("Altitude").map(|number| number.to_string());
+            let Some(altitude) = values.text("Altitude").or_else(number) else { continue };
+            if altitudes.contains(&altitude) {
+                continue;
+            }
+            if altitudes.len() == ALTITUDES {
+                reader.builder.problem(format!("{key} has more than {ALTITUDES} altitudes"));
+                return altitudes;
+            }
+            altitudes.push(altitude);
         }
     }
-    None
+    altitudes
 }

@@ -9,9 +9,9 @@ use crate::memory::turn;
 use crate::sources::parse::windows::image_path::{FilePlace, ImagePath};
 use crate::sources::parse::windows::path::{self, PathError};
 use crate::sources::parse::windows::text::strip_prefix;
+use crate::sources::parse::windows::variables::Folders;
 use crate::sources::reading_builder::{ReadingBuilder, bytes_of, cut_texts};
-use crate::sources::registry::profiles::windows_folder;
-use crate::sources::registry::{Listing, Registry, RegistryError, User, Value, is_same_name};
+use crate::sources::registry::{Listing, Registry, RegistryError, User, Value, folders, is_same_name};
 use crate::sources::root::{Entry, FileKind, Root};
 use crate::sources::{SourceReading, is_absent};
 
@@ -21,8 +21,8 @@ pub(super) struct Reader<'m> {
     pub(super) root: &'m Root,
     pub(super) builder: ReadingBuilder,
     pub(super) budget: Budget,
-    /// The folder of Windows with its letter.
-    pub(super) windows: String,
+    /// Where Windows and its programs are.
+    pub(super) folders: Folders,
 }
 
 /// The values of one key.
@@ -76,9 +76,8 @@ impl Values {
 
 impl<'m> Reader<'m> {
     pub(super) fn new(registry: &'m dyn Registry, root: &'m Root) -> Self {
-        // The hives are those of this folder.
-        let windows = windows_folder(registry).unwrap_or_else(|| format!("{}:\\Windows", root.volume()));
-        Self { registry, root, builder: ReadingBuilder::default(), budget: Budget::default(), windows }
+        let folders = folders(registry, root.volume());
+        Self { registry, root, builder: ReadingBuilder::default(), budget: Budget::default(), folders }
     }
 
     /// The names of the keys below a key; `None` if it does not exist or cannot be read, which is noted.
@@ -163,6 +162,10 @@ impl<'m> Reader<'m> {
             RegistryError::Denied => {
                 self.builder.access_failed(&shown_key(key), &io::ErrorKind::PermissionDenied.into());
             }
+            // The file, because its permissions are what somebody can change.
+            RegistryError::HiveDenied(file) => {
+                self.builder.access_failed(file, &io::ErrorKind::PermissionDenied.into());
+            }
             RegistryError::Broken { .. } => {
                 self.builder.problem(format!("cannot read {}: {error}", shown_key(key)));
             }
@@ -186,7 +189,7 @@ impl<'m> Reader<'m> {
             let (file, is_here) = match place {
                 FilePlace::Local(file) => (file.clone(), true),
                 // It may be the scanned volume.
-                FilePlace::UnknownVolume(file) => (format!("{}{file}", &self.windows[..2]), false),
+                FilePlace::UnknownVolume(file) => (format!("{}{file}", &self.folders.system_root[..2]), false),
                 FilePlace::Remote(_) | FilePlace::Variable(_) => {
                     is_unknown = true;
                     continue;
@@ -213,6 +216,8 @@ impl<'m> Reader<'m> {
     /// one with an ambiguous short name, and a text that is no path of a file are not: nobody can repair them.
     pub(super) fn kind_at(&mut self, path: &str) -> Option<Option<FileKind>> {
         match self.root.kind_at(path) {
+            // What is behind a folder that is a link to nowhere is not known to be missing.
+            Ok(None) if !matches!(self.root.broken_link_above(path), Ok(None)) => None,
             Ok(kind) => Some(kind),
             Err(error) if is_absent(&error) => Some(None),
             Err(error) if is_undecidable(&error) => None,
@@ -236,7 +241,7 @@ impl<'m> Reader<'m> {
     /// Whether a folder that a text names is missing for certain.
     pub(super) fn is_missing_folder(&mut self, text: &str) -> bool {
         let text = text.trim().trim_matches('"').trim_end_matches(['\\', '/']);
-        let folders = crate::sources::parse::windows::image_path::of_folder(text, &self.windows);
+        let folders = crate::sources::parse::windows::image_path::of_folder(text, &self.folders);
         let mut is_missing = !folders.is_empty();
         for folder in folders {
             is_missing &= match folder {

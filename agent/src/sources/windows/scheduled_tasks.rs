@@ -51,7 +51,7 @@ pub(super) fn scheduled_tasks(mut reader: Reader<'_>) -> SourceReading {
         reader.builder.places_found += 1;
         cached(&mut reader, &tree, "", 0, &mut tasks);
     }
-    let folder = format!("{}\\System32\\Tasks", reader.windows);
+    let folder = format!("{}\\System32\\Tasks", reader.folders.system_root);
     files(&mut reader, &folder, "", 0, &mut tasks);
     reader.budget.kept_bytes += for_rows;
     for (path, actions) in tasks {
@@ -159,7 +159,7 @@ fn rows(reader: &mut Reader<'_>, path: &str, actions: &[Action]) -> Vec<Observat
         let mut row = row();
         match action {
             Action::Program(text) => {
-                let found = reader.find(&of_program(text, &reader.windows));
+                let found = reader.find(&of_program(text, &reader.folders));
                 found.path().clone_into(&mut row.path);
                 if matches!(found, Found::Missing(_)) {
                     row.set_state(ReportedState::BinaryMissing);

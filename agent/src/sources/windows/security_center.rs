@@ -124,7 +124,7 @@ fn observation(reader: &mut Reader<'_>, texts: [&str; 3], state: String, categor
     if program.is_empty() || is_link(program) {
         return observation;
     }
-    let found = reader.find(&of_program(program, &reader.windows));
+    let found = reader.find(&of_program(program, &reader.folders));
     found.path().clone_into(&mut observation.path);
     if matches!(found, Found::Missing(_)) {
         // Security Center keeps rows of products that are gone.
@@ -151,6 +151,8 @@ fn copied(mut reader: Reader<'_>) -> SourceReading {
             reader.add(&key, row);
         }
     }
-    reader.builder.problem("Security Center can be asked on the running system only; the registry has an old copy");
+    reader
+        .builder
+        .problem("only a running Windows knows what Security Center says; the registry has at most an old copy");
     reader.finish("")
 }

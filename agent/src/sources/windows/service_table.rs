@@ -88,10 +88,10 @@ pub(super) fn observation(reader: &mut Reader<'_>, entry: &Entry, kind: Kind) ->
     let found = match entry.kind {
         EntryKind::Driver => {
             let text = values.text("ImagePath").unwrap_or_default();
-            Some(reader.find(&of_driver(&text, &entry.name, &reader.windows)))
+            Some(reader.find(&of_driver(&text, &entry.name, &reader.folders)))
         }
         EntryKind::Service | EntryKind::Instance | EntryKind::Untyped => {
-            let program = values.text("ImagePath").map(|text| reader.find(&of_program(&text, &reader.windows)));
+            let program = values.text("ImagePath").map(|text| reader.find(&of_program(&text, &reader.folders)));
             let library = program.as_ref().filter(|found| is_host(found)).and_then(|_| library(reader, entry));
             if library.is_some() {
                 attributes.push(("host", program.as_ref().map(|found| found.path().to_owned())));
@@ -144,5 +144,5 @@ fn library(reader: &mut Reader<'_>, entry: &Entry) -> Option<Found> {
     let parameters = format!("{SERVICES}\\{}\\Parameters", entry.name);
     let text = reader.text(&parameters, "ServiceDll").or_else(|| entry.values.text("ServiceDll"))?;
     let quoted = format!("\"{}\"", text.trim_matches('"'));
-    Some(reader.find(&of_program(&quoted, &reader.windows)))
+    Some(reader.find(&of_program(&quoted, &reader.folders)))
 }

@@ -1,10 +1,11 @@
-//! `services` and `drivers`: everything that the service manager and the kernel can start.
+//! `services` and `drivers`: everything that the service manager and the kernel can start, and the drivers that classes of
+//! devices name.
 
 use muster_proto::model::{Kind, Observation, SourceName};
 
-use super::machine;
 use super::reader::Reader;
 use super::service_table::{EntryKind, SERVICES, entries, observation};
+use super::{class_filters, machine};
 use crate::sources::{ScanContext, Source, SourceReading};
 
 /// Where Windows up to 7 kept a record of every driver that was ever installed.
@@ -75,6 +76,7 @@ pub(super) fn drivers(mut reader: Reader<'_>) -> SourceReading {
             reader.add(LEGACY, key(format!("{LEGACY}\\{name}")));
         }
     }
+    class_filters::add(&mut reader, &entries);
     reader.finish("")
 }
 

@@ -3,12 +3,14 @@
 mod answers;
 mod applications;
 mod bounds;
+mod browsers;
 mod certificates;
 mod outcomes;
 mod paths;
 mod places;
 mod services;
 mod settings;
+mod watched;
 
 use std::fs;
 use std::sync::Arc;

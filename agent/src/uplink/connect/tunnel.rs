@@ -133,6 +133,9 @@ fn config(proxy: &Proxy) -> Result<ClientConfig, ConnectError> {
         };
         break;
     }
+    if proxy.ca_file.is_none() {
+        roots.add_parsable_certificates(os::trusted_cas().into_iter().map(CertificateDer::from));
+    }
     if roots.is_empty() {
         return Err(last);
     }

@@ -3,7 +3,7 @@
 /// Levels of keys. Windows allows 512.
 pub(super) const DEPTH: usize = 512;
 /// Keys below one key. The largest known, `Installer\UserData\S-1-5-18\Components`, has 40,000.
-pub(super) const KEYS: usize = 65_536;
+pub(in crate::sources) const KEYS: usize = 65_536;
 /// Bytes of the names of the keys below one key: 64 for each of the most.
 pub(super) const NAME_BYTES: usize = 4 * 1024 * 1024;
 /// Characters of the name of a key. Windows refuses more.
@@ -15,12 +15,12 @@ pub(super) const VALUE_NAME_CHARS: usize = 16_383;
 /// whose lists are too long to stay indexed, would have its reader busy for hours.
 pub(super) const LISTED: u64 = 8 * 1024 * 1024;
 /// Values of one key. The largest known, `SharedDLLs`, has 5,000.
-pub(super) const VALUES: usize = 16_384;
+pub(in crate::sources) const VALUES: usize = 16_384;
 /// Bytes of one value. Windows advises against more than 2 KiB; the largest that an inventory needs, the files to be renamed
 /// at the next start, has 100 KiB.
-pub(super) const VALUE_BYTES: usize = 1024 * 1024;
+pub(in crate::sources) const VALUE_BYTES: usize = 1024 * 1024;
 /// Bytes of all values of one key: several of the largest.
-pub(super) const VALUES_BYTES: usize = 4 * 1024 * 1024;
+pub(in crate::sources) const VALUES_BYTES: usize = 4 * 1024 * 1024;
 /// Faults that a listing keeps. One is enough to make it incomplete; a damaged hive has one in every cell.
 pub(super) const FAULTS: usize = 8;
 /// Blocks of a hive that are kept in memory: 256 KiB, a path and the keys next to it.

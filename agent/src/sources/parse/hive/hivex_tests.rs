@@ -175,3 +175,66 @@ fn hives_and_logs_of_another_writer_are_read_as_it_reads_them() {
         assert_ne!(read(whole[..cut].to_vec(), Vec::new()).1.len(), 0, "cut at {cut}");
     }
 }
+
+/// Prints how many keys and values hivex finds in a hive.
+const COUNT: &str = r#"
+import hivex, sys
+hive = hivex.Hivex(sys.argv[1])
+def count(node):
+    below = [count(child) for child in hive.node_children(node)]
+    return 1 + sum(keys for keys, _ in below), len(hive.node_values(node)) + sum(values for _, values in below)
+sys.setrecursionlimit(10000)
+print(*count(hive.root()))
+"#;
+
+/// Reads every hive of a folder with the logs that are beside it, and compares those that are closed with hivex. Prints a line
+/// for each. `MUSTER_HIVES=DIR cargo test -p muster-agent --lib hives_of_a_folder -- --ignored --nocapture`
+#[test]
+#[ignore = "needs MUSTER_HIVES, a folder with hives of real machines"]
+fn the_hives_of_a_folder_are_read_as_hivex_reads_them_or_are_incomplete() {
+    let folder = std::env::var_os("MUSTER_HIVES").expect("MUSTER_HIVES names a folder");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    for file in &files {
+        let name = file.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+        if name.to_ascii_uppercase().rsplit('.').next().is_some_and(|ending| ending.starts_with("LOG")) {
+            continue;
+        }
+        let is_log = |other: &&std::path::PathBuf| {
+            let other = other.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_uppercase();
+            other.strip_prefix(&name.to_ascii_uppercase()).is_some_and(|ending| ending.starts_with(".LOG"))
+        };
+        let load = |file: &std::path::PathBuf| std::fs::read(file).expect("readable");
+        let logs: Vec<Vec<u8>> = files.iter().filter(is_log).map(load).collect();
+        let count = logs.len();
+        let boxed = logs.into_iter().map(|log| Box::new(log) as Bytes).collect();
+        let hive = match Hive::open(Box::new(load(file)), boxed) {
+            Ok(hive) => hive,
+            Err(fault) => {
+                println!("{name}: refused: {fault}");
+                continue;
+            }
+        };
+        let mut faults: Vec<String> = hive.faults().iter().map(ToString::to_string).collect();
+        let mut sizes = (0, 0);
+        match hive.root() {
+            Ok(root) => tally(&hive, &root, &mut sizes, &mut faults),
+            Err(fault) => faults.push(fault.to_string()),
+        }
+        let output = Command::new(PYTHON).args(["-c", COUNT]).arg(file).output().expect("started");
+        let counted = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let (own, first) = (format!("{} {}", sizes.0, sizes.1), faults.first().cloned().unwrap_or_default());
+        println!("{name}: {own}; hivex without logs: {counted}; {count} logs; {} faults {first}", faults.len());
+        // hivex refuses hives whose blocks have damaged heads, which hold nothing.
+        let is_comparable = faults.is_empty() && count == 0 && !counted.is_empty();
+        assert!(!is_comparable || own == counted, "{name} is complete and differs");
+    }
+}
+
+fn tally(hive: &Hive, key: &Key, sizes: &mut (usize, usize), faults: &mut Vec<String>) {
+    let (values, keys) = (hive.values(key), hive.keys(key));
+    faults.extend(values.faults.iter().chain(&keys.faults).map(ToString::to_string));
+    *sizes = (sizes.0 + 1, sizes.1 + values.entries.len());
+    keys.entries.iter().for_each(|key| tally(hive, key, sizes, faults));
+}

@@ -23,7 +23,7 @@ pub(super) use replay::Replay;
 pub(super) fn replay(main: &dyn Storage, primary: Option<&Header>, logs: &[Bytes]) -> Result<Replay, &'static str> {
     let headers: Vec<(u8, Header)> = logs.iter().enumerate().filter_map(|(at, log)| header_of(at, &**log)).collect();
     if headers.is_empty() {
-        return Err("changes are missing from it, and it has no usable log");
+        return Err("the hive was not closed, and it has no usable log");
     }
     let sound = primary.filter(|header| header.is_sound);
     match entries::replay(sound, &headers, logs) {

@@ -23,7 +23,7 @@ fn replayed(hive: &[u8], logs: &[&[u8]]) -> (usize, String) {
 fn a_dirty_hive_is_complete_with_its_logs_and_not_without() {
     let states = states();
     let dirty = builder::dirty(&states[0]);
-    let nothing = "header: changes are missing from it, and it has no usable log";
+    let nothing = "header: the hive was not closed, and it has no usable log";
     assert_eq!(replayed(&dirty, &[]), (0, nothing.to_owned()));
     assert_eq!(replayed(&dirty, &[b"", b"something else"]), (0, nothing.to_owned()));
     assert_eq!(replayed(&dirty, &[&old_log(&states[0], &states[3])]), (360, String::new()));
@@ -63,6 +63,13 @@ fn logs_that_may_lack_something_leave_the_hive_incomplete() {
     let gap = "its logs have a gap";
     assert!(replayed(&dirty, &[&second]).1.contains(gap));
     assert!(replayed(&dirty, &[&first, &new_log(10, &steps[2..])]).1.contains(gap));
+    // The other log has a header, but nothing that is not in the hive already.
+    let used = new_log(5, &steps[..2]);
+    assert!(replayed(&dirty, &[&second, &used]).1.contains(gap));
+    assert!(replayed(&dirty, &[&second, &first[..512]]).1.contains(gap));
+    let mut headless = states[0].clone();
+    headless[..4].copy_from_slice(b"\0\0\0\0");
+    assert!(replayed(&headless, &[&first, &new_log(10, &steps[2..])]).1.contains(gap));
     // Windows began both logs again, after it had written their pages into the hive.
     let (later, last) = (new_log(20, &steps[..3]), new_log(22, &steps[2..]));
     assert_eq!(replayed(&dirty, &[&later, &last]), (360, String::new()));

@@ -5,6 +5,7 @@
 //! files in the order in which Windows tries them; the source asks which of them exists.
 
 use super::text::strip_prefix;
+use super::variables::{BothViews, Folders};
 
 /// Limit of blanks at which an unquoted text is cut. A path of Windows has 32,767 characters, and no real one has as many words.
 const CUTS: usize = 32;
@@ -44,14 +45,15 @@ pub struct ImagePath {
 }
 
 /// The file of a driver. Its text is a path of the kernel without arguments. An empty one means the file of its name in the
-/// folder of drivers. `windows` is the folder of Windows with its letter: `C:\Windows`.
+/// folder of drivers.
 #[must_use]
-pub fn of_driver(text: &str, name: &str, windows: &str) -> ImagePath {
+pub fn of_driver(text: &str, name: &str, folders: &Folders) -> ImagePath {
+    let windows = &folders.system_root;
     let text = text.trim().trim_matches('"').trim();
     let default = format!("System32\\drivers\\{name}.sys");
     let text = if text.is_empty() { &default } else { text };
     let mut tries = Vec::new();
-    for expanded in expand(text, windows) {
+    for expanded in expand(text, folders) {
         tries.extend(absolute(&expanded, windows, &["", "System32\\drivers"]));
     }
     if file_name(text).rsplit_once('.').is_none() {
@@ -61,9 +63,10 @@ pub fn of_driver(text: &str, name: &str, windows: &str) -> ImagePath {
     ImagePath { likeliest: tries.first().cloned(), tries }
 }
 
-/// The program of a service or a task. `windows` as for [`of_driver`].
+/// The program of a service or a task.
 #[must_use]
-pub fn of_program(text: &str, windows: &str) -> ImagePath {
+pub fn of_program(text: &str, folders: &Folders) -> ImagePath {
+    let windows = &folders.system_root;
     let text = text.trim();
     let (candidates, likeliest) = match text.strip_prefix('"') {
         // A quotation mark that is missing at the end is assumed there.
@@ -78,7 +81,7 @@ pub fn of_program(text: &str, windows: &str) -> ImagePath {
         if text.is_empty() {
             return Vec::new();
         }
-        let expanded = expand(text, windows);
+        let expanded = expand(text, folders);
         expanded.iter().flat_map(|text| absolute(text, windows, &["System32", ""])).flat_map(with_both_views).collect()
     };
     let mut tries: Vec<FilePlace> = Vec::new();
@@ -98,13 +101,14 @@ pub fn of_program(text: &str, windows: &str) -> ImagePath {
 /// The folders or files that a whole text means, which has no arguments. A variable can mean two folders, and a relative text
 /// means none: the folder in which it begins is unknown.
 #[must_use]
-pub fn of_folder(text: &str, windows: &str) -> Vec<FilePlace> {
+pub fn of_folder(text: &str, folders: &Folders) -> Vec<FilePlace> {
+    let windows = &folders.system_root;
     let text = text.trim().trim_matches('"').trim();
     if text.is_empty() {
         return Vec::new();
     }
     let is_relative = |text: &str| matches!(text.as_bytes(), [letter, b':', next, ..] if letter.is_ascii_alphabetic() && !matches!(next, b'\\' | b'/'));
-    let expanded = expand(text, windows);
+    let expanded = expand(text, folders);
     expanded.iter().filter(|text| !is_relative(text)).flat_map(|text| absolute(text, windows, &[])).collect()
 }
 
@@ -132,25 +136,29 @@ fn likeliest(text: &str) -> &str {
 }
 
 /// Replaces a variable at the start. One that means two folders, for programs of 64 and of 32 bits, gives both.
-fn expand(text: &str, windows: &str) -> Vec<String> {
+fn expand(text: &str, folders: &Folders) -> Vec<String> {
     let Some((name, rest)) = text.strip_prefix('%').and_then(|rest| rest.split_once('%')) else {
         return vec![text.to_owned()];
     };
-    let drive = windows.get(..2).unwrap_or("C:");
-    let on_drive = |folders: &[&str]| folders.iter().map(|folder| format!("{drive}\\{folder}{rest}")).collect();
-    match name.to_ascii_lowercase().as_str() {
-        "systemroot" | "windir" => vec![format!("{windows}{rest}")],
-        "systemdrive" | "homedrive" => vec![format!("{drive}{rest}")],
-        "programfiles" => on_drive(&["Program Files", "Program Files (x86)"]),
-        "programw6432" => on_drive(&["Program Files"]),
-        "programfiles(x86)" => on_drive(&["Program Files (x86)"]),
-        "commonprogramfiles" => on_drive(&["Program Files\\Common Files", "Program Files (x86)\\Common Files"]),
-        "commonprogramw6432" => on_drive(&["Program Files\\Common Files"]),
-        "commonprogramfiles(x86)" => on_drive(&["Program Files (x86)\\Common Files"]),
-        "programdata" | "allusersprofile" => on_drive(&["ProgramData"]),
-        "public" => on_drive(&["Users\\Public"]),
-        _ => vec![text.to_owned()],
-    }
+    let in_folder = |folder: &str| format!("{folder}{rest}");
+    let in_both = |both: &BothViews| both.distinct().into_iter().map(in_folder).collect();
+    let Folders { letter, program_files, common_files, program_data, public, system_root, doubt } = folders;
+    let mut expanded: Vec<String> = match name.to_ascii_lowercase().as_str() {
+        "systemroot" | "windir" => vec![in_folder(system_root)],
+        "systemdrive" | "homedrive" => vec![format!("{letter}:{rest}")],
+        "programfiles" => in_both(program_files),
+        "programw6432" => vec![in_folder(&program_files.native)],
+        "programfiles(x86)" => vec![in_folder(&program_files.of_32_bits)],
+        "commonprogramfiles" => in_both(common_files),
+        "commonprogramw6432" => vec![in_folder(&common_files.native)],
+        "commonprogramfiles(x86)" => vec![in_folder(&common_files.of_32_bits)],
+        "programdata" | "allusersprofile" => vec![in_folder(program_data)],
+        "public" => vec![in_folder(public)],
+        _ => return vec![text.to_owned()],
+    };
+    // It may be in another folder, so that it must not count as missing.
+    expanded.extend(doubt.as_ref().map(|_| text.to_owned()));
+    expanded
 }
 
 /// The absolute path of a text. A relative one is below each of the folders of Windows.

@@ -26,9 +26,43 @@ pub fn split(full_name: &str) -> Option<FullName<'_>> {
     (!name.is_empty() && is_version && is_hash).then_some(FullName { name, version, architecture, resource, publisher })
 }
 
+/// The folder of a package, from the path of its manifest: `…\AppxManifest.xml`, of a bundle
+/// `…\AppxMetadata\AppxBundleManifest.xml`. `None` if the path names no manifest.
+#[must_use]
+pub fn folder_of_manifest(path: &str) -> Option<&str> {
+    let path = path.trim().trim_matches('"');
+    let (above, file) = path.rsplit_once(['\\', '/'])?;
+    if !file.to_ascii_lowercase().ends_with("manifest.xml") {
+        return None;
+    }
+    let folder = match above.rsplit_once(['\\', '/']) {
+        Some((folder, last)) if last.eq_ignore_ascii_case("AppxMetadata") => folder,
+        _ => above,
+    };
+    (!folder.is_empty()).then_some(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_manifest_of_a_package_or_of_a_bundle_is_in_its_folder() {
+        for (manifest, folder) in [
+            (
+                r"C:\Program Files\WindowsApps\A_1.0.0.0_x64__8wekyb3d8bbwe\AppxManifest.xml",
+                Some(r"C:\Program Files\WindowsApps\A_1.0.0.0_x64__8wekyb3d8bbwe"),
+            ),
+            (r"C:\Windows\SystemApps\A_cw5n1h2txyewy\Appxmanifest.xml", Some(r"C:\Windows\SystemApps\A_cw5n1h2txyewy")),
+            (r"D:\WindowsApps\B\AppxMetadata\AppxBundleManifest.xml", Some(r"D:\WindowsApps\B")),
+            (r"D:\WindowsApps\B", None),
+            (r"\AppxManifest.xml", None),
+            ("AppxManifest.xml", None),
+            ("", None),
+        ] {
+            assert_eq!(folder_of_manifest(manifest), folder, "{manifest}");
+        }
+    }
 
     #[test]
     fn a_full_name_has_five_parts() {

@@ -41,12 +41,47 @@ pub fn variable(text: &str) -> Option<(Variable, &str)> {
 pub struct Folders {
     /// The letter of the volume on which Windows is.
     pub letter: char,
-    /// `C:\Program Files`, `C:\Program Files (x86)`.
-    pub program_files: Vec<String>,
+    /// `C:\Program Files` and `C:\Program Files (x86)`.
+    pub program_files: BothViews,
+    /// `C:\Program Files\Common Files` and `C:\Program Files (x86)\Common Files`.
+    pub common_files: BothViews,
     /// `C:\ProgramData`.
     pub program_data: String,
+    /// `C:\Users\Public`.
+    pub public: String,
     /// `C:\Windows`.
     pub system_root: String,
+    /// Why the registry could not say where they are: programs may be in other folders then. `None` if it could.
+    pub doubt: Option<String>,
+}
+
+/// A folder for the programs that Windows itself is made for, and one for programs of 32 bits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BothViews {
+    /// The folder of the programs that Windows itself is made for: `C:\Program Files`.
+    pub native: String,
+    /// That of programs of 32 bits: `C:\Program Files (x86)`. A Windows of 32 bits has one folder for both.
+    pub of_32_bits: String,
+}
+
+impl BothViews {
+    /// Each folder once, the native one first.
+    #[must_use]
+    pub fn distinct(&self) -> Vec<&str> {
+        let Self { native, of_32_bits } = self;
+        if folded(native) == folded(of_32_bits) { vec![native] } else { vec![native, of_32_bits] }
+    }
+
+    /// These folders and others, each once.
+    fn and(&self, others: &Self) -> Vec<String> {
+        let mut all: Vec<&str> = self.distinct();
+        for other in others.distinct() {
+            if all.iter().all(|known| folded(known) != folded(other)) {
+                all.push(other);
+            }
+        }
+        all.into_iter().map(str::to_owned).collect()
+    }
 }
 
 impl Folders {
@@ -56,9 +91,15 @@ impl Folders {
         let of = |name: &str| format!(r"{letter}:\{name}");
         Self {
             letter,
-            program_files: vec![of("Program Files"), of("Program Files (x86)")],
+            program_files: BothViews { native: of("Program Files"), of_32_bits: of("Program Files (x86)") },
+            common_files: BothViews {
+                native: of(r"Program Files\Common Files"),
+                of_32_bits: of(r"Program Files (x86)\Common Files"),
+            },
             program_data: of("ProgramData"),
+            public: of(r"Users\Public"),
             system_root: of("Windows"),
+            doubt: None,
         }
     }
 
@@ -75,17 +116,16 @@ impl Folders {
         paths.into_iter().map(|path| path.replace('/', r"\")).collect()
     }
 
+    /// The folders that a variable means. The usual folders of programs are among them: what was installed before somebody moved the
+    /// folders of the registry is still there.
     fn of(&self, variable: Variable) -> Vec<String> {
-        let mut folders: Vec<String> = match variable {
-            Variable::ProgramFiles => self.program_files.clone(),
-            Variable::CommonFiles => {
-                self.program_files.iter().map(|folder| format!(r"{folder}\Common Files")).collect()
-            }
+        let usual = Self::usual(self.letter);
+        match variable {
+            Variable::ProgramFiles => self.program_files.and(&usual.program_files),
+            Variable::CommonFiles => self.common_files.and(&usual.common_files),
             Variable::ProgramData => vec![self.program_data.clone()],
             Variable::SystemRoot => vec![self.system_root.clone()],
-        };
-        folders.dedup_by_key(|folder| folded(folder));
-        folders
+        }
     }
 }
 
@@ -106,6 +146,10 @@ mod tests {
         ] {
             assert_eq!(folders.expand(entry), paths, "{entry}");
         }
+        let moved = BothViews { native: r"D:\Programs".to_owned(), of_32_bits: r"D:\program files (X86)".to_owned() };
+        let moved = Folders { program_files: moved, ..folders };
+        let all = [r"D:\Programs\X", r"D:\program files (X86)\X", r"D:\Program Files\X"];
+        assert_eq!(moved.expand("%ProgramFiles%/X"), all, "what was installed before is still in the usual folder");
         for other in ["%AppData%/x", "%USERPROFILE%", "%TEMP%/x", "%ProgramFiles%x", "ProgramFiles/x"] {
             assert_eq!(variable(other), None, "{other}");
         }

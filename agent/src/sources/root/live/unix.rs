@@ -29,6 +29,11 @@ pub(in crate::sources::root) fn identity(_file: &File, metadata: &Metadata) -> (
     (metadata.dev(), metadata.ino())
 }
 
+/// Every path of these systems is below one root.
+pub(in crate::sources::root) const fn is_on_lost_volume(_path: &Path) -> bool {
+    false
+}
+
 pub(in crate::sources::root) fn identity_at(_path: &Path, metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }

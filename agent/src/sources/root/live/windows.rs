@@ -47,6 +47,15 @@ pub(in crate::sources::root) fn identity(file: &File, _metadata: &Metadata) -> (
         .map_or((0, 0), |information| (information.volume_serial_number(), information.file_index()))
 }
 
+/// Whether the path is on another volume than Windows, and that volume cannot be opened: its disk is detached, its drive is empty,
+/// or its letter is that of a share which this account has not connected.
+pub(in crate::sources::root) fn is_on_lost_volume(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    let letter = text.strip_prefix(r"\\?\").and_then(|rest| rest.chars().next()).filter(char::is_ascii_alphabetic);
+    let other = letter.filter(|letter| !letter.eq_ignore_ascii_case(&system_letter()));
+    other.is_some_and(|letter| open(Path::new(&format!(r"\\?\{letter}:\"))).is_err())
+}
+
 pub(in crate::sources::root) fn identity_at(path: &Path, metadata: &Metadata) -> (u64, u64) {
     open(path).map_or((0, 0), |file| identity(&file, metadata))
 }
@@ -82,6 +91,10 @@ mod tests {
             assert_eq!(root.kind_at(path).expect("known"), Some(FileKind::Directory), "{path}");
         }
         assert_eq!(root.kind_at(r"\Windows\gone\x").expect("known"), None);
+        let lost =
+            ('D'..='Y').find(|letter| std::fs::metadata(format!(r"{letter}:\\")).is_err()).expect("a free letter");
+        let unknown = root.kind_at(&format!(r"{lost}:\Programs\a.exe")).expect_err("unknown");
+        assert_eq!(unknown.kind(), io::ErrorKind::CrossesDevices);
         assert_eq!(root.kind_at(r"\\server\x").expect_err("unknown").kind(), io::ErrorKind::CrossesDevices);
     }
 

@@ -1,9 +1,12 @@
 //! The registry of the running system. The hives of users who are not logged on are read as files.
 
+mod sizes;
+
 use std::sync::Arc;
 
 use windows_registry::{Key, LOCAL_MACHINE, USERS};
 
+use crate::sources::parse::hive::bounds;
 use crate::sources::registry::hives::HiveRegistry;
 use crate::sources::registry::profiles;
 use crate::sources::registry::{Listing, Registry, RegistryError, User, Value, folded, is_same_name, names};
@@ -73,24 +76,43 @@ fn settled<T>(key: &str, list: impl Fn() -> Result<Vec<T>, RegistryError>) -> Re
 impl Registry for Loaded {
     fn keys(&self, key: &str) -> Result<Listing<String>, RegistryError> {
         let open = Self::open(key)?;
+        sizes::check_keys(key, &open)?;
         let list = || open.keys().map(Iterator::collect).map_err(|error| of_windows(key, error.code().0));
-        settled(key, list)
+        let mut listing: Listing<String> = settled(key, list)?;
+        // Such a name cannot be opened again, so what is below it is not read.
+        if listing.entries.iter().any(|name| name.contains(['\u{fffd}', '\0'])) {
+            listing.faults.push(format!("a key below {key} has a name that cannot be opened"));
+        }
+        Ok(listing)
     }
 
     fn values(&self, key: &str) -> Result<Listing<Value>, RegistryError> {
         let open = Self::open(key)?;
+        sizes::check_values(key, &open)?;
         let value = |(name, value): (String, windows_registry::Value)| Value {
             name,
             kind: value.ty().into(),
             data: value.to_vec(),
         };
-        let list =
-            || Ok(open.values().map_err(|error| of_windows(key, error.code().0))?.map(value).collect::<Vec<_>>());
+        let list = || {
+            let (mut values, mut bytes) = (Vec::new(), 0_usize);
+            for value in open.values().map_err(|error| of_windows(key, error.code().0))?.map(value) {
+                bytes = bytes.saturating_add(value.data.len());
+                if bytes > bounds::VALUES_BYTES {
+                    let reason = format!("its values have more than {} bytes together", bounds::VALUES_BYTES);
+                    return Err(RegistryError::broken(key, reason));
+                }
+                values.push(value);
+            }
+            Ok(values)
+        };
         settled(key, list)
     }
 
     fn value(&self, key: &str, name: &str) -> Result<Value, RegistryError> {
-        let value = Self::open(key)?.get_value(name).map_err(|error| of_windows(key, error.code().0))?;
+        let open = Self::open(key)?;
+        sizes::check_values(key, &open)?;
+        let value = open.get_value(name).map_err(|error| of_windows(key, error.code().0))?;
         Ok(Value { name: name.to_owned(), kind: value.ty().into(), data: value.to_vec() })
     }
 
@@ -133,7 +155,7 @@ impl LiveRegistry {
         }
         match read(&self.files) {
             // The user has logged on since, which locks the file.
-            Err(RegistryError::Broken { .. } | RegistryError::Denied) if Loaded::has(&user) => read(&Loaded),
+            Err(RegistryError::Broken { .. } | RegistryError::HiveDenied(_)) if Loaded::has(&user) => read(&Loaded),
             read => read,
         }
     }
@@ -196,6 +218,18 @@ mod tests {
         let bytes = values.entries.iter().find(|value| value.name == "Bytes").expect("listed");
         assert_eq!((values.entries.len(), bytes.kind, bytes.data.as_slice()), (3, 77, &[1, 2, 3][..]));
         assert_eq!(registry.value(&key, "Other"), Err(RegistryError::Absent));
+        let large = vec![0; bounds::VALUE_BYTES + 1];
+        CURRENT_USER
+            .create(format!(r"{path}\Лаборатория"))
+            .expect("opened")
+            .set_bytes("Large", Type::Bytes, &large)
+            .expect("written");
+        for refused in [registry.values(&key).err(), registry.value(&key, "Large").err()] {
+            assert!(
+                matches!(&refused, Some(RegistryError::Broken { what, .. }) if what.contains("one of its values has")),
+                "{refused:?}"
+            );
+        }
         assert_eq!(registry.keys(&format!(r"{key}\none")), Err(RegistryError::Absent));
         CURRENT_USER.remove_tree(path).expect("removed");
     }

@@ -17,7 +17,7 @@ pub(in crate::sources::windows) fn boot_id(reader: &Reader<'_>, started: impl Fn
     match count.map(|value| value.number()) {
         Ok(Some(count)) if count > 0 => format!("boot-{count}"),
         Ok(_) | Err(RegistryError::Absent) => started().map(|time| format!("started-{time}")).unwrap_or_default(),
-        Err(RegistryError::Denied | RegistryError::Broken { .. }) => String::new(),
+        Err(RegistryError::Denied | RegistryError::HiveDenied(_) | RegistryError::Broken { .. }) => String::new(),
     }
 }
 

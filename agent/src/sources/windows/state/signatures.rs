@@ -102,7 +102,7 @@ pub(in crate::sources::windows) fn signatures(reader: &mut Reader<'_>) -> Vec<Si
 
 /// The text of the first file that a path means.
 fn file(reader: &mut Reader<'_>, path: &str) -> Option<String> {
-    let folders = crate::sources::parse::windows::image_path::of_folder(path, &reader.windows);
+    let folders = crate::sources::parse::windows::image_path::of_folder(path, &reader.folders);
     folders.iter().find_map(|place| reader.read(place.text(), FILE_BYTES)).map(|bytes| text::file(&bytes))
 }
 

@@ -144,6 +144,52 @@ fn packages_of_all_places_are_one_row_each() {
 }
 
 #[test]
+fn packages_are_where_their_manifest_is() {
+    let store = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Appx\AppxAllUserStore";
+    let name = |short: &str| format!("{short}_1.0.0.0_x64__8jx5e25qw3tdc");
+    let [inbox, moved, stale, bundle, staged, own] =
+        ["K.Inbox", "K.Moved", "K.Stale", "K.Bundle", "K.Staged", "K.Own"].map(name);
+    let machine = Machine::new()
+        .file("Windows/ImmersiveApps/K/AppxManifest.xml", "")
+        .file("Apps/Bundle/AppxMetadata/AppxBundleManifest.xml", "")
+        .file("Programs/WindowsApps/K.Staged_1.0.0.0_x64__8jx5e25qw3tdc/AppxManifest.xml", "")
+        .with(|registry| {
+            let path = |list: &str, name: &str| format!(r"{store}\{list}\{name}");
+            registry
+                .with_text(r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion", "ProgramFilesDir", r"C:\Programs")
+                .with_text(&path("InboxApplications", &inbox), "Path", r"C:\Windows\ImmersiveApps\K\AppxManifest.xml")
+                .with_text(&path("Applications", &moved), "Path", r"D:\WindowsApps\K.Moved\AppxManifest.xml")
+                .with_text(&path("Applications", &stale), "Path", r"C:\Programs\WindowsApps\K.Stale\AppxManifest.xml")
+                .with_text(
+                    &path("Applications", &bundle),
+                    "Path",
+                    r"C:\Apps\Bundle\AppxMetadata\AppxBundleManifest.xml",
+                )
+                .with_text(
+                    &path(r"Staged\K.Staged_8jx5e25qw3tdc", &staged),
+                    "Path",
+                    r"C:\Programs\WindowsApps\K.Staged_1.0.0.0_x64__8jx5e25qw3tdc\AppxManifest.xml",
+                )
+                .with_key(&path("S-1-5-21-1-2-3-1001", &own))
+        });
+    let reading = machine.read(appx);
+    let row = |name: &str, place: &str, registered: &str| {
+        let full = format!("{name}_1.0.0.0_x64__8jx5e25qw3tdc");
+        format!("{name} version=1.0.0.0 {place} architecture=x64 full_name={full} registered={registered}")
+    };
+    let expected = [
+        row("K.Bundle", r"path=C:\Apps\Bundle", "all-users"),
+        row("K.Inbox", r"path=C:\Windows\ImmersiveApps\K", "all-users"),
+        // Nothing on another volume is missing.
+        row("K.Moved", r"path=D:\WindowsApps\K.Moved", "all-users"),
+        row("K.Own", "state=missing", "user"),
+        row("K.Staged", &format!(r"path=C:\Programs\WindowsApps\{staged}"), "staged"),
+        row("K.Stale", "state=missing", "all-users"),
+    ];
+    assert_eq!((rows(&reading), reading.outcome), (expected.to_vec(), Outcome::Found));
+}
+
+#[test]
 fn tasks_are_read_from_the_cache_and_completed_from_their_files() {
     let cache = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Schedule\TaskCache";
     let action =

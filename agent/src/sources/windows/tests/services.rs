@@ -3,8 +3,8 @@
 use muster_proto::model::Outcome;
 
 use super::{Machine, rows};
-use crate::sources::registry::RegistryError;
 use crate::sources::registry::memory::MemoryRegistry;
+use crate::sources::registry::{RegistryError, Value, kind};
 use crate::sources::windows::filter_drivers::filter_drivers;
 use crate::sources::windows::services::{drivers, services};
 
@@ -89,7 +89,7 @@ fn drivers_without_a_file_and_records_of_removed_ones_are_remnants() {
 }
 
 #[test]
-fn a_filter_has_the_altitude_of_its_default_instance_in_either_place() {
+fn a_filter_has_the_altitudes_of_all_its_instances_in_both_places() {
     let machine = Machine::new().file("Windows/System32/drivers/klif.sys", "MZ").with(|registry| {
         let klif = format!("{SERVICES}\\klif\\Instances");
         let registry = entry(registry, "klif", 2, "")
@@ -98,17 +98,82 @@ fn a_filter_has_the_altitude_of_its_default_instance_in_either_place() {
             .with_text(&format!("{klif}\\klif Instance"), "Altitude", "320400");
         let newer = format!("{SERVICES}\\Newer\\Parameters\\Instances\\One");
         let registry = entry(registry, "Newer", 2, "").with_text(&newer, "Altitude", "389490.5");
+        // Two instances at one altitude, and one with a number in each place.
+        let both = format!("{SERVICES}\\Both");
+        let registry = entry(registry, "Both", 2, "")
+            .with_text(&format!("{both}\\Instances\\A"), "Altitude", "189900")
+            .with_text(&format!("{both}\\Instances\\B"), "Altitude", "189900")
+            .with_number(&format!("{both}\\Parameters\\Instances\\C"), "Altitude", 189_899);
         // An altitude without a driver, and a driver without an altitude, are no filters.
         let registry = registry.with_text(&format!("{SERVICES}\\Left\\Instances\\One"), "Altitude", "320400");
         entry(registry, "klhk", 1, "")
     });
     let reading = machine.read(filter_drivers);
     let expected = [
+        "Both path=C:\\Windows\\System32\\drivers\\Both.sys state=binary-missing altitude=189900, 189899 \
+         group=FSFilter HSM",
         "Newer path=C:\\Windows\\System32\\drivers\\Newer.sys state=binary-missing altitude=389490.5 \
          group=FSFilter Activity Monitor",
-        "klif path=C:\\Windows\\System32\\drivers\\klif.sys altitude=320400 group=FSFilter Anti-Virus",
+        "klif path=C:\\Windows\\System32\\drivers\\klif.sys altitude=320400, 100000 \
+         group=FSFilter Anti-Virus, FSFilter Open File",
     ];
     assert_eq!((rows(&reading), reading.outcome), (expected.map(str::to_owned).to_vec(), Outcome::Found));
+}
+
+#[test]
+fn drivers_that_classes_of_devices_name_are_listed_with_or_without_their_file() {
+    let class = |guid: &str| format!(r"HKLM\SYSTEM\CurrentControlSet\Control\Class\{guid}");
+    let (mouse, volume) = ("{4d36e96f-e325-11ce-bfc1-08002be10318}", "{71a27cdd-812a-11d0-bec7-08002be2092f}");
+    let list = |name: &str, drivers: &[&str]| {
+        let text = drivers.iter().flat_map(|driver| [driver, "\0"]).collect::<String>() + "\0";
+        let data = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        Value { name: name.to_owned(), kind: kind::MULTI_SZ, data }
+    };
+    let files =
+        ["Windows/System32/drivers/mouclass.sys", "Kaspersky Lab/kl1.sys", "Windows/System32/drivers/klfde.sys"];
+    let machine = files.into_iter().fold(Machine::new(), |machine, file| machine.file(file, "MZ")).with(|registry| {
+        let registry = entry(registry, "mouclass", 1, r"\SystemRoot\System32\drivers\mouclass.sys");
+        let registry = entry(registry, "kl1", 1, r"\??\C:\Kaspersky Lab\kl1.sys");
+        let registry = entry(registry, "far", 1, r"\??\E:\far.sys");
+        registry
+            .with_text(&class(mouse), "Class", "Mouse")
+            // A name that is there twice, and an empty one.
+            .with_value(&class(mouse), list("UpperFilters", &["klmouflt", "MouClass", "klmouflt", ""]))
+            .with_text(&class(volume), "LowerFilters", "kl1")
+            .with_value(&class(volume), list("UpperFilters", &["far", "klfde"]))
+            .with_key(&class("{36fc9e60-c465-11cf-8056-444553540000}"))
+            .with_text(&class("Properties"), "Class", "no class")
+    });
+    let reading = machine.read(drivers);
+    let mut expected = [
+        format!("{} : UpperFilters = MouClass class=Mouse", class(mouse)),
+        format!("{} : UpperFilters = klmouflt state=binary-missing class=Mouse", class(mouse)),
+        format!("{} : LowerFilters = kl1", class(volume)),
+        // What is on another volume is not missing.
+        format!("{} : UpperFilters = far", class(volume)),
+        format!("{} : UpperFilters = klfde", class(volume)),
+    ];
+    expected.sort();
+    let shown: Vec<String> = rows(&reading).into_iter().filter(|row| row.contains(r"\Class\")).collect();
+    assert_eq!((shown, reading.outcome), (expected.to_vec(), Outcome::Found));
+    let broken = machine.with(|registry| registry.with_error(&class(mouse), RegistryError::Denied)).read(drivers);
+    assert_eq!(broken.outcome, Outcome::Partial, "{}", broken.reason);
+    assert!(broken.reason.contains(mouse) && broken.reason.contains("permission denied"), "{}", broken.reason);
+}
+
+#[test]
+fn a_service_below_a_folder_of_programs_that_was_moved_is_found() {
+    let machine = Machine::new().file("Programme/Kaspersky Lab/avp.exe", "MZ").with(|registry| {
+        let registry =
+            registry.with_text(r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion", "ProgramFilesDir", r"C:\Programme");
+        let registry = entry(registry, "AVP", 16, r"%ProgramFiles%\Kaspersky Lab\avp.exe");
+        entry(registry, "Gone", 16, r#""%ProgramFiles%\Kaspersky Lab\gone.exe" -s"#)
+    });
+    let expected = [
+        r"AVP path=C:\Programme\Kaspersky Lab\avp.exe",
+        r"Gone path=C:\Programme\Kaspersky Lab\gone.exe state=binary-missing",
+    ];
+    assert_eq!(rows(&machine.read(services)), expected);
 }
 
 #[test]

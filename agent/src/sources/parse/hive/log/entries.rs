@@ -13,6 +13,7 @@ const ENTRY_HEAD: usize = 40;
 const REFERENCE: usize = 8;
 const CHUNK: usize = 64 * 1024;
 const DAMAGED: &str = "an entry of its log is damaged";
+const GAP: &str = "its logs have a gap";
 
 /// One entry of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,13 +64,14 @@ fn entries_from(first: u32, runs: &mut [Run]) -> (Vec<Entry>, Option<&'static st
     runs.sort_by_key(|run| run.entries.first().map(|entry| entry.sequence));
     let mut fault = runs.iter().any(|run| run.lost >= Some(first)).then_some(DAMAGED);
     let mut all: Vec<Entry> = Vec::new();
+    let usable = runs.iter().filter(|run| !run.entries.is_empty()).count();
     for run in runs.iter().filter(|run| !run.entries.is_empty()) {
         let begins = run.entries.first().map(|entry| entry.sequence);
         // Windows reuses a full log only after it has written the pages of its entries into the hive. The first entries
-        // may therefore be missing while both logs are there.
+        // may therefore be missing while both logs have later ones.
         let wanted = all.last().map_or(Some(first), |last| last.sequence.checked_add(1));
-        if begins != wanted && (!all.is_empty() || runs.len() < 2) {
-            fault = Some("its logs have a gap");
+        if begins != wanted && (!all.is_empty() || usable < 2) {
+            fault = Some(GAP);
         }
         if begins != wanted && !all.is_empty() {
             break;
@@ -83,11 +85,13 @@ fn entries_from(first: u32, runs: &mut [Run]) -> (Vec<Entry>, Option<&'static st
 /// changes nothing once the later ones follow.
 fn last_entries(mut runs: Vec<Run>) -> (Vec<Entry>, Option<&'static str>) {
     runs.sort_by_key(|run| run.entries.first().map(|entry| entry.sequence));
-    let fault = runs.iter().any(|run| run.lost.is_some()).then_some(DAMAGED);
+    let mut fault = runs.iter().any(|run| run.lost.is_some()).then_some(DAMAGED);
     let mut all: Vec<Entry> = Vec::new();
     for run in runs {
         let begins = run.entries.first().map(|entry| entry.sequence);
         if begins.is_some() && begins != all.last().and_then(|last| last.sequence.checked_add(1)) {
+            // Those before the gap may be in the hive already, or not.
+            fault = fault.or((!all.is_empty()).then_some(GAP));
             all.clear();
         }
         all.extend(run.entries);

@@ -25,7 +25,7 @@ pub(super) fn replay(
         header.kind == FileKind::OldLog && header.begun == header.finished && Some(header.time) == time
     });
     let newest = fitting.max_by_key(|(_, header)| header.finished);
-    let (at, header) = newest.ok_or("changes are missing from it, and none of its logs belongs to it")?;
+    let (at, header) = newest.ok_or("the hive was not closed, and none of its logs belongs to it")?;
     let overlay = pages(*at, &*logs[usize::from(*at)], header.size)?;
     Ok(Replay { header: sound.unwrap_or(header).clone(), size: header.size, overlay, fault: None })
 }
