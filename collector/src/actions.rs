@@ -3,27 +3,35 @@
 
 mod account;
 mod caller;
+mod duty;
 mod host;
+mod order;
 mod random;
 mod renewal;
 mod restore;
+mod seal;
 mod throttling;
 mod token;
 
-use muster_proto::model::{AccountName, InvalidId, SiteId, TokenId};
+use muster_proto::model::{AccountName, InvalidId, OrderId, SiteId, TokenId};
 
 pub use account::{
     AccountRequest, FirstAccount, account_by_token, account_create, account_get, account_list, account_of_caller,
     account_revoke, account_rotate, first_account_create, first_account_find, first_token_keep,
 };
 pub use caller::Caller;
+pub use duty::duties_follow;
+pub(crate) use duty::duty_finish;
 pub use host::{HostSelection, host_action};
+pub use order::{OrdersAsked, OrdersChanged, applied_orders, orders_change, orders_revision};
 pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
+pub use seal::{seal_key_claim, seal_key_get};
 pub use throttling::{hosts_throttled, throttling_ended};
 pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
 
-use crate::store::{AccountRefusal, SiteScope, StoreError};
+use crate::rules::{PackError, RuleErrors};
+use crate::store::{AccountRefusal, FinishRefusal, SiteScope, StoreError};
 
 /// Why an action failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +56,26 @@ pub enum ActionError {
     /// The reason for an action on hosts is empty, too long, or has control characters.
     #[error("a reason is needed: one line of at most {} bytes", muster_proto::limits::ACTION_REASON_BYTES)]
     Reason,
+    /// What is said of a duty that is done is empty, too long, or has control characters.
+    #[error(
+        "a reference is needed, such as the number of a report: one line of at most {} bytes",
+        muster_proto::limits::DUTY_REFERENCE_BYTES
+    )]
+    Reference,
+    /// The name or the hash of a file of evidence is not valid.
+    #[error(
+        "evidence is the name of a file without its folder, at most {} bytes, and the SHA-256 of its content in lower-case hex",
+        muster_proto::limits::EVIDENCE_NAME_BYTES
+    )]
+    Evidence,
+    /// A duty cannot be done.
+    #[error("{}", of_duty(*number, *refusal))]
+    Duty {
+        /// Its number, as asked.
+        number: u64,
+        /// Why.
+        refusal: FinishRefusal,
+    },
     /// There is no such enrollment token at the caller's sites.
     #[error("no enrollment token \"{token}\"")]
     NoToken {
@@ -70,6 +98,54 @@ pub enum ActionError {
         /// Why.
         refusal: AccountRefusal,
     },
+    /// Files of orders or addenda have faults, or the rules with them have.
+    #[error("{0}")]
+    Orders(RuleErrors),
+    /// There are as many applied files as there may be.
+    #[error(
+        "there would be {files} applied files with {bytes} bytes; the limits are {} files and {} bytes; remove one that is no \
+         longer needed with `muster orders remove ID`",
+        muster_proto::limits::APPLIED_FILES,
+        muster_proto::limits::APPLIED_BYTES
+    )]
+    TooManyOrders {
+        /// The files that there would be.
+        files: usize,
+        /// Their bytes.
+        bytes: usize,
+    },
+    /// The settings say which orders are active.
+    #[error(
+        "rules.active_orders in the collector's settings says which orders are active, so nothing was changed; empty it to \
+         activate orders by action"
+    )]
+    OrdersPinned,
+    /// There is no order or addendum with this id.
+    #[error("no order \"{id}\"")]
+    NoOrder {
+        /// As asked.
+        id: OrderId,
+    },
+    /// Nobody has applied a file with this id.
+    #[error("no applied file \"{id}\"; only applied orders and addenda can be removed")]
+    NotApplied {
+        /// As asked.
+        id: OrderId,
+    },
+    /// The order is what the action would make it.
+    #[error("{id} is {} already; nothing was changed", if *active { "active" } else { "inactive" })]
+    AlreadySwitched {
+        /// The order or addendum.
+        id: OrderId,
+        /// Whether it is active.
+        active: bool,
+    },
+    /// Others change orders at the same time, again and again.
+    #[error("others are changing the orders at this moment, so nothing was changed; try again")]
+    OrdersBusy,
+    /// An applied file is damaged in the store.
+    #[error("read what is applied")]
+    Pack(#[source] PackError),
     /// The operating system returned no random numbers.
     #[error("the operating system returned no random numbers")]
     NoRandom,
@@ -90,6 +166,20 @@ impl From<StoreError> for ActionError {
 impl ActionError {
     fn account(account: &AccountName, refusal: AccountRefusal) -> Self {
         Self::Account { account: account.to_string(), refusal }
+    }
+}
+
+fn of_duty(number: u64, refusal: FinishRefusal) -> String {
+    match refusal {
+        FinishRefusal::Unknown => format!("no duty {number}"),
+        FinishRefusal::Done => format!("duty {number} is done already; `muster duties show {number}` says when"),
+        FinishRefusal::Closed => format!("duty {number} was closed when its order was switched off"),
+        FinishRefusal::OtherRules => {
+            format!(
+                "nothing is noted for duty {number}, because this collector has other rules than those in force; try again in a \
+                 few seconds, or at a collector that has them"
+            )
+        }
     }
 }
 

@@ -1,24 +1,28 @@
 //! The wiring: opens the store, loads the rules, starts listeners and background tasks, and owns shutdown.
 //!
 //! ```text
-//!  settings ─► prepare (directory, CA, database, admin token) ─► serve: rules, judge queue, listeners ─► stop, drain, close
+//!  settings ─► prepare (directory, CA, database, seal key, admin token) ─► serve: rules, judge queue, listeners ─► stop, drain, close
 //! ```
 //!
 //! `tokens` and `backup` work beside a running collector: they open the same database themselves.
 
 mod accounts;
+mod applied;
 mod authority;
 mod backup;
 mod check;
 mod command;
 mod descriptors;
+mod duties;
 mod editions;
 mod index;
 mod lock;
 mod marks;
 mod prepare;
+mod present;
 mod retention;
 mod rules;
+mod seal;
 mod serve;
 mod store_size;
 mod store_watch;
@@ -35,14 +39,15 @@ use muster_proto::error_chain;
 use muster_proto::terminal::{Escaping, PipeSafe, printable};
 use serde_json::json;
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::config::{ConfigFaults, Settings};
 use crate::store::StoreError;
 use crate::telemetry;
 use crate::tls::CaError;
 use authority::{CaLost, ForeignAuthority, StoreLost};
 use command::{BackupArgs, BackupVerb, Command, Format, InitArgs, ServeArgs, Verb};
-use prepare::{ExposedAdminToken, NotPrepared};
+use prepare::{Asked, ExposedAdminToken, NotPrepared};
+use seal::SealError;
 use unfinished::UnfinishedRestore;
 
 /// What to do about faulty settings.
@@ -50,6 +55,11 @@ const SETTINGS_ADVICE: &str = "the example collector.toml that comes with Muster
 
 /// Runs `muster-collector` and returns the exit code: 0, 1 for an error, 2 for wrong usage.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(String, String)>) -> u8 {
+    run_at(arguments, environment, clock::system())
+}
+
+/// The same with another clock, for tests in which days pass.
+pub fn run_at(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(String, String)>, clock: Clock) -> u8 {
     // A closed pipe is no error: the exit code is the same whether anybody reads the output.
     let (mut out, mut err) = (PipeSafe::stdout(), io::stderr());
     let parsed = Command::command().try_get_matches_from(arguments).and_then(|found| Command::from_arg_matches(&found));
@@ -69,7 +79,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(Stri
         Format::Table => Escaping::text(out, false),
         Format::Json => Escaping::json(out),
     };
-    let done = execute(command, environment, &mut out);
+    let done = execute(command, environment, clock, &mut out);
     // Flush first, so that an error comes after everything that was printed.
     let flushed = out.flush();
     done.and_then(|code| flushed.map(|()| code).map_err(Into::into)).unwrap_or_else(|failed| {
@@ -78,7 +88,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(Stri
     })
 }
 
-fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn Write) -> anyhow::Result<u8> {
+fn execute(
+    command: Command,
+    environment: Vec<(String, String)>,
+    clock: Clock,
+    out: &mut dyn Write,
+) -> anyhow::Result<u8> {
     // The version must be printed even if the settings are faulty.
     let format = command.verb.format();
     if let Verb::Version(_) = command.verb {
@@ -108,25 +123,26 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
     match command.verb {
         Verb::Serve(ServeArgs { new_store }) => {
             telemetry::start_log(&settings.log)?;
-            let served = runtime.block_on(serve::serve(settings, new_store, clock::system()));
+            let served = runtime.block_on(serve::serve(settings, new_store, clock));
             // Handshakes and calls that are still open had their deadline in `serve`.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             served.map(|()| 0)
         }
-        Verb::Init(InitArgs { new_store, .. }) => {
-            runtime.block_on(prepare::init(&settings, &command.flags, new_store, clock::system_now(), format, out))?;
+        Verb::Init(InitArgs { new_store, origin, .. }) => {
+            let asked = Asked { new_store, origin: origin.as_ref() };
+            runtime.block_on(prepare::init(&settings, &command.flags, asked, clock(), format, out))?;
             Ok(0)
         }
         Verb::Tokens(asked) => {
-            runtime.block_on(tokens::run(&settings, asked, clock::system_now(), out))?;
+            runtime.block_on(tokens::run(&settings, asked, clock(), out))?;
             Ok(0)
         }
         Verb::Accounts(asked) => {
-            runtime.block_on(accounts::run(&settings, asked, clock::system_now(), out))?;
+            runtime.block_on(accounts::run(&settings, asked, clock(), out))?;
             Ok(0)
         }
         Verb::Check(_) => {
-            let good = runtime.block_on(check::run(&settings, clock::system_now(), format, out))?;
+            let good = runtime.block_on(check::run(&settings, clock(), format, out))?;
             Ok(if good { 0 } else { 1 })
         }
         Verb::Backup(BackupArgs { verb: Some(BackupVerb::Verify { directory }), .. }) => {
@@ -136,11 +152,11 @@ fn execute(command: Command, environment: Vec<(String, String)>, out: &mut dyn W
         Verb::Backup(BackupArgs { to, .. }) => {
             // `clap` demands it.
             let to = to.unwrap_or_default();
-            runtime.block_on(backup::create(&settings, &given, &to, clock::system_now(), out))??;
+            runtime.block_on(backup::create(&settings, &given, &to, clock(), out))??;
             Ok(0)
         }
         Verb::Restore { directory } => {
-            runtime.block_on(backup::restore(&settings, &directory, clock::system_now(), &command.flags, out))??;
+            runtime.block_on(backup::restore(&settings, &directory, clock(), &command.flags, out))??;
             Ok(0)
         }
         // Answered above.
@@ -163,9 +179,11 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
         let of_store = || cause.downcast_ref::<StoreError>().and_then(StoreError::advice).map(str::to_owned);
         let of_port = cause.downcast_ref::<serve::CannotListen>().map(serve::CannotListen::advice);
         let of_backup = cause.downcast_ref::<backup::Refused>().map(backup::Refused::advice);
+        let of_seal = cause.downcast_ref::<SealError>().map(SealError::advice);
         let of_restore = cause.downcast_ref::<UnfinishedRestore>().map(UnfinishedRestore::advice);
         of_backup
             .or(of_restore)
+            .or(of_seal)
             .or(of_port)
             .or(of_ca)
             .or(of_settings)

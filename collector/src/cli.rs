@@ -1,5 +1,5 @@
-//! The `muster` program: one file per noun. It is a client of FleetService and never opens the database; `catalogue match`
-//! and `catalogue check` work without a collector.
+//! The `muster` program: one file per noun. It is a client of FleetService and never opens the database; `catalogue match`,
+//! `catalogue check`, `orders new` and `orders check` work without a collector.
 //!
 //! ```text
 //!  args ─► profile ─► client (wire to model) ─► noun ─► render (table, json, ndjson, csv) ─► exit code
@@ -7,18 +7,24 @@
 
 mod accounts;
 mod args;
+mod attestations;
 mod board;
 mod catalogue;
 mod changes;
 mod client;
 mod due;
+mod duties;
 mod exit;
 mod explain;
+mod faults;
 mod findings;
 mod host;
 mod host_actions;
 mod hosts;
 mod ledger;
+mod line_diff;
+mod order_changes;
+mod order_files;
 mod orders;
 mod profile;
 mod render;
@@ -33,8 +39,11 @@ use clap::{CommandFactory, FromArgMatches};
 use muster_proto::error_chain;
 use muster_proto::model::{HostActionKind, Timestamp};
 use muster_proto::terminal::{Paint, printable};
+use muster_proto::wire::OrderSwitch;
 
+use args::attestations::{AttestationsArgs, AttestationsVerb};
 use args::ledger::{LedgerArgs, LedgerVerb};
+use args::orders::{OrdersArgs, OrdersVerb};
 use args::{Cli, Verb};
 use client::Client;
 use render::Screen;
@@ -121,11 +130,51 @@ async fn execute(
         Verb::Explain(asked) => explain::run(connect().await?, asked, screen).await,
         Verb::Findings(asked) => findings::run(connect().await?, asked, screen).await,
         Verb::Changes(asked) => changes::run(connect().await?, asked, screen).await,
-        Verb::Orders(asked) => {
-            no_list_options(!matches!(asked.verb, Some(args::OrdersVerb::Show { .. })) || !asked.all)?;
-            orders::run(connect().await?, asked, screen).await
+        Verb::Orders(OrdersArgs { verb: None, all }) => orders::list(connect().await?, all, screen).await,
+        // People write `--all` before or after the verb.
+        Verb::Orders(OrdersArgs { verb: Some(OrdersVerb::List { all: inner }), all }) => {
+            orders::list(connect().await?, all || inner, screen).await
         }
+        Verb::Orders(OrdersArgs { verb: Some(verb), all }) => {
+            no_list_options(!all)?;
+            match verb {
+                OrdersVerb::List { all } => orders::list(connect().await?, all, screen).await,
+                OrdersVerb::Show(asked) if asked.file => {
+                    order_changes::show_files(connect().await?, &asked, screen).await
+                }
+                OrdersVerb::Show(asked) => orders::show(connect().await?, &asked.id, screen).await,
+                OrdersVerb::Diff { file } => order_changes::diff(connect, &file, screen).await,
+                OrdersVerb::Apply(asked) => order_changes::apply(connect, &asked, screen).await,
+                OrdersVerb::Activate(asked) => {
+                    order_changes::switch(connect().await?, OrderSwitch::Activate, &asked, screen).await
+                }
+                OrdersVerb::Deactivate(asked) => {
+                    order_changes::switch(connect().await?, OrderSwitch::Deactivate, &asked, screen).await
+                }
+                OrdersVerb::Remove(asked) => {
+                    order_changes::switch(connect().await?, OrderSwitch::Remove, &asked, screen).await
+                }
+                OrdersVerb::New(asked) => order_files::new(&asked, screen),
+                OrdersVerb::Check(asked) => order_files::check(&asked, screen),
+            }
+        }
+        Verb::Duties(asked) => duties::run(connect().await?, asked, screen).await,
         Verb::Accounts(asked) => accounts::run(connect().await?, asked, screen).await,
+        Verb::Attestations(AttestationsArgs { verb: None, filter }) => {
+            attestations::list(connect().await?, filter, screen).await
+        }
+        Verb::Attestations(AttestationsArgs { verb: Some(AttestationsVerb::List(inner)), filter }) => {
+            let filter = list_options(filter, inner)?;
+            attestations::list(connect().await?, filter, screen).await
+        }
+        Verb::Attestations(AttestationsArgs { verb: Some(AttestationsVerb::Show(asked)), filter }) => {
+            no_list_options(filter == args::attestations::AttestationsFilterArgs::default())?;
+            attestations::show(connect().await?, asked, screen).await
+        }
+        Verb::Attestations(AttestationsArgs { verb: Some(AttestationsVerb::Verify(asked)), filter }) => {
+            no_list_options(filter == args::attestations::AttestationsFilterArgs::default())?;
+            attestations::verify_files(&asked, screen)
+        }
         Verb::Ledger(LedgerArgs { verb: None, filter }) => ledger::list(connect().await?, filter, screen).await,
         Verb::Ledger(LedgerArgs { verb: Some(LedgerVerb::List(inner)), filter }) => {
             let filter = list_options(filter, inner)?;
@@ -211,3 +260,5 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) -> u8 {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wording_tests;

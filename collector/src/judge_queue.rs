@@ -11,6 +11,8 @@
 
 mod assessment_cache;
 mod judging;
+mod lane_moves;
+mod proof;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,10 @@ use arc_swap::ArcSwap;
 use muster_proto::model::Timestamp;
 use tokio::sync::{Mutex, Notify};
 
+pub use self::lane_moves::lane_moves;
+
 use self::assessment_cache::AssessmentCache;
+use crate::attestation::SealKey;
 use crate::clock::Clock;
 use crate::rules::RuleSet;
 use crate::shutdown;
@@ -40,6 +45,8 @@ pub struct JudgeQueue {
     store: Arc<dyn Store>,
     rules: Arc<ArcSwap<RuleSet>>,
     wake: Arc<Notify>,
+    /// Signs attestations; without it, none are issued.
+    seal: Option<Arc<SealKey>>,
     /// Locked for a whole batch, so that two batches never judge the same snapshot twice.
     cache: Mutex<AssessmentCache>,
 }
@@ -49,7 +56,13 @@ impl JudgeQueue {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, rules: Arc<ArcSwap<RuleSet>>) -> Self {
         let wake = store.queue_notify();
-        Self { store, rules, wake, cache: Mutex::default() }
+        Self { store, rules, wake, seal: None, cache: Mutex::default() }
+    }
+
+    /// The same judge queue, which attests the removals that it finds proven.
+    #[must_use]
+    pub fn sealing_with(self, key: Arc<SealKey>) -> Self {
+        Self { seal: Some(key), ..self }
     }
 
     /// Wakes the judge queue. The store also wakes it when it queues a host.
@@ -119,7 +132,9 @@ impl JudgeQueue {
         now: Timestamp,
     ) -> Result<Settlement, StoreError> {
         let hits = cache.load(&*self.store, rules, claimed).await?;
-        let judgements = claimed.iter().filter_map(|host| judging::judge(cache, rules, host, now)).collect();
-        Ok(Settlement { judgements, hits, rules_version: rules.version.clone(), now })
+        let attests = self.seal.is_some();
+        let judgements = claimed.iter().filter_map(|host| judging::judge(cache, rules, host, attests, now)).collect();
+        let (rules_version, seal) = (rules.version.clone(), self.seal.clone());
+        Ok(Settlement { judgements, hits, rules_version, now, seal })
     }
 }

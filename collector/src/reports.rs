@@ -3,12 +3,15 @@
 //! What changes with time alone (silent, overdue) is added when a report is read. Numbers always add up: a board counts
 //! from one tally, and a host that waits for its first judgement counts as `unknown`.
 
+mod attestations;
 mod board;
 mod changes;
+mod duties;
 mod findings;
 mod host;
 mod hosts;
 mod ledger;
+mod order_files;
 mod paging;
 mod rules;
 mod searches;
@@ -19,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_proto::model::{
-    CollectorStatus, HostCandidate, OrderId, ProductId, Resources, RulesRefused, StoreRefuses, Timestamp,
+    CollectorStatus, HostCandidate, Lane, OrderId, ProductId, Resources, RulesRefused, StoreRefuses, Timestamp,
 };
 
 use crate::rules::{Order, RuleSet};
@@ -27,6 +30,7 @@ use crate::store::{SearchStop, SiteScope, Store, StoreError, admin};
 use muster_proto::suggest::did_you_mean;
 
 pub use changes::ChangesAsked;
+pub use duties::DutiesAsked;
 pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;
 pub use ledger::LedgerAsked;
@@ -52,6 +56,12 @@ pub enum ReportError {
         name: String,
         /// The hosts, at most ten.
         hosts: Vec<HostCandidate>,
+    },
+    /// No rules of that time are kept.
+    #[error("no rules are kept that were in force at {at}")]
+    NoRules {
+        /// The instant.
+        at: Timestamp,
     },
     /// There is no such order.
     #[error("no order \"{order}\"{hint}")]
@@ -84,6 +94,40 @@ pub enum ReportError {
     /// The ledger has no entry with this number.
     #[error("the ledger has no entry {number}")]
     NoEntry {
+        /// As asked.
+        number: u64,
+    },
+    /// The host is not `done` under the order, so its removal is not attested.
+    #[error("no attestation of {host:?} under {order}: it is in the lane `{lane}` and not in `done`: {missing}")]
+    NotDone {
+        /// The host's name.
+        host: String,
+        /// The order.
+        order: OrderId,
+        /// Its lane.
+        lane: Lane,
+        /// What is missing: the reason of the lane.
+        missing: String,
+    },
+    /// The host is `done`, and its removal was not attested.
+    #[error("no attestation of {host:?} under {order}, though it is in the lane `done`: {missing}")]
+    NotAttested {
+        /// The host's name.
+        host: String,
+        /// The order.
+        order: OrderId,
+        /// Why not.
+        missing: String,
+    },
+    /// Several orders are active, and the host has an attestation under none or several of them.
+    #[error("an attestation of {host:?} needs --order, because several orders are active")]
+    AttestationNeedsOrder {
+        /// The host's name.
+        host: String,
+    },
+    /// There is no such duty, or the reader may not see it.
+    #[error("no duty {number}")]
+    NoDuty {
         /// As asked.
         number: u64,
     },
@@ -210,11 +254,16 @@ impl ReportContext {
     /// The active orders, or one of them.
     fn orders_asked(&self, asked: Option<&OrderId>) -> Result<Vec<&Order>, ReportError> {
         let Some(id) = asked else { return Ok(self.active_orders()) };
-        let order = self.rules.order(id.as_str()).ok_or_else(|| ReportError::NoOrder {
+        let order = self.known_order(id)?;
+        if order.active { Ok(vec![order]) } else { Err(ReportError::NotActive { order: id.clone() }) }
+    }
+
+    /// An order, active or not.
+    fn known_order(&self, id: &OrderId) -> Result<&Order, ReportError> {
+        self.rules.order(id.as_str()).ok_or_else(|| ReportError::NoOrder {
             order: id.clone(),
             hint: did_you_mean(id.as_str(), self.rules.orders.iter().map(|order| order.id.as_str())),
-        })?;
-        if order.active { Ok(vec![order]) } else { Err(ReportError::NotActive { order: id.clone() }) }
+        })
     }
 
     fn active_orders(&self) -> Vec<&Order> {

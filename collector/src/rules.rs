@@ -10,7 +10,10 @@
 //!
 //! A broken file is refused with file, line and reason, and the caller keeps the last valid set. Nothing here judges.
 
+mod addendum;
+mod applied;
 mod attribution;
+mod automaton;
 mod calendar;
 mod catalogue;
 mod caution;
@@ -19,19 +22,24 @@ mod claimed;
 mod clock;
 mod closeness;
 mod conflicts;
+mod difference;
 mod field_table;
 mod fragment;
 mod holiday;
 mod identity;
 mod index;
+mod layer;
 mod load;
 mod milestone;
 mod mojibake;
 mod named_value;
 mod order;
 mod order_file;
+mod orders;
 mod overlay;
+mod pack;
 mod pattern;
+mod pins;
 mod prefilter;
 mod product;
 mod product_code;
@@ -53,15 +61,21 @@ mod watchlist;
 mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use muster_proto::model::{OrderId, Platform, ProductId, Watchlist};
 
+pub use applied::AppliedOrders;
 pub use calendar::Calendar;
 pub use catalogue::{Catalogue, SignSeen};
 pub use clock::{Clock, Per, Starts, Unit};
+pub use difference::differences;
+pub use layer::Layer;
 pub use load::load;
 pub use milestone::Milestone;
-pub use order::{ConfirmRule, EmbeddedCode, Need, Order, ProtectionRule, Scope, Wording};
+pub use order::{ConfirmRule, EmbeddedCode, Need, Order, ProtectionRule, Scope, StartsAt, Wording};
+pub use pack::{PackError, RulePack};
+pub use pins::Pins;
 pub use product::{DetectionContent, Product};
 pub use recognised::{OtherVendor, Recognised};
 pub use recogniser::{Recogniser, Strength};
@@ -76,10 +90,15 @@ pub use zone::Zone;
 
 pub(crate) use catalogue::shows_protection;
 
+pub(crate) use addendum::{addendum_of, is_addendum};
 pub(crate) use conflicts::conflicts;
-pub(crate) use load::{assemble, embedded, load_over, order_id};
+pub(crate) use load::{RuleBase, assemble, embedded, order_id};
 pub(crate) use order_file::SCAN_SPACING;
-pub(crate) use overlay::{FOLDERS, Overlay, OverlayLimits, late, listed, read_overlay, read_within, within};
+pub(crate) use orders::{file_id, order_faults};
+pub(crate) use overlay::{
+    FOLDERS, Overlay, OverlayLimits, late, listed, read_order_files, read_overlay, read_within, within,
+};
+pub(crate) use pack::{packed, sha256, unpacked};
 pub(crate) use subject::folded_place;
 pub(crate) use toml_reader::{Entries, RuleFile, TomlReader};
 pub(crate) use watchlist::{is_limited, limited_kind};
@@ -91,8 +110,16 @@ pub struct RuleSet {
     pub catalogue: Catalogue,
     /// All orders, active or not, in order of their ids.
     pub orders: Vec<Order>,
-    /// A short digest over all rule files, and over which orders are active.
+    /// A short digest over all rule files, over how often applied orders were changed, and over which orders are active.
     pub version: String,
+    /// How often applied orders were changed.
+    pub revision: u64,
+    /// Which orders the settings pin.
+    pub pins: Pins,
+    /// The layers below the applied orders.
+    pub(crate) base: Arc<RuleBase>,
+    /// The applied files that are in force.
+    pub(crate) applied: Arc<Vec<RuleFile>>,
 }
 
 /// Why an order cannot be made active.

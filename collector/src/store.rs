@@ -21,6 +21,7 @@ pub use self::changes::{ChangeKey, ChangesQuery, NotAChangeKey, StoredChanges};
 pub use self::contradiction::Contradiction;
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::decide::accounts::AccountRefusal;
+pub use self::decide::duties::FinishRefusal;
 pub use self::edition_bounds::{Allowance, EditionLevel, EditionLimit, EditionTotals, HeldBack};
 pub use self::history_removal::{HistoryRemoved, HistoryStep};
 pub use self::host_query::{HostKey, HostQuery, HostSort};
@@ -44,6 +45,7 @@ use crate::judge::Hit;
 
 pub(crate) mod admin;
 mod arena;
+mod attestations;
 mod backup;
 mod body;
 mod changes;
@@ -379,12 +381,22 @@ pub trait Store: Send + Sync + 'static {
     /// Notified after each commit of this process that put a host on the judge queue.
     fn queue_notify(&self) -> Arc<Notify>;
 
+    /// Notified after a change of what is applied over the rules, by this process or another one.
+    fn rules_notify(&self) -> Arc<Notify>;
+
     /// Claims at most `most` hosts that wait for judgement, those that have waited longest first. A claim ends when the
     /// host is settled, or after a minute.
     ///
     /// # Errors
     /// The database fails.
     async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError>;
+
+    /// Hosts with all that judging them needs, whether they wait or not, at most `most`: those whose row numbers come after
+    /// `after`. Also the last of their numbers; `None` if there are no more hosts. Claims nothing and writes nothing.
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn host_judging_page(&self, after: i64, most: usize) -> Result<(Vec<QueuedHost>, Option<i64>), StoreError>;
 
     /// The hits of these sections under this version of the rules. A section that was not matched against this version
     /// yet has no entry; a section without hits has an empty one.

@@ -4,16 +4,19 @@
 mod account;
 mod agent;
 mod ambiguous;
+mod attestation;
+mod duty;
 mod fleet;
 mod host_action;
 mod order;
+mod order_change;
 mod resources;
 pub mod stored;
 
 pub use agent::{RefusalDetail, SectionUpload};
 pub use ambiguous::{ambiguous_host, hosts_meant};
 
-use crate::model::{HostId, InvalidId, Timestamp, UnknownName, is_visible_text};
+use crate::model::{HostId, InvalidId, InvalidSubject, Timestamp, UnknownName, is_visible_text};
 
 /// A message that cannot be converted to the model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +58,15 @@ pub enum ConvertError {
     Text {
         /// The field.
         field: &'static str,
+    },
+    /// A text that is none of those that its field can have.
+    #[error("{field} is not valid")]
+    Subject {
+        /// The field.
+        field: &'static str,
+        /// What it can be.
+        #[source]
+        source: InvalidSubject,
     },
     /// A limit of the contract is exceeded.
     #[error("{field} has {value}; the limit {limit_name} is {limit}")]

@@ -34,8 +34,8 @@ pub const UPLOAD_BYTES: usize = 16 * SECTION_BYTES;
 pub const ENROLL_BYTES: usize = 32 * 1024;
 /// Bytes of a renewal: a certificate request, a certificate and a signature, with space for larger keys.
 pub const RENEW_BYTES: usize = 32 * 1024;
-/// Bytes of a request of an account. The largest names 500 hosts, with a reason.
-pub const ACCOUNT_REQUEST_BYTES: usize = 256 * 1024;
+/// Bytes of a request of an account. The largest applies files of orders with 256 KiB.
+pub const ACCOUNT_REQUEST_BYTES: usize = 320 * 1024;
 /// Bytes of a certificate request in DER. An EC request has about 300.
 pub const CSR_BYTES: usize = 8 * 1024;
 /// Bytes of a token string. Id, secret and pin have 140 together.
@@ -50,6 +50,10 @@ pub const RUN_RETURNS: u8 = 3;
 pub const HOSTS_PER_ACTION: usize = 500;
 /// Bytes of the reason for an action on hosts: a few sentences, or the link to a ticket.
 pub const ACTION_REASON_BYTES: usize = 1024;
+/// Bytes of the reference of a duty that is done: the number of a report, or the link to it.
+pub const DUTY_REFERENCE_BYTES: usize = 256;
+/// Bytes of the name of a file of evidence: what file systems allow.
+pub const EVIDENCE_NAME_BYTES: usize = 255;
 /// Addresses in the state of a host.
 pub const ADDRESSES_PER_HOST: usize = 64;
 /// Units in the state of a host.
@@ -72,6 +76,10 @@ pub const CLOCK_SKEW_MS: i64 = 24 * 3600 * 1000;
 pub const SETTINGS_FILE_BYTES: u64 = 256 * 1024;
 /// Bytes of one rule file. The longest built-in one has 60 KiB.
 pub const RULE_FILE_BYTES: u64 = 256 * 1024;
+/// Files of orders and addenda that can be applied at one time: more than there are orders in the world, several times over.
+pub const APPLIED_FILES: usize = 200;
+/// Bytes of all applied files.
+pub const APPLIED_BYTES: usize = 4 << 20;
 /// Entries of all folders of a rule directory: a file for every security product known, several times over.
 pub const RULE_FILES: usize = 4096;
 /// How long reading a rule directory may take, in milliseconds. On a local disk it takes less than one second; a network

@@ -1,10 +1,12 @@
 //! The types of the domain, used by every module of agent and collector. They know nothing of protobuf.
 
 mod account;
+mod attestation;
 mod budget;
 mod cause;
 mod clean;
 mod closed_list;
+mod duty;
 mod hidden;
 mod host;
 mod host_mark;
@@ -12,6 +14,7 @@ mod ids;
 mod ledger;
 mod observation;
 mod order;
+mod order_change;
 mod pace;
 mod report;
 mod resources;
@@ -27,11 +30,13 @@ mod verdict;
 mod watchlist;
 
 pub use account::{AccountReport, AccountTokenReport, Holder};
+pub use attestation::{AttestationRow, StoredAttestation};
 pub use budget::Budget;
 pub use cause::Cause;
 pub use clean::clean_text;
 pub(crate) use clean::{is_clean_text, is_visible_text};
 pub use closed_list::UnknownName;
+pub use duty::{DutyEvidence, DutyReport, DutyState, DutySubject, InvalidSubject};
 pub use hidden::is_hidden;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
 pub use host_mark::{HoldersSign, HostActionKind, HostMark, MarkReport};
@@ -41,12 +46,13 @@ pub use ids::{
 pub use ledger::{EntryKind, LedgerEntry};
 pub use observation::{Kind, Observation, ObservationState};
 pub use order::{Binding, MilestoneKind, Precision};
+pub use order_change::{LaneMove, LaneMoves, OrderDifference, OrderFile, OrderFilesReport, OrdersChangeReport};
 pub use pace::{Pace, RefusalClass};
 pub use report::{
     Board, BoardCounts, ChangeRow, ChangesReport, CollectorStatus, Explanation, Finding, HitReport, HostActionReport,
     HostCandidate, HostName, HostReport, HostRow, LaneChange, MilestoneReport, OrderReport, ProductReport, PurgeCounts,
     RulesRefused, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport, StoreRefuses, TermReport,
-    TokenReport, TokenStatus, VerdictReport,
+    TokenReport, TokenStatus, UnprotectedTime, VerdictReport,
 };
 pub use resources::{ListenerUse, Resources, StoreUse};
 pub use role::Role;

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
-    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding,
-    HitReport, HostActionReport, HostFacts, HostId, HostMark, HostName, HostReport, HostRow, HostState, Kind, Lane,
-    LaneChange, ListenerUse, Losses, MarkReport, MilestoneReport, OrderId, OrderReport, Outcome, Pace, Platform,
-    Presence, ProductId, ProductReport, ProductSeen, Protection, PurgeCounts, RealtimeEvidence, Reason, ReasonKind,
-    RefusalClass, Resources, RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse,
-    TermReport, Timestamp, TokenId, TokenReport, UnitState, UserItem, VerdictReport, Watchlist,
+    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, DutyEvidence, DutyReport, DutyState,
+    DutySubject, Evidence, Explanation, Finding, HitReport, HostActionReport, HostFacts, HostId, HostMark, HostName,
+    HostReport, HostRow, HostState, Kind, Lane, LaneChange, LaneMove, LaneMoves, ListenerUse, Losses, MarkReport,
+    MilestoneReport, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport, OrdersChangeReport, Outcome,
+    Pace, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, PurgeCounts, RealtimeEvidence, Reason,
+    ReasonKind, RefusalClass, Resources, RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses,
+    StoreUse, TermReport, Timestamp, TokenId, TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport,
+    Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -65,10 +67,17 @@ fn order() -> OrderReport {
             at_end: true,
             confirmed: false,
             what: "updates end".to_owned(),
+            addendum: "acme".to_owned(),
         }],
         clocks: vec![term("found", "within 3 business days")],
         recurring: vec![term("2018-01-11", "every 30 days")],
         sources: vec!["89 FR 52434".to_owned()],
+        layer: "applied".to_owned(),
+        addendum: "acme".to_owned(),
+        platforms: vec!["linux".to_owned()],
+        sites: vec!["hq".to_owned()],
+        patience_ms: 5,
+        approved: vec!["clamav".to_owned()],
     }
 }
 
@@ -152,6 +161,12 @@ fn host() -> HostReport {
             silent: false,
             presence: Presence::Remnant,
             protection: Protection::Approved,
+            unprotected: Some(UnprotectedTime {
+                since: Some(Timestamp::from_millis(3)),
+                current_ms: 4,
+                longest_ms: 5,
+                total_ms: 9,
+            }),
             since: Timestamp::from_millis(4),
             advice: "a".to_owned(),
             commands: vec![reason()],
@@ -180,8 +195,30 @@ fn facts_state_watchlist_and_refusals_survive_the_wire() {
     assert_eq!(RefusalDetail::try_from(wire::Refusal::from(refusal)), Ok(refusal));
 }
 
+fn duty() -> DutyReport {
+    DutyReport {
+        number: 7,
+        order: OrderId::new("us-far").expect("valid"),
+        clock: "first-report".to_owned(),
+        subject: DutySubject::Host(HostId::from_bytes([1; 16])),
+        hostname: "h".to_owned(),
+        site: Some(site()),
+        opened: Timestamp::from_millis(1),
+        due: Timestamp::from_millis(2),
+        state: DutyState::Done,
+        overdue: true,
+        settled: Some(Timestamp::from_millis(3)),
+        what: "report it".to_owned(),
+        fields: vec!["contract number".to_owned()],
+        confirmed: true,
+        reference: "12".to_owned(),
+        evidence: Some(DutyEvidence { name: "a.pdf".to_owned(), sha256: "0a".repeat(32) }),
+    }
+}
+
 #[test]
 fn reports_survive_the_wire() {
+    assert_eq!(DutyReport::try_from(wire::Duty::from(duty())), Ok(duty()));
     assert_eq!(HostReport::try_from(wire::Host::from(host())), Ok(host()));
     let explanation = Explanation {
         host: host(),
@@ -192,6 +229,7 @@ fn reports_survive_the_wire() {
             cause: Cause::Installed,
         }],
         rules_version: "1-abc".to_owned(),
+        duties: vec![duty()],
     };
     assert_eq!(Explanation::try_from(wire::ExplainHostResponse::from(explanation.clone())), Ok(explanation));
     let board = Board {
@@ -205,6 +243,9 @@ fn reports_survive_the_wire() {
         },
         as_of: Timestamp::from_millis(8),
         judge_queue: 1,
+        overdue_duties: 2,
+        unprotected: 3,
+        unprotected_since: Some(Timestamp::from_millis(7)),
     };
     assert_eq!(Board::try_from(wire::Board::from(board.clone())), Ok(board));
     let row = HostRow {
@@ -328,6 +369,31 @@ fn what_an_action_on_hosts_has_changed_survives_the_wire() {
         removed: PurgeCounts { snapshots: 4, sections: 5 },
     };
     assert_eq!(HostActionReport::try_from(wire::HostActionResponse::from(report.clone())), Ok(report));
+}
+
+#[test]
+fn what_a_change_of_orders_changes_and_the_files_of_orders_survive_the_wire() {
+    let order = OrderId::new("acme").expect("valid");
+    let moves = vec![
+        LaneMove { order: order.clone(), from: None, to: Some(Lane::Replace), hosts: 2 },
+        LaneMove { order: order.clone(), from: Some(Lane::Clear), to: None, hosts: 3 },
+    ];
+    let report = OrdersChangeReport {
+        differences: vec![OrderDifference { order, lines: vec!["patience: 7d → 3d".to_owned()] }],
+        rules_version: "r".to_owned(),
+        is_changed: true,
+        lanes: LaneMoves { moves, moved_hosts: 4, hosts: 5 },
+    };
+    let wired = wire::ChangeOrdersResponse::from(report.clone());
+    assert_eq!(OrdersChangeReport::try_from(wired.clone()).expect("valid"), report);
+    let strange =
+        wire::ChangeOrdersResponse { moves: vec![wire::LaneMove { from: 99, ..wired.moves[0].clone() }], ..wired };
+    let error = OrdersChangeReport::try_from(strange).expect_err("no such lane");
+    assert!(error.to_string().contains("LaneMove.from"), "{error}");
+    let file = OrderFile { name: "shipped/orders/a.toml".to_owned(), text: "x".to_owned(), sha256: "00".to_owned() };
+    let from = Timestamp::from_millis(8);
+    let files = OrderFilesReport { files: vec![file], rules_version: "r".to_owned(), from, active: true };
+    assert_eq!(OrderFilesReport::from(wire::GetOrderFilesResponse::from(files.clone())), files);
 }
 
 #[test]

@@ -25,7 +25,8 @@ fn assert_owner_only(folder: &Path) -> Result<()> {
         if path.is_dir() {
             assert_owner_only(&path)?;
         }
-        let public = path.extension().is_some_and(|extension| extension == "pem" || extension == "json");
+        let public =
+            path.extension().is_some_and(|extension| ["pem", "json", "pub"].iter().any(|one| extension == *one));
         assert!(public || mode & 0o077 == 0, "{} has mode {:o}", path.display(), mode & 0o777);
     }
     Ok(())
@@ -101,7 +102,7 @@ fn only_the_owner_may_read_the_files_of_agent_and_collector() -> Result<()> {
     agent.report(Root::debian("web-1")?.path())?;
     assert_owner_only(agent.state_dir())?;
     assert_owner_only(&lab.data_dir())?;
-    for secret in ["ca.key", "admin.token"] {
+    for secret in ["ca.key", "seal.key", "admin.token"] {
         let mode = std::fs::metadata(lab.data_dir().join(secret))?.permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{secret}");
     }

@@ -23,7 +23,7 @@ fn runtime() -> Result<Runtime> {
 async fn assert_serves(lab: &Lab) -> Result<()> {
     let mut honest = Player::enroll(lab, "honest").await?;
     let (snapshot, sections) = snapshot_of(&["adduser", "dpkg"]);
-    assert!(honest.deliver(&snapshot, &sections).await?, "an honest look was not accepted");
+    assert!(honest.deliver(&snapshot, &sections).await?, "an honest snapshot was not accepted");
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot prepare fails there")]
 
 mod accounts;
+mod attestations;
 mod backup;
 mod booted;
 mod bounds;
@@ -14,6 +15,7 @@ mod cli;
 mod crash;
 mod deliver;
 mod disk;
+mod duties;
 mod enroll;
 mod fresh_machine;
 mod hostile;
@@ -21,6 +23,7 @@ mod judge;
 mod layers;
 mod lost;
 mod operation;
+mod orders;
 mod packages;
 mod proxy;
 mod quickstart;

@@ -71,6 +71,24 @@ CREATE TABLE system_user (
     name text NOT NULL UNIQUE
 );
 
+-- The public half of the key that signs attestations, as a verifier key. Collectors with another key must not use this store.
+CREATE TABLE seal (
+    only_one     bigint NOT NULL PRIMARY KEY CHECK (only_one = 1),
+    verifier_key text NOT NULL,
+    since        bigint NOT NULL
+);
+
+-- Signed statements that a removal is proven, as they were issued: see `store::attestations`. `host` is the number of a host's row. A
+-- host keeps its newest eight under an order.
+CREATE TABLE attestation (
+    host      bigint NOT NULL,
+    order_id  text NOT NULL,
+    issued_at bigint NOT NULL,
+    sha256    bytes NOT NULL CHECK (octet_length(sha256) = 32),
+    envelope  bytes NOT NULL,
+    PRIMARY KEY (host, order_id, issued_at)
+);
+
 -- The greatest numbers that rows had at some instants. A row with a number up to these is older: what a host sends a moment
 -- before something refers to it is not removed.
 CREATE TABLE number_mark (
@@ -78,4 +96,88 @@ CREATE TABLE number_mark (
     snapshot bigint NOT NULL,
     section  bigint NOT NULL,
     edition  bigint NOT NULL
+);
+
+-- Files of orders and addenda that people applied, compressed with zstd; `size` and `sha256` are those of the file.
+CREATE TABLE applied_file (
+    id         text NOT NULL PRIMARY KEY,
+    sha256     bytes NOT NULL CHECK (octet_length(sha256) = 32),
+    size       bigint NOT NULL,
+    packed     bytes NOT NULL,
+    applied_at bigint NOT NULL
+);
+
+-- Orders that people made active (1) or inactive (0) whatever their files say, and addenda that are in force or not.
+CREATE TABLE order_switch (
+    id         text NOT NULL PRIMARY KEY,
+    active     bigint NOT NULL,
+    changed_at bigint NOT NULL
+);
+
+-- How often the two tables above were changed: one row, none before the first change.
+CREATE TABLE order_revision (
+    only_row bigint NOT NULL PRIMARY KEY CHECK (only_row = 1),
+    revision bigint NOT NULL
+);
+
+-- The files of one layer of rules, compressed with zstd. Rule sets share them.
+CREATE TABLE rule_pack (
+    sha256 bytes NOT NULL PRIMARY KEY CHECK (octet_length(sha256) = 32),
+    size   bigint NOT NULL,
+    packed bytes NOT NULL
+);
+
+-- Rule sets that were in force. `active` are the ids of the active orders, with blanks between them.
+CREATE TABLE rule_set (
+    version  text NOT NULL PRIMARY KEY,
+    revision bigint NOT NULL,
+    shipped  bytes NOT NULL REFERENCES rule_pack (sha256),
+    overlay  bytes NOT NULL REFERENCES rule_pack (sha256),
+    applied  bytes NOT NULL REFERENCES rule_pack (sha256),
+    active   text NOT NULL,
+    kept_at  bigint NOT NULL
+);
+
+-- Since when a rule set was in force, until the next row.
+CREATE TABLE rule_period (
+    from_at bigint NOT NULL,
+    version text NOT NULL,
+    PRIMARY KEY (from_at, version)
+);
+
+-- What orders demand by an instant: see DutyReport in the model. `subject` is its text, and `host` the id of the host that it
+-- names. `reference` is what a person said when it was done.
+CREATE TABLE duty (
+    no              bigint NOT NULL PRIMARY KEY,
+    order_id        text NOT NULL,
+    clock           text NOT NULL,
+    subject         text NOT NULL,
+    host            bytes,
+    opened_at       bigint NOT NULL,
+    due_at          bigint NOT NULL,
+    state           bigint NOT NULL,
+    settled_at      bigint,
+    reference       bytes,
+    evidence_name   text,
+    evidence_sha256 text,
+    UNIQUE (order_id, clock, subject, opened_at)
+);
+CREATE INDEX duty_by_due ON duty (state, due_at, no);
+CREATE INDEX duty_by_time ON duty (due_at, no);
+CREATE INDEX duty_by_subject ON duty (subject, order_id, state);
+CREATE INDEX duty_by_order ON duty (order_id, state, no);
+CREATE INDEX duty_by_order_and_due ON duty (order_id, state, due_at);
+
+-- Hosts on which a product of an order was found, and whose duties are not opened yet.
+CREATE TABLE duty_pending (
+    host     bigint NOT NULL,
+    order_no bigint NOT NULL,
+    PRIMARY KEY (host, order_no)
+);
+
+-- The active orders. Their milestones and recurring duties are opened up to `opened_until`.
+CREATE TABLE order_activity (
+    order_id     text NOT NULL PRIMARY KEY,
+    active_since bigint NOT NULL,
+    opened_until bigint
 );

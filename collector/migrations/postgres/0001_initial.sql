@@ -174,6 +174,8 @@ CREATE TABLE host_current (
     state_since          bigint,
     host                 integer NOT NULL PRIMARY KEY,
     judged_state         integer,
+    -- The rules that judged it last.
+    judged_rules         integer,
     day                  integer NOT NULL GENERATED ALWAYS AS (last_seen / 86400000) STORED,
     revision             integer NOT NULL DEFAULT 0,
     -- How often in a row a run has come back: see RunReturns.
@@ -229,12 +231,15 @@ CREATE INDEX host_state_by_state ON host_state (judged_state);
 
 -- The remediation record: what a host's past adds under an order. It outlives the verdict, so an order that is switched off and
 -- on again forgets nothing.
+-- `unprotected_since` is a copy from the record, for the counts of the board; NULL while the host is protected.
 CREATE TABLE host_remediation (
-    host     integer NOT NULL,
-    order_no integer NOT NULL,
-    record   text COLLATE "C" NOT NULL,
+    host              integer NOT NULL,
+    order_no          integer NOT NULL,
+    unprotected_since bigint,
+    record            text COLLATE "C" NOT NULL,
     PRIMARY KEY (host, order_no)
 );
+CREATE INDEX host_remediation_unprotected ON host_remediation (order_no) WHERE unprotected_since IS NOT NULL;
 
 -- The current verdict of a host under an order. `lane` is the lane while the host is not silent; `cause` is why the host
 -- came into it.
@@ -245,7 +250,6 @@ CREATE TABLE verdict (
     order_no   integer NOT NULL,
     reason     integer NOT NULL,
     advice     integer NOT NULL,
-    rules      integer NOT NULL,
     lane       smallint NOT NULL,
     presence   smallint NOT NULL,
     protection smallint NOT NULL,
@@ -255,7 +259,7 @@ CREATE TABLE verdict (
 ) WITH (fillfactor = 90);
 
 -- Lists of hosts in which work is left read them here, so that a few of them are found among a million without it. A new
--- reason or version of the rules changes no column of this index, so such an update stays on its page.
+-- reason changes no column of this index, so such an update stays on its page.
 CREATE INDEX verdict_unfinished ON verdict (order_no, lane, since, host) WHERE in_scope AND lane IN (3, 4, 5, 7, 8, 9);
 
 -- Lanes that a host was in before its current verdict.
@@ -313,3 +317,16 @@ ALTER TABLE section ALTER COLUMN body SET STORAGE MAIN;
 ALTER TABLE snapshot ALTER COLUMN entries SET STORAGE MAIN;
 ALTER TABLE index_block ALTER COLUMN lists SET STORAGE MAIN;
 ALTER TABLE host ALTER COLUMN state SET STORAGE MAIN;
+
+-- The version of the rules in force as administrative statements read it; the other backend has the same view.
+CREATE VIEW rules_in_force AS SELECT text AS version FROM rules WHERE adopted_at IS NOT NULL;
+
+-- Remediation records of judged hosts as administrative statements read them; the other backend has the same view.
+CREATE VIEW remediation_row AS
+    SELECT r.host, r.order_no, h.id AS host_id, s.id AS site, o.text AS order_id, v.in_scope, r.unprotected_since, r.record
+    FROM host_remediation r JOIN host h ON h.no = r.host JOIN site s ON s.no = h.site JOIN orders o ON o.no = r.order_no
+        JOIN verdict v ON v.host = r.host AND v.order_no = r.order_no;
+
+-- How many hosts of an order are in a lane, as administrative statements read it; the other backend has the same view.
+CREATE VIEW lane_row AS
+    SELECT o.text AS order_id, t.lane, t.in_scope, t.hosts FROM tally t JOIN orders o ON o.no = t.order_no;

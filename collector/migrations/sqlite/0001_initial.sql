@@ -156,7 +156,9 @@ CREATE TABLE host (
     snapshot             INTEGER REFERENCES snapshot (no),
     snapshot_since       INTEGER,
     snapshot_observed_at INTEGER,
+    -- When it was judged last, and by which rules.
     judged_at            INTEGER,
+    judged_rules         INTEGER REFERENCES rules (no),
     -- The judge queue: a host with a ticket has waited for judgement since `queued_at`. A newer ticket makes a judgement
     -- under an older one void.
     ticket               INTEGER,
@@ -225,12 +227,15 @@ CREATE INDEX host_state_by_state ON host_state (judged_state);
 
 -- The remediation record: what a host's past adds under an order. It outlives the verdict, so an order that is switched off and
 -- on again forgets nothing.
+-- `unprotected_since` is a copy from the record, for the counts of the board; NULL while the host is protected.
 CREATE TABLE host_remediation (
-    host     INTEGER NOT NULL REFERENCES host (no),
-    order_no INTEGER NOT NULL REFERENCES orders (no),
-    record   TEXT NOT NULL,
+    host              INTEGER NOT NULL REFERENCES host (no),
+    order_no          INTEGER NOT NULL REFERENCES orders (no),
+    unprotected_since INTEGER,
+    record            TEXT NOT NULL,
     PRIMARY KEY (host, order_no)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX host_remediation_unprotected ON host_remediation (order_no) WHERE unprotected_since IS NOT NULL;
 
 -- The current verdict of a host under an order. `lane` is the lane while the host is not silent; `cause` is why the host
 -- came into it.
@@ -245,7 +250,6 @@ CREATE TABLE verdict (
     since      INTEGER NOT NULL,
     reason     INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     advice     INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
-    rules      INTEGER NOT NULL REFERENCES rules (no),
     cause      INTEGER NOT NULL,
     PRIMARY KEY (host, order_no)
 ) STRICT, WITHOUT ROWID;
@@ -290,3 +294,16 @@ CREATE INDEX ledger_by_account ON ledger (account, no) WHERE account IS NOT NULL
 -- Hosts as administrative statements read them; the other backend has the same view.
 CREATE VIEW host_row AS
     SELECT h.no, h.id, h.hostname, s.id AS site, h.enrolled_at, h.enrolled_with FROM host h JOIN site s ON s.no = h.site;
+
+-- The version of the rules in force as administrative statements read it; the other backend has the same view.
+CREATE VIEW rules_in_force AS SELECT version FROM rules WHERE adopted_at IS NOT NULL;
+
+-- Remediation records of judged hosts as administrative statements read them; the other backend has the same view.
+CREATE VIEW remediation_row AS
+    SELECT r.host, r.order_no, h.id AS host_id, s.id AS site, o.id AS order_id, v.in_scope, r.unprotected_since, r.record
+    FROM host_remediation r JOIN host h ON h.no = r.host JOIN site s ON s.no = h.site JOIN orders o ON o.no = r.order_no
+        JOIN verdict v ON v.host = r.host AND v.order_no = r.order_no;
+
+-- How many hosts of an order are in a lane, as administrative statements read it; the other backend has the same view.
+CREATE VIEW lane_row AS
+    SELECT o.id AS order_id, t.lane, t.in_scope, t.hosts FROM tally t JOIN orders o ON o.no = t.order_no;

@@ -2,10 +2,12 @@
 
 mod accounts;
 mod agents;
+mod duties;
 mod fleet;
 mod host_actions;
 mod methods;
 mod operators;
+mod orders;
 
 use std::time::Duration;
 

@@ -8,8 +8,12 @@ use tracing::error;
 
 use crate::actions::ActionError;
 use crate::reports::ReportError;
-use crate::store::{AccountRefusal, StoreError};
+use crate::rules::RuleErrors;
+use crate::store::{AccountRefusal, FinishRefusal, StoreError};
 use crate::telemetry::Metrics;
+
+/// Bytes of the faults that a status tells.
+const FAULTS_BYTES: usize = 3_000;
 
 /// A failure of the store: logged, counted, and sent without its details.
 pub(super) fn store_failed(failed: &StoreError, metrics: &Metrics) -> Status {
@@ -27,13 +31,17 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
         ReportError::Store(failed) => store_failed(failed, metrics),
         ReportError::NoHost { .. }
         | ReportError::NoOrder { .. }
+        | ReportError::NoRules { .. }
         | ReportError::NoProduct { .. }
         | ReportError::NoAccount { .. }
-        | ReportError::NoEntry { .. } => Status::not_found(refused.to_string()),
+        | ReportError::NoEntry { .. }
+        | ReportError::NoDuty { .. } => Status::not_found(refused.to_string()),
         ReportError::Ambiguous { hosts, .. } => {
             Status::with_details(Code::FailedPrecondition, refused.to_string(), ambiguous_host(hosts).into())
         }
-        ReportError::NotActive { .. } => Status::failed_precondition(refused.to_string()),
+        ReportError::NotActive { .. } | ReportError::NotDone { .. } | ReportError::NotAttested { .. } => {
+            Status::failed_precondition(refused.to_string())
+        }
         ReportError::SearchStopped { .. } => Status::resource_exhausted(refused.to_string()),
         ReportError::SearchesBusy { again, .. } => {
             let mut busy = Status::resource_exhausted(refused.to_string());
@@ -43,6 +51,7 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
             busy
         }
         ReportError::LaneNeedsOrder { .. }
+        | ReportError::AttestationNeedsOrder { .. }
         | ReportError::PageToken
         | ReportError::TooLongAgo { .. }
         | ReportError::TooShort { .. } => Status::invalid_argument(refused.to_string()),
@@ -55,7 +64,16 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
         ActionError::Lifetime { .. } | ActionError::AccountLifetime { .. } => {
             Status::invalid_argument(refused.to_string())
         }
-        ActionError::Reason => Status::invalid_argument(refused.to_string()),
+        ActionError::Reason | ActionError::Reference | ActionError::Evidence => {
+            Status::invalid_argument(refused.to_string())
+        }
+        ActionError::Duty { refusal, .. } => {
+            let code = match refusal {
+                FinishRefusal::Unknown => Code::NotFound,
+                FinishRefusal::Done | FinishRefusal::Closed | FinishRefusal::OtherRules => Code::FailedPrecondition,
+            };
+            Status::new(code, refused.to_string())
+        }
         ActionError::NoToken { .. } => Status::not_found(refused.to_string()),
         ActionError::TooManyTokens => Status::resource_exhausted(refused.to_string()),
         ActionError::OtherSite { .. } => Status::permission_denied(refused.to_string()),
@@ -70,11 +88,38 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
             };
             Status::new(code, refused.to_string())
         }
+        ActionError::Orders(faults) => Status::invalid_argument(faults_text(faults)),
+        ActionError::NotApplied { .. } => Status::not_found(refused.to_string()),
+        ActionError::NoOrder { .. } => Status::not_found(refused.to_string()),
+        ActionError::TooManyOrders { .. } => Status::resource_exhausted(refused.to_string()),
+        ActionError::OrdersPinned | ActionError::AlreadySwitched { .. } => {
+            Status::failed_precondition(refused.to_string())
+        }
+        ActionError::OrdersBusy => Status::aborted(refused.to_string()),
+        ActionError::Pack(_) => {
+            error!(error = %error_chain(refused), "what is applied could not be read");
+            Status::internal("an applied order is damaged in the store; the collector's log has the reason")
+        }
         ActionError::NoRandom | ActionError::Id(_) => {
             error!(error = %error_chain(refused), "a token could not be created");
             Status::internal(refused.to_string())
         }
     }
+}
+
+/// The first faults of files of orders. A status travels in the headers of an answer, which have a limit.
+fn faults_text(errors: &RuleErrors) -> String {
+    let mut text = String::new();
+    for (told, fault) in errors.faults.iter().enumerate() {
+        let line = format!("\n  {fault}");
+        if text.len() + line.len() > FAULTS_BYTES {
+            text.push_str(&format!("\n  and {} more", errors.faults.len() - told));
+            break;
+        }
+        text.push_str(&line);
+    }
+    let noun = if errors.faults.len() == 1 { "error" } else { "errors" };
+    format!("nothing was changed: {} {noun}{text}", errors.faults.len())
 }
 
 /// A malformed request. The message names the field and what is wrong.

@@ -30,11 +30,13 @@ const RULES: &str = "rules";
 const STORE: &str = "store";
 
 /// Files of the data directory that a backup holds, with whether a backup without them is useless.
-const DATA_FILES: [(&str, bool); 5] = [
+const DATA_FILES: [(&str, bool); 7] = [
     ("ca.pem", true),
     ("ca.key", true),
     ("ca.issued", false),
     ("server.pem", false),
+    (super::seal::SEAL_KEY, true),
+    (super::seal::SEAL_PUB, true),
     (super::prepare::ADMIN_TOKEN, false),
 ];
 

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 
 use super::authority::{CaLost, ForeignAuthority, StoreFile, mismatch, store_lost};
 use super::command::Format;
-use super::prepare::{ADMIN_TOKEN, ANOTHER_ADMIN, how_to_init, is_present};
+use super::prepare::{ADMIN_TOKEN, ANOTHER_ADMIN, how_to_init};
+use super::present::is_present;
 use super::rules;
+use super::seal::{self, SealError};
 use super::unfinished::refuse_unfinished;
 use crate::cli::counted;
 use crate::config::Settings;
@@ -91,6 +93,7 @@ pub(super) async fn run(settings: &Settings, now: Timestamp, format: Format, out
     let inspected = inspected(settings).await;
     let took = began.elapsed();
     certificates(settings, now, inspected.as_ref().ok(), &mut findings)?;
+    seal_key(settings, inspected.as_ref().ok(), &mut findings)?;
     token(settings, now, inspected.as_ref().ok(), &mut findings)?;
     rule_files(settings, &mut findings)?;
     database(settings, inspected, took, &mut findings)?;
@@ -177,6 +180,20 @@ fn server_certificate(settings: &Settings, findings: &mut Findings<'_>) -> io::R
             _ => findings.ok("server certificate", "none yet; the next start creates it"),
         },
         Err(error) => findings.fault("server certificate", &format!("{}: {error}", server.display()), RIGHTS),
+    }
+}
+
+fn seal_key(settings: &Settings, inspected: Option<&Inspection>, findings: &mut Findings<'_>) -> io::Result<()> {
+    let theirs = inspected.and_then(|found| found.seal.as_deref());
+    match seal::verify(settings, theirs) {
+        Ok(Some(key)) => {
+            findings.ok("seal key", &format!("{}, verifier key {key}", settings.file(seal::SEAL_KEY).display()))
+        }
+        Ok(None) => findings.ok("seal key", "none yet; the next start creates it"),
+        Err(refused) => {
+            let advice = refused.downcast_ref::<SealError>().map(SealError::advice);
+            findings.fault("seal key", &format!("{refused:#}"), &advice.unwrap_or_else(|| RIGHTS.to_owned()))
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::TokenId;
 
+use crate::attestation::Origin;
 use crate::cli::{AccountsVerb, NewTokenArgs};
 use crate::config::Flags;
 
@@ -20,7 +21,7 @@ pub(super) struct Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Create the data directory, database, CA and first admin token if they are missing
+    /// Create the data directory, database, CA, seal key and first admin token if they are missing
     Init(InitArgs),
     /// Run the collector until SIGTERM; runs `init` first
     Serve(ServeArgs),
@@ -31,7 +32,7 @@ pub(super) enum Verb {
     Tokens(TokensArgs),
     /// List, create, rotate and revoke accounts without a token; works while the collector runs
     Accounts(AccountsArgs),
-    /// Back up store, CA, admin token, settings and rules to a new directory; works while the collector runs
+    /// Back up store, CA, seal key, admin token, settings and rules to a new directory; works while the collector runs
     Backup(BackupArgs),
     /// Restore a backup into an empty data directory and an empty store
     Restore {
@@ -75,6 +76,9 @@ pub(super) struct InitArgs {
     /// given up, and every agent must enroll again
     #[arg(long)]
     pub(super) new_store: bool,
+    /// Name of the key that signs attestations, fixed from then on [default: the name of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub(super) origin: Option<Origin>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }

@@ -1,4 +1,4 @@
-//! Creates what is missing: data directory, CA, database, admin token, server certificate. Idempotent; reports what it did.
+//! Creates what is missing: data directory, CA, database, seal key, admin token, server certificate. Idempotent; reports what it did.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,11 @@ use muster_proto::model::{Timestamp, Token};
 
 use super::authority::{self, Opened};
 use super::command::Format;
+use super::present::is_present;
 use super::unfinished::refuse_unfinished;
-use super::{lock, system_user};
+use super::{lock, seal, system_user};
 use crate::actions::{self, FirstAccount};
+use crate::attestation::{Origin, SealKey};
 use crate::config::{Flags, Settings};
 use crate::store::{self, SiteScope, Store};
 use crate::tls::disk::{OWNER_ONLY, open_to_others, private_directory, write_atomically};
@@ -28,6 +30,8 @@ pub(super) struct Prepared {
     pub(super) store: Arc<dyn Store>,
     pub(super) authority: Arc<Authority>,
     pub(super) certificate: Arc<ServerCertificate>,
+    /// Signs attestations.
+    pub(super) seal: Arc<SealKey>,
     /// What was created and what was found, one line each.
     pub(super) notes: Vec<String>,
     /// What was lost and made anew, with what the operator must do.
@@ -38,12 +42,12 @@ pub(super) struct Prepared {
 pub(super) async fn init(
     settings: &Settings,
     flags: &Flags,
-    new_store: bool,
+    asked: Asked<'_>,
     now: Timestamp,
     format: Format,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let prepared = prepare(settings, new_store, now).await?;
+    let prepared = prepare(settings, asked, now).await?;
     prepared.store.close().await?;
     let options = options_again(flags);
     let next =
@@ -51,7 +55,13 @@ pub(super) async fn init(
     let (notes, warnings) = (&prepared.notes, &prepared.warnings);
     match format {
         Format::Json => {
-            writeln!(out, "{:#}", serde_json::json!({ "done": notes, "warnings": warnings, "next": next }))?;
+            let done = serde_json::json!({
+                "done": notes,
+                "warnings": warnings,
+                "next": next,
+                "verifier_key": prepared.seal.verifier().to_string(),
+            });
+            writeln!(out, "{done:#}")?;
         }
         Format::Table => {
             let [serve, create] = next;
@@ -81,8 +91,17 @@ pub(super) fn how_to_init(settings: &Settings) -> String {
     format!("run `muster-collector init --data-dir {}`", settings.data_dir.display())
 }
 
+/// What an operator asks for beside the settings.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked<'a> {
+    /// Begin with an empty store although the CA has signed for hosts.
+    pub(super) new_store: bool,
+    /// The origin of the seal key.
+    pub(super) origin: Option<&'a Origin>,
+}
+
 /// Creates what is missing and opens everything.
-pub(super) async fn prepare(settings: &Settings, new_store: bool, now: Timestamp) -> anyhow::Result<Prepared> {
+pub(super) async fn prepare(settings: &Settings, asked: Asked<'_>, now: Timestamp) -> anyhow::Result<Prepared> {
     let directory = &settings.data_dir;
     let (mut notes, mut warnings) = (Vec::new(), Vec::new());
     refuse_unfinished(settings)?;
@@ -93,10 +112,12 @@ pub(super) async fn prepare(settings: &Settings, new_store: bool, now: Timestamp
     let _alone = lock::exclusive(directory)?;
     let database = store::place(settings.store.url());
     let Opened { store, authority, created_authority, created_store } =
-        authority::open(settings, now, new_store).await?;
+        authority::open(settings, now, asked.new_store).await?;
     let (place, pin) = (directory.join("ca.pem"), authority.pin());
     notes.push(format!("{} CA {}, pin {pin}", made_or_found(created_authority), place.display()));
     notes.push(format!("{} database {database}", made_or_found(created_store)));
+    let (seal, note) = seal::open(settings, store.as_ref(), asked.origin, now).await?;
+    notes.push(note);
     notes.push(admin_token(settings, store.as_ref(), &mut warnings, now).await?);
     let (certificate, origin) = ServerCertificate::open_or_issue(&authority, directory, &public_names(settings), now)?;
     let names = certificate.names().iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -110,7 +131,7 @@ pub(super) async fn prepare(settings: &Settings, new_store: bool, now: Timestamp
     if store.host_count(&SiteScope::All).await? > 0 {
         authority.record_issue(now).context("record that the CA has signed certificates of hosts")?;
     }
-    Ok(Prepared { store, authority: Arc::new(authority), certificate, notes, warnings })
+    Ok(Prepared { store, authority: Arc::new(authority), certificate, seal: Arc::new(seal), notes, warnings })
 }
 
 const fn made_or_found(made: bool) -> &'static str {
@@ -220,18 +241,4 @@ async fn admin_token(
         ));
     }
     Ok(format!("created admin token {place}, readable by you only"))
-}
-
-/// Whether the file of the admin token is there. A link to a missing file counts as an error: the file may be on a disk
-/// that is not mounted.
-pub(super) fn is_present(file: &Path) -> anyhow::Result<bool> {
-    let place = file.display();
-    match file.symlink_metadata() {
-        Ok(found) if found.is_symlink() && !file.try_exists().with_context(|| format!("read {place}"))? => {
-            anyhow::bail!("read {place}: it is a link to a file that does not exist")
-        }
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("read {place}")),
-    }
 }

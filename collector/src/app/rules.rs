@@ -1,21 +1,23 @@
-//! The rules in force: loaded at start, and again when the overlay changes or on SIGHUP. Broken rules change nothing.
+//! The rules in force: loaded at start, and again when the overlay changes, when people apply orders, or on SIGHUP. Broken rules
+//! change nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use anyhow::Context;
 use arc_swap::ArcSwap;
-use muster_proto::model::{OrderId, RulesRefused};
+use muster_proto::model::RulesRefused;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info, warn};
 
+use super::applied;
+use crate::actions::{self, ActionError};
 use crate::api::probes::{Readiness, RulesNote};
 use crate::clock::Clock;
-use crate::config::{ActiveOrders, Rules};
-use crate::rules::{self, Overlay, OverlayLimits, RuleErrors, RuleSet};
+use crate::config::Rules;
+use crate::rules::{self, AppliedOrders, Overlay, OverlayLimits, RuleBase, RuleErrors, RuleSet};
 use crate::shutdown::StopToken;
 use crate::store::{SiteScope, Store};
 use crate::telemetry::{Metrics, ReloadEnd};
@@ -51,18 +53,11 @@ fn late(settings: &Rules) -> RuleErrors {
 
 /// The rules of the binary and the overlay, with the orders that the settings make active.
 pub(super) fn compile(settings: &Rules, overlay: Overlay) -> anyhow::Result<RuleSet> {
-    let set = rules::load_over(overlay.files)?;
-    match &settings.active_orders {
-        ActiveOrders::AsWritten => Ok(set),
-        ActiveOrders::All => {
-            let usable: Vec<OrderId> = set.usable_orders().cloned().collect();
-            set.with_active(&usable).context("rules.active_orders")
-        }
-        ActiveOrders::Only(ids) => set.with_active(ids).context("rules.active_orders"),
-    }
+    let base = Arc::new(RuleBase::read(rules::embedded(), overlay.files)?);
+    Ok(base.rules(&AppliedOrders::default(), &applied::pins(&settings.active_orders))?)
 }
 
-/// The first rules of a process, and the state of the overlay's files from which they were made.
+/// The first rules of a process without what is applied, and the state of the overlay's files from which they were made.
 pub(super) fn load(settings: &Rules) -> anyhow::Result<(RuleSet, OverlayFingerprint)> {
     let ReadOverlay { seen, overlay } = read(settings)?;
     warn_of_strays(&overlay);
@@ -96,8 +91,8 @@ impl OverlayFingerprint {
 /// What one round of reading found.
 struct Round {
     seen: OverlayFingerprint,
-    /// The rules, if they were read again.
-    loaded: Option<anyhow::Result<RuleSet>>,
+    /// The rules below what is applied, if they were read again.
+    loaded: Option<anyhow::Result<Arc<RuleBase>>>,
 }
 
 /// Begins a round in a thread of its own. The file system may never answer, and neither a worker of the runtime nor its
@@ -111,7 +106,7 @@ fn begin(settings: Rules, seen: OverlayFingerprint, asked: bool) -> oneshot::Rec
             let read = settings.overlay.as_deref().map(|place| rules::read_overlay(place, &limits)).transpose();
             let overlay = read?.unwrap_or_default();
             warn_of_strays(&overlay);
-            compile(&settings, overlay)
+            Ok(Arc::new(RuleBase::read(rules::embedded(), overlay.files)?))
         };
         let loaded = (asked || current != seen).then(load);
         // After a stop nobody receives it.
@@ -127,6 +122,10 @@ pub(super) struct Keeper {
     pub(super) settings: Rules,
     /// The overlay's files before the rules in force were read.
     pub(super) seen: OverlayFingerprint,
+    /// The shipped rules with the overlay. Those in force may have others below what is applied: see [`applied::first`].
+    pub(super) base: Arc<RuleBase>,
+    /// How often what is applied was changed before the first rules were made.
+    pub(super) first_revision: u64,
     pub(super) in_force: Arc<ArcSwap<RuleSet>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
@@ -134,6 +133,8 @@ pub(super) struct Keeper {
     pub(super) readiness: Arc<Readiness>,
     /// Wakes the judge queue when all hosts have to be judged again.
     pub(super) wake: Arc<Notify>,
+    /// Whether the overlay on the disk cannot be used. What people apply then comes in force over the overlay before it.
+    pub(super) is_overlay_refused: AtomicBool,
 }
 
 impl Keeper {
@@ -155,6 +156,9 @@ impl Keeper {
     /// Watches the overlay and the reload signal until the stop.
     pub(super) async fn watch(self, reload: Arc<Notify>, stop: StopToken) {
         let mut seen = self.seen.clone();
+        let applied = self.store.rules_notify();
+        // Where the start could not use what is applied, it is tried again only after a change.
+        let (mut revision, mut base) = (self.first_revision, Arc::clone(&self.base));
         let mut adopted = true;
         let (mut asked, mut is_late) = (false, false);
         // A round that is late still has its thread, so no other one begins before it ends.
@@ -162,11 +166,26 @@ impl Keeper {
         let stopped = stop.cancelled();
         tokio::pin!(stopped);
         loop {
-            asked |= tokio::select! {
+            let is_applied = tokio::select! {
                 () = &mut stopped => return,
-                () = reload.notified() => true,
+                () = reload.notified() => {
+                    asked = true;
+                    false
+                }
+                () = applied.notified() => true,
                 () = tokio::time::sleep(self.settings.poll) => false,
             };
+            match self.apply(&base, &mut revision).await {
+                Ok(is_new) => adopted &= !is_new,
+                Err(failed) => {
+                    error!(error = %format!("{failed:#}"), "reading what is applied failed; trying again later")
+                }
+            }
+            if is_applied {
+                // Others wait for this version, and the overlay may be on a file system that does not answer.
+                adopted = adopted || self.adopted().await;
+                continue;
+            }
             let round =
                 open.get_or_insert_with(|| begin(self.settings.clone(), seen.clone(), std::mem::take(&mut asked)));
             let ended = tokio::select! {
@@ -175,6 +194,7 @@ impl Keeper {
             };
             let Ok(ended) = ended else {
                 if !is_late {
+                    self.is_overlay_refused.store(true, Ordering::Relaxed);
                     self.refuse(&late(&self.settings).into());
                 }
                 is_late = true;
@@ -188,22 +208,57 @@ impl Keeper {
                     // Refused files count as seen, so the same fault is not logged at every poll.
                     seen = round.seen;
                     // It stays false until the store has the version, even if a later reload finds nothing new.
-                    adopted &= !round.loaded.is_some_and(|loaded| self.reload(loaded));
+                    if let Some(loaded) = round.loaded {
+                        base = loaded.as_ref().map_or(base, Arc::clone);
+                        match self.reload(loaded).await {
+                            Ok(is_new) => adopted &= !is_new,
+                            Err(failed) => {
+                                error!(error = %format!("{failed:#}"), "the store failed while rules were loaded; trying again later");
+                                asked = true;
+                            }
+                        }
+                    }
                 }
                 Err(_) => {
+                    self.is_overlay_refused.store(true, Ordering::Relaxed);
                     self.refuse(&anyhow::anyhow!("the thread that reads the rules failed"));
                     asked = true;
                 }
             }
-            if !adopted {
-                match self.adopt().await {
-                    Ok(()) => adopted = true,
-                    Err(failed) => {
-                        error!(error = %format!("{failed:#}"), "storing the version of the rules failed; trying again later")
-                    }
-                }
-            }
+            adopted = adopted || self.adopted().await;
         }
+    }
+
+    /// Tells the store the version in force; `false` if the store failed.
+    async fn adopted(&self) -> bool {
+        let adopted = self.adopt().await;
+        if let Err(failed) = &adopted {
+            error!(error = %format!("{failed:#}"), "storing the version of the rules failed; trying again later");
+        }
+        adopted.is_ok()
+    }
+
+    /// Puts what people applied in force, if it has changed since `revision`. Returns whether the rules have changed.
+    async fn apply(&self, base: &Arc<RuleBase>, revision: &mut u64) -> anyhow::Result<bool> {
+        let current = actions::orders_revision(self.store.as_ref()).await?;
+        if current == *revision {
+            return Ok(false);
+        }
+        let pins = self.in_force.load().pins.clone();
+        let loaded = applied::over(self.store.as_ref(), Arc::clone(base), pins).await;
+        let is_new = self.take(loaded).await?;
+        *revision = current;
+        Ok(is_new)
+    }
+
+    /// Puts rules of which the lower layers were read again in force. Returns whether they have changed.
+    async fn reload(&self, loaded: anyhow::Result<Arc<RuleBase>>) -> anyhow::Result<bool> {
+        self.is_overlay_refused.store(loaded.is_err(), Ordering::Relaxed);
+        let loaded = match loaded {
+            Ok(base) => applied::over(self.store.as_ref(), base, self.in_force.load().pins.clone()).await,
+            Err(refused) => Err(refused),
+        };
+        self.take(loaded).await
     }
 
     /// Notes why the rules were refused. One refusal lasts until rules are accepted, even if its reason changes.
@@ -215,33 +270,45 @@ impl Keeper {
         self.readiness.rules_note.store(Some(Arc::new(RulesNote { reason, told })));
     }
 
-    /// Puts rules that were read again in force. Returns whether they have changed.
-    fn reload(&self, loaded: anyhow::Result<RuleSet>) -> bool {
+    /// Ends the refusal that was noted, unless it is one of the overlay.
+    fn accepted(&self) {
+        if !self.is_overlay_refused.load(Ordering::Relaxed) {
+            self.readiness.rules_note.store(None);
+        }
+    }
+
+    /// Puts rules in force once they are kept. Returns whether they have changed.
+    async fn take(&self, loaded: anyhow::Result<RuleSet>) -> anyhow::Result<bool> {
         match loaded {
             Ok(set) if set.version == self.in_force.load().version => {
                 self.metrics.reload(ReloadEnd::unchanged);
-                self.readiness.rules_note.store(None);
-                false
+                self.accepted();
+                Ok(false)
             }
             Ok(set) => {
+                applied::keep(self.store.as_ref(), &set, (self.clock)()).await?;
                 info!(rules.version = %set.version, "loaded changed rules");
                 // In force before the store knows: hosts that the judge queue takes from now on are judged by them.
                 self.in_force.store(Arc::new(set));
                 self.metrics.reload(ReloadEnd::adopted);
-                self.readiness.rules_note.store(None);
-                true
+                self.accepted();
+                Ok(true)
             }
-            Err(refused) => {
-                self.refuse(&refused);
-                false
-            }
+            Err(refused) => match refused.downcast::<ActionError>() {
+                // The store failed; that says nothing of the rules.
+                Ok(failed) => Err(failed.into()),
+                Err(refused) => {
+                    self.refuse(&refused);
+                    Ok(false)
+                }
+            },
         }
     }
 
-    /// The rules on disk cannot be used; those in force stay.
-    fn refuse(&self, refused: &anyhow::Error) {
+    /// Rules on disk, or what is applied, cannot be used; those in force stay.
+    pub(super) fn refuse(&self, refused: &anyhow::Error) {
         let reason = format!("{refused:#}");
-        warn!(rules.version = %self.in_force.load().version, reason = %reason, "the rules on disk were refused; the previous rules stay in force");
+        warn!(rules.version = %self.in_force.load().version, reason = %reason, "changed rules were refused; the previous rules stay in force");
         self.metrics.reload(ReloadEnd::refused);
         self.note(refused, reason);
     }
@@ -252,7 +319,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::actions::{Caller, OrdersAsked, orders_change};
     use crate::clock::system;
+    use crate::config::ActiveOrders;
     use crate::store;
 
     const PRODUCT: &str = "catalogue/kaspersky-endpoint-security.toml";
@@ -264,6 +333,7 @@ mod tests {
         in_force: Arc<ArcSwap<RuleSet>>,
         metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
+        store: Arc<dyn Store>,
         stop: StopToken,
     }
 
@@ -300,17 +370,21 @@ mod tests {
                 in_force: Arc::clone(&in_force),
                 metrics: Metrics::new(),
                 readiness: Arc::default(),
+                store: store::open(&database.display().to_string()).expect("a store"),
                 stop: StopToken::new(),
             };
             let keeper = Keeper {
                 settings,
                 seen,
+                base: Arc::clone(&in_force.load().base),
+                first_revision: 0,
                 in_force,
-                store: store::open(&database.display().to_string()).expect("a store"),
+                store: Arc::clone(&stand.store),
                 clock: system(),
                 metrics: Arc::clone(&stand.metrics),
                 readiness: Arc::clone(&stand.readiness),
                 wake: Arc::default(),
+                is_overlay_refused: AtomicBool::default(),
             };
             tokio::spawn(keeper.watch(Arc::default(), stand.stop.clone()));
             stand
@@ -358,12 +432,22 @@ mod tests {
         assert_eq!(stand.in_force.load().version, first, "the last good set stays in force");
         assert!(stand.metrics.text().expect("text").contains("muster_rules_reloads_total{result=\"refused\"}"));
 
+        let asked = OrdersAsked::Activate("us-far-52.204-23".parse().expect("an id"));
+        let (rules, caller) = (stand.in_force.load_full(), Caller::collector("root"));
+        let applied =
+            orders_change(stand.store.as_ref(), &caller, &rules, &asked, false, system()()).await.expect("applies");
+        let version = applied.rules.version.clone();
+        stand.until("the order", |stand| stand.in_force.load().version == version).await;
+        stand.until("its adoption", |stand| stand.readiness.rules.load(Ordering::Acquire)).await;
+        stand.readiness.rules.store(false, Ordering::Release);
+        assert!(stand.note().is_some(), "the overlay is still broken");
+
         std::fs::remove_file(stand.overlay.path().join("catalogue/broken.toml")).expect("removed");
         stand.until("the end of the note", |stand| stand.note().is_none()).await;
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules").join(PRODUCT);
         let text = std::fs::read_to_string(shipped).expect("the shipped file");
         stand.write(PRODUCT, &format!("{text}\n# as we know it\n"));
-        stand.until("another version", |stand| stand.in_force.load().version != first).await;
+        stand.until("another version", |stand| stand.in_force.load().version != version).await;
         stand.until("the adoption", |stand| stand.readiness.rules.load(Ordering::Acquire)).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,22 +12,25 @@ use tokio::task::{JoinHandle, JoinSet};
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
+use super::applied;
 use super::descriptors::{self, Share};
+use super::duties;
 use super::editions;
 use super::index;
 use super::lock::Lock;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Asked, Prepared, prepare};
 use super::retention;
 use super::rules::{self, Keeper};
 use super::store_watch::StoreWatch;
 use super::{marks, store_size, throttled};
+use crate::actions;
 use crate::api::ResourceWatch;
 use crate::api::probes::Readiness;
 use crate::clock::Clock;
 use crate::config::{Editions, Settings};
 use crate::ingest::Budgets;
 use crate::judge_queue::JudgeQueue;
-use crate::rules::RuleSet;
+use crate::rules::{RuleBase, RuleSet};
 use crate::shutdown::{Signal, Signals, StopToken};
 use crate::store::{EditionLimit, EditionTotals, Store};
 use crate::telemetry::Metrics;
@@ -102,15 +105,20 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
     let _lock = Lock::take(&settings.data_dir)?;
     // A file of an earlier process that was killed must not mislead programs that wait for this one.
     let _ = std::fs::remove_file(settings.file(LISTENING));
-    let Prepared { store, authority, certificate, notes, warnings } = prepare(&settings, new_store, clock()).await?;
+    let asked = Asked { new_store, origin: None };
+    let Prepared { store, authority, certificate, seal, notes, warnings } = prepare(&settings, asked, clock()).await?;
     for note in &notes {
         info!("{note}");
     }
     for warning in &warnings {
         warn!("{warning}");
     }
+    let base = Arc::clone(&in_force.base);
+    let first_revision = actions::orders_revision(store.as_ref()).await?;
+    let (in_force, refused) = applied::first(store.as_ref(), in_force, clock()).await?;
+    applied::keep(store.as_ref(), &in_force, clock()).await?;
     let in_force = Arc::new(ArcSwap::from_pointee(in_force));
-    let judge_queue = JudgeQueue::new(Arc::clone(&store), Arc::clone(&in_force));
+    let judge_queue = JudgeQueue::new(Arc::clone(&store), Arc::clone(&in_force)).sealing_with(seal);
     let metrics = Metrics::new();
     let resources = Arc::new(ResourceWatch::new(Arc::clone(&metrics), Some(Arc::clone(&certificate))));
     let collector = Collector {
@@ -133,7 +141,10 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
     collector.store.editions_limit(edition_limit(&collector.settings.editions));
     collector.readiness.store.store(true, Ordering::Release);
     let reload = Arc::new(Notify::new());
-    let keeper = collector.keeper(seen);
+    let keeper = collector.keeper(seen, base, first_revision);
+    if let Some(refused) = refused {
+        keeper.refuse(&refused);
+    }
     // A failure ends the start here. Later, `watch` logs it and tries again.
     keeper.adopt().await?;
     // Bind before anything is spawned: a port in use then ends the start without work to cancel.
@@ -146,9 +157,11 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
 }
 
 impl Collector {
-    fn keeper(&self, seen: rules::OverlayFingerprint) -> Keeper {
+    fn keeper(&self, seen: rules::OverlayFingerprint, base: Arc<RuleBase>, first_revision: u64) -> Keeper {
         Keeper {
             seen,
+            base,
+            first_revision,
             settings: self.settings.rules.clone(),
             in_force: Arc::clone(&self.in_force),
             store: Arc::clone(&self.store),
@@ -156,6 +169,7 @@ impl Collector {
             metrics: Arc::clone(&self.metrics),
             readiness: Arc::clone(&self.readiness),
             wake: Arc::clone(&self.wake),
+            is_overlay_refused: AtomicBool::default(),
         }
     }
 
@@ -226,6 +240,12 @@ impl Collector {
         tasks.spawn(async move {
             marks::watch(store, metrics, stop).await;
             "marks"
+        });
+        let (store, rules) = (Arc::clone(&self.store), Arc::clone(&self.in_force));
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            duties::follow(store, rules, clock, stop).await;
+            "duties"
         });
         let (watch, stop) = (self.store_watch(), self.tasks_stop.clone());
         tasks.spawn(async move {

@@ -1,8 +1,11 @@
 //! The command line of `muster`: verbs, options and their help.
 
 pub(super) mod accounts;
+pub(super) mod attestations;
+pub(super) mod duties;
 pub(super) mod host_actions;
 pub(super) mod ledger;
+pub(super) mod orders;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,8 +17,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Cause, FindingsSort, HostsSort, Lane, OrderId, ProductId, SiteId, TokenId};
 
 use accounts::AccountsArgs;
+use attestations::AttestationsArgs;
+use duties::DutiesArgs;
 use host_actions::HostActionArgs;
 use ledger::LedgerArgs;
+use orders::OrdersArgs;
 
 /// Query a Muster collector
 #[derive(Debug, Parser)]
@@ -30,7 +36,7 @@ use ledger::LedgerArgs;
                   0  finished\n  \
                   3  work is left\n  \
                   4  some hosts could not be judged\n  \
-                  5  hosts are past the due date\n\
+                  5  hosts are past the due date, or (board, findings) duties are overdue\n\
                   Other commands: 0 success. All commands: 1 error, 2 wrong usage."
 )]
 pub(super) struct Cli {
@@ -95,6 +101,8 @@ pub(super) enum Verb {
     Software(SoftwareArgs),
     /// List the orders (legal or policy rules) applied to hosts, or show one
     Orders(OrdersArgs),
+    /// List what orders demand and until when, or note that it is done
+    Duties(DutiesArgs),
     /// Inspect and test how products are recognised
     #[command(subcommand)]
     Catalogue(CatalogueVerb),
@@ -102,6 +110,8 @@ pub(super) enum Verb {
     Tokens(TokensArgs),
     /// List, create, rotate and revoke accounts: who may use the collector
     Accounts(AccountsArgs),
+    /// List, show and verify attestations: signed statements that a product was removed from a host
+    Attestations(AttestationsArgs),
     /// Show who did what, newest first
     Ledger(LedgerArgs),
     /// Show the state of the collector
@@ -141,9 +151,9 @@ pub(super) enum HostsVerb {
     Revoke(HostActionArgs),
     /// Release hosts from quarantine or from a revocation
     Release(HostActionArgs),
-    /// Say that you have found out why two machines reported with the key of a host, and let it be judged as before
+    /// Record that you know why two machines reported with the key of a host, so that it is judged as before
     Review(HostActionArgs),
-    /// Revoke all keys of hosts and remove what they sent and no other host has; they stay in every count
+    /// Revoke all keys of hosts and delete the data that only they have sent; the hosts stay in every count
     Purge(HostActionArgs),
 }
 
@@ -170,10 +180,10 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts whose keys are revoked; with --quarantined, hosts of either kind
     #[arg(long)]
     pub(super) revoked: bool,
-    /// Show only hosts with whose key two machines have reported, and that nobody has reviewed since
+    /// Show only hosts whose key two machines have used, and that nobody has reviewed since
     #[arg(long)]
     pub(super) two_holders: bool,
-    /// Show only hosts that have spent a budget within the last day
+    /// Show only hosts that have sent more than a host may within an hour, in the last day
     #[arg(long)]
     pub(super) throttled: bool,
     /// Show only hosts that were purged
@@ -324,30 +334,6 @@ fn causes_help() -> String {
     format!("Causes:\n{}", Cause::ALL.iter().map(line).collect::<String>())
 }
 
-#[derive(Debug, Args)]
-pub(super) struct OrdersArgs {
-    #[command(subcommand)]
-    pub(super) verb: Option<OrdersVerb>,
-    /// Include orders that are not active
-    #[arg(long)]
-    pub(super) all: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum OrdersVerb {
-    /// List orders; the same as `muster orders`
-    List {
-        /// Include orders that are not active
-        #[arg(long)]
-        all: bool,
-    },
-    /// Show one order: issuer, due date, milestones and sources
-    Show {
-        /// The order's id
-        id: OrderId,
-    },
-}
-
 #[derive(Debug, Subcommand)]
 pub(super) enum CatalogueVerb {
     /// List the products that the collector recognises
@@ -377,7 +363,8 @@ pub(super) struct MatchArgs {
     /// Directory of rule files that extend or replace the built-in ones
     #[arg(long, value_name = "DIR")]
     pub(super) overlay: Option<PathBuf>,
-    /// Print recall and false accusations; each line needs `expect` or `expect_product`
+    /// Instead of the matches, print how many products were recognised and how many were found wrongly; each line of the input
+    /// needs the expected answer in `expect` or `expect_product`
     #[arg(long)]
     pub(super) table: bool,
 }
@@ -463,9 +450,9 @@ fn lane() -> impl TypedValueParser<Value = Lane> {
 /// When a host is in the lane.
 const fn meaning(lane: Lane) -> &'static str {
     match lane {
-        Lane::Retired => "decommissioned, with a record of who decided it",
-        Lane::Waived => "exempt while a waiver is in force",
-        Lane::Missing => "on the roster, but has never reported",
+        Lane::Retired => "reserved and still empty: decommissioned hosts",
+        Lane::Waived => "reserved and still empty: hosts that are exempt",
+        Lane::Missing => "reserved and still empty: expected hosts that have never reported",
         Lane::Replace => "has a prohibited product and no proven accepted protection",
         Lane::Remove => "has a prohibited product; other protection is active or none is required",
         Lane::Silent => "has not reported for longer than the order allows",
@@ -481,7 +468,12 @@ const fn meaning(lane: Lane) -> &'static str {
 fn lanes_help() -> String {
     let line = |lane: &Lane| format!("  {:<8} {}\n", lane.name(), meaning(*lane));
     let lines: String = Lane::ALL.iter().map(line).collect();
-    format!("Lanes; the first that applies is the host's lane:\n{lines}")
+    format!(
+        "Lanes; the first that applies is the host's lane:\n{lines}\n\
+         A host is unprotected while no protection that the order accepts is active, and no antivirus or EDR of the order\n\
+         either: one that must be removed still protects while it runs. If it becomes unknown whether a host is protected,\n\
+         what was known last stays. Only hosts on which a prohibited product or its remnants were found are counted.\n"
+    )
 }
 
 /// Arguments that are valid one by one but not together.

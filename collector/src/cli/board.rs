@@ -8,7 +8,7 @@ use super::args::BoardArgs;
 use super::client::Client;
 use super::due;
 use super::exit::of_boards;
-use super::render::{Answer, Cell, Paint, Screen, Table, clean};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, when};
 use super::status::refused_rules;
 use crate::config::format_span;
 
@@ -35,6 +35,8 @@ fn rows(boards: &[Board]) -> Vec<Vec<String>> {
         row("overdue", board.counts.overdue);
         row("seen-silent", board.counts.silent);
         row("judge_queue", board.judge_queue);
+        row("overdue-duties", board.overdue_duties);
+        row("unprotected", board.unprotected);
     }
     rows
 }
@@ -68,6 +70,8 @@ fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {
         Cell::text(sum(bound, counts.out_of_scope, counts.total)),
     ]);
     text.push_str(&table.text(paint));
+    let duties = overdue_duties(board, paint).map(|line| format!("  {line}\n")).unwrap_or_default();
+    let unprotected = unprotected(board, paint).map(|line| format!("  {line}\n")).unwrap_or_default();
     let overdue = format!("{} overdue", counts.overdue);
     let overdue = if counts.overdue > 0 { paint.alarm(&overdue) } else { overdue };
     let lag = format_span(Duration::from_millis(status.judge_queue_lag_ms));
@@ -75,11 +79,36 @@ fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {
         if board.judge_queue == 0 { "none waiting".to_owned() } else { format!("{} waiting", board.judge_queue) };
     let waiting = if board.judge_queue == 0 { waiting } else { format!("{waiting} (the oldest for {lag})") };
     text.push_str(&format!(
-        "\n  {overdue}, {} silent in any lane, {waiting} to be judged\n  as of {}\n",
+        "\n  {overdue}, {} silent in any lane, {waiting} to be judged\n{unprotected}{duties}  as of {}\n",
         counts.silent,
         board.as_of.whole_seconds()
     ));
     text
+}
+
+/// How many duties of an order are overdue, and where they are listed; `None` if none is.
+pub(super) fn overdue_duties(board: &Board, paint: &Paint) -> Option<String> {
+    let alarm = match board.overdue_duties {
+        0 => return None,
+        1 => "1 duty is overdue".to_owned(),
+        duties => format!("{duties} duties are overdue"),
+    };
+    Some(format!("{}: `muster duties --order {}`", paint.alarm(&alarm), board.order.id))
+}
+
+/// How many hosts are unprotected, and since when the first of them is; `None` if none is.
+fn unprotected(board: &Board, paint: &Paint) -> Option<String> {
+    let alarm = match board.unprotected {
+        0 => return None,
+        1 => "1 host is unprotected".to_owned(),
+        hosts => format!("{hosts} hosts are unprotected"),
+    };
+    let (alarm, since) = (paint.alarm(&alarm), board.unprotected_since.map(|since| when(since, board.as_of)));
+    Some(match since {
+        Some(since) if board.unprotected == 1 => format!("{alarm}, since {since}"),
+        Some(since) => format!("{alarm}, the first since {since}"),
+        None => alarm,
+    })
 }
 
 /// Checks the sum here too: the client must not show numbers that do not add up.

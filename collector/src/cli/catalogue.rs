@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::args::{CheckArgs, MatchArgs, Output, ShowArgs};
 use super::client::Client;
+use super::faults::{self, FAULT_HEADER, record};
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, fields, or_dash};
 use crate::judge::matching::Matcher;
 use crate::judge::{Checked, Score, Scores, check_rules};
@@ -34,7 +35,6 @@ const MATCH_HEADER: [&str; 12] = [
 ];
 const SCORE_HEADER: [&str; 9] =
     ["of", "prohibited", "recall", "others", "others_recall", "harmless", "accused", "products", "products_recall"];
-const FAULT_HEADER: [&str; 3] = ["file", "line", "reason"];
 /// The longest accepted line. An observation is shorter: its longest field is a path of 4096 bytes.
 const LINE_BYTES: usize = 1 << 20;
 
@@ -211,10 +211,6 @@ fn next_line(input: &mut dyn BufRead) -> std::io::Result<Option<(Vec<u8>, bool)>
     }
 }
 
-fn record(fault: &RuleFault) -> Value {
-    json!({ "file": fault.file, "line": fault.line, "reason": fault.reason })
-}
-
 /// Loads the rules with the overlay, and counts the overlay's files. Here a file that is not read is a fault, and so is an
 /// empty directory: people who check a directory expect rules in it.
 fn check_all(directory: Option<&Path>, progress: &Progress) -> Result<(Checked, usize), RuleErrors> {
@@ -240,18 +236,7 @@ pub(super) fn check(asked: &CheckArgs, screen: &mut Screen<'_>) -> anyhow::Resul
     drop(shown);
     let (checked, overlay_files) = match result {
         Ok(checked) => checked,
-        // People get the faults as an error message, programs get them in their format.
-        Err(refused) if screen.asked().is_none_or(|output| output == Output::Table) => return Err(refused.into()),
-        Err(refused) => {
-            let faults: Vec<Value> = refused.faults.iter().map(record).collect();
-            let rows = || {
-                let row = |fault: &RuleFault| vec![fault.file.clone(), fault.line.to_string(), fault.reason.clone()];
-                refused.faults.iter().map(row).collect()
-            };
-            let whole = json!({ "ok": false, "faults": faults });
-            screen.show(&Answer { whole: &whole, header: &FAULT_HEADER }, &faults, rows, |_| String::new())?;
-            return Ok(1);
-        }
+        Err(refused) => return faults::show(refused, screen),
     };
     let rules = &checked.rules;
     let (products, orders, active) =

@@ -8,11 +8,12 @@ use hyper_util::rt::TokioIo;
 use muster_proto::convert::hosts_meant;
 use muster_proto::error_chain;
 use muster_proto::model::{
-    AccountReport, Board, ChangesReport, CollectorStatus, Explanation, Finding, FindingsSort, HostActionKind,
-    HostActionReport, HostMark, HostReport, HostRow, HostsSort, Lane, LedgerEntry, OrderId, OrderReport, ProductId,
-    ProductReport, SiteId, SoftwareReport, Timestamp, TokenId, TokenReport,
+    AccountReport, AttestationRow, Board, ChangesReport, CollectorStatus, DutyEvidence, DutyReport, Explanation,
+    Finding, FindingsSort, HostActionKind, HostActionReport, HostMark, HostReport, HostRow, HostsSort, Lane,
+    LedgerEntry, OrderFile, OrderFilesReport, OrderId, OrderReport, OrdersChangeReport, ProductId, ProductReport,
+    SiteId, SoftwareReport, StoredAttestation, Timestamp, TokenId, TokenReport,
 };
-use muster_proto::wire::{self, fleet_service_client::FleetServiceClient};
+use muster_proto::wire::{self, OrderSwitch, fleet_service_client::FleetServiceClient};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
@@ -25,6 +26,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::args::accounts::{NewAccountArgs, RotateArgs};
+use super::args::attestations::AttestationsFilterArgs;
+use super::args::duties::DutiesFilterArgs;
 use super::args::host_actions::HostActionArgs;
 use super::args::ledger::LedgerFilterArgs;
 use super::profile::{ExposedToken, Missing, Target};
@@ -82,6 +85,9 @@ const LIST_TOKENS: &str = "list the tokens with `muster tokens`";
 const LIST_ACCOUNTS: &str = "list the accounts with `muster accounts`";
 /// What to do about an unknown order.
 pub(super) const LIST_ORDERS: &str = "list the orders with `muster orders --all`";
+
+/// What to do about an unknown duty.
+const LIST_DUTIES: &str = "list the duties with `muster duties --all`";
 
 /// What the collector says of a page token that it did not give.
 const NO_PAGE: &str = "the page token is not valid";
@@ -407,6 +413,44 @@ impl Client {
         all(answer.into_inner().orders)
     }
 
+    pub(super) async fn orders_apply(
+        &mut self,
+        files: Vec<OrderFile>,
+        dry_run: bool,
+    ) -> anyhow::Result<OrdersChangeReport> {
+        let request = wire::ApplyOrdersRequest { files: files.into_iter().map(Into::into).collect(), dry_run };
+        Ok(self.inner.apply_orders(request).await.map_err(refused)?.into_inner().try_into()?)
+    }
+
+    pub(super) async fn order_switch(
+        &mut self,
+        id: &OrderId,
+        change: OrderSwitch,
+        dry_run: bool,
+    ) -> anyhow::Result<OrdersChangeReport> {
+        let request = wire::SwitchOrderRequest { id: id.to_string(), change: change.into(), dry_run };
+        Ok(self.inner.switch_order(request).await.map_err(missing(LIST_ORDERS))?.into_inner().try_into()?)
+    }
+
+    pub(super) async fn order_files(
+        &mut self,
+        id: &OrderId,
+        at: Option<Timestamp>,
+    ) -> anyhow::Result<OrderFilesReport> {
+        let request = wire::GetOrderFilesRequest { id: id.to_string(), at_ms: at.map(Timestamp::millis) };
+        Ok(self.inner.get_order_files(request).await.map_err(missing(LIST_ORDERS))?.into_inner().into())
+    }
+
+    /// The files of an order as they are in force; `None` if there is no such order.
+    pub(super) async fn order_files_if_any(&mut self, id: &OrderId) -> anyhow::Result<Option<OrderFilesReport>> {
+        let request = wire::GetOrderFilesRequest { id: id.to_string(), at_ms: None };
+        match self.inner.get_order_files(request).await {
+            Ok(answer) => Ok(Some(answer.into_inner().into())),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(refused(status)),
+        }
+    }
+
     pub(super) async fn products(&mut self) -> anyhow::Result<Vec<ProductReport>> {
         let answer = self.inner.list_products(wire::ListProductsRequest {}).await.map_err(refused)?;
         all(answer.into_inner().products)
@@ -517,11 +561,75 @@ impl Client {
         }
     }
 
+    /// All duties of a filter.
+    pub(super) async fn duties(&mut self, filter: &DutiesFilterArgs) -> anyhow::Result<Vec<DutyReport>> {
+        let order = filter.order.as_ref().map(OrderId::to_string).unwrap_or_default();
+        let mut duties: Vec<DutyReport> = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = wire::ListDutiesRequest { order: order.clone(), all: filter.all, page_rows: 0, page_token };
+            let answer = self.inner.list_duties(request).await.map_err(missing(LIST_ORDERS))?.into_inner();
+            duties.extend(all::<_, DutyReport>(answer.duties)?);
+            page_token = answer.next_page_token;
+            if page_token.is_empty() {
+                return Ok(duties);
+            }
+        }
+    }
+
+    pub(super) async fn duty(&mut self, number: u64) -> anyhow::Result<DutyReport> {
+        let request = wire::GetDutyRequest { number };
+        let answer = self.inner.get_duty(request).await.map_err(missing(LIST_DUTIES))?.into_inner();
+        Ok(answer.duty.context("the answer has no duty")?.try_into()?)
+    }
+
+    /// The duty that is done, and those that began with it.
+    pub(super) async fn duty_finish(
+        &mut self,
+        number: u64,
+        reference: String,
+        evidence: Option<DutyEvidence>,
+    ) -> anyhow::Result<(DutyReport, Vec<DutyReport>)> {
+        let request = wire::FinishDutyRequest { number, reference, evidence: evidence.map(Into::into) };
+        let answer = self.inner.finish_duty(request).await.map_err(missing(LIST_DUTIES))?.into_inner();
+        Ok((answer.duty.context("the answer has no duty")?.try_into()?, all(answer.started)?))
+    }
+
     pub(super) async fn ledger_entry(&mut self, number: u64) -> anyhow::Result<LedgerEntry> {
         let request = wire::GetLedgerEntryRequest { number };
         let advice = "list the entries with `muster ledger`";
         let answer = self.inner.get_ledger_entry(request).await.map_err(missing(advice))?.into_inner();
         Ok(answer.entry.context("the answer has no entry")?.try_into()?)
+    }
+
+    pub(super) async fn attestations(
+        &mut self,
+        filter: &AttestationsFilterArgs,
+    ) -> anyhow::Result<Part<AttestationRow>> {
+        let mut rows = Vec::new();
+        let mut page_token = filter.after.clone().unwrap_or_default();
+        loop {
+            let page_rows = page_rows(filter.limit, rows.len());
+            let request = wire::ListAttestationsRequest { page_rows, page_token };
+            let answer = self.inner.list_attestations(request).await;
+            let answer = answer.map_err(wrong_place(&filter.after, LIST_HOSTS))?.into_inner();
+            rows.extend(all::<_, AttestationRow>(answer.attestations)?);
+            page_token = answer.next_page_token;
+            if page_token.is_empty() || filter.limit.is_some_and(|limit| rows.len() >= limit) {
+                return Ok(Part { rows, total: None, next: Some(page_token).filter(|token| !token.is_empty()) });
+            }
+        }
+    }
+
+    pub(super) async fn attestation(
+        &mut self,
+        host: &str,
+        order: Option<&OrderId>,
+    ) -> anyhow::Result<StoredAttestation> {
+        let request = wire::GetAttestationRequest { host: host.to_owned(), order: text(order) };
+        let no_host = |status: Status| no_host("muster attestations show", list_of(status.message()))(status);
+        let answer = self.inner.get_attestation(request).await.map_err(no_host)?;
+        Ok(answer.into_inner().into())
     }
 
     pub(super) async fn token_create(

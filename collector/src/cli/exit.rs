@@ -2,7 +2,7 @@
 
 use muster_proto::model::{Board, Lane, VerdictReport};
 
-/// A host in scope is unfinished after the order's due date.
+/// A host in scope is unfinished after the order's due date, or a duty is past its time.
 const OVERDUE: u8 = 5;
 /// Work is left on a host.
 const FINDINGS: u8 = 3;
@@ -25,7 +25,7 @@ pub fn of_boards(boards: &[Board]) -> u8 {
     let has = |test: fn(Lane) -> bool| {
         boards.iter().any(|board| board.counts.lanes.iter().any(|(lane, hosts)| *hosts > 0 && test(*lane)))
     };
-    let overdue = boards.iter().any(|board| board.counts.overdue > 0);
+    let overdue = boards.iter().any(|board| board.counts.overdue > 0 || board.overdue_duties > 0);
     worst(overdue, has(Lane::is_finding), has(Lane::is_coverage_gap))
 }
 

@@ -4,6 +4,7 @@ use muster_proto::model::{Explanation, Reason, Timestamp, VerdictReport};
 
 use super::args::ExplainArgs;
 use super::client::Client;
+use super::duties;
 use super::exit::of_verdicts;
 use super::host::{facts, products, sources, verdict_head, what_to_do};
 use super::render::{Answer, Paint, Screen, clean};
@@ -66,13 +67,15 @@ fn rows(explanation: &Explanation) -> Vec<Vec<String>> {
     rows
 }
 
-fn page(explanation: &Explanation, now: Timestamp, paint: &Paint) -> String {
+pub(super) fn page(explanation: &Explanation, now: Timestamp, paint: &Paint) -> String {
     let host = &explanation.host;
     let mut text = facts(host, now, paint);
     for verdict in &host.verdicts {
         text.push_str(&format!("\n{}", verdict_head(verdict, now, paint)));
         if verdict.in_scope {
             text.push_str(&chain(verdict, paint));
+            let duties = explanation.duties.iter().filter(|duty| duty.order == verdict.order.id);
+            text.push_str(&duties::of_host(duties, now, paint));
         }
         text.push_str(&history(explanation, verdict, paint));
     }
@@ -130,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_command_is_no_reason_and_has_a_section_and_a_kind_of_its_own() {
-        let explanation = Explanation { host: host(), history: Vec::new(), rules_version: "r".to_owned() };
+        let explanation =
+            Explanation { host: host(), history: Vec::new(), rules_version: "r".to_owned(), duties: Vec::new() };
         let page = page(&explanation, Timestamp::default(), &Paint::plain());
         let because = page.find("  because\n").expect("reasons");
         let to_do = page.find("  what to do\n").expect("what to do");

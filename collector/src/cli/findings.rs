@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use muster_proto::model::{Board, Finding, Lane, Timestamp};
 
 use super::args::FindingsArgs;
-use super::board::due_line;
+use super::board::{due_line, overdue_duties};
 use super::client::{Client, FindingsFilter, PageArgs, Part};
 use super::exit::of_boards;
 use super::render::{Answer, Cell, Paint, Screen, Table, ago, clean, instant, or_dash};
@@ -77,10 +77,12 @@ fn row(finding: &Finding) -> Vec<String> {
 
 pub(super) fn page(part: &Part<Finding>, boards: &[Board], now: Timestamp, paint: &Paint) -> String {
     let findings = &part.rows;
-    if findings.is_empty() {
-        return "no findings\n".to_owned();
-    }
     let mut text = String::new();
+    let duties: String =
+        boards.iter().filter_map(|board| overdue_duties(board, paint)).map(|line| format!("{line}\n")).collect();
+    if findings.is_empty() {
+        return format!("no findings\n{duties}");
+    }
     for of_order in findings.chunk_by(|one, next| one.order == next.order) {
         let id = &of_order[0].order;
         let board = boards.iter().find(|board| board.order.id == *id);
@@ -108,7 +110,7 @@ pub(super) fn page(part: &Part<Finding>, boards: &[Board], now: Timestamp, paint
         text.push('\n');
     }
     text.push_str(&advices(findings));
-    text.push_str(&format!("{}\nfor details run `muster explain HOST`\n", part.size("finding")));
+    text.push_str(&format!("{}\n{duties}for details run `muster explain HOST`\n", part.size("finding")));
     text
 }
 

@@ -1,14 +1,19 @@
 //! `muster hosts show` and its short form `muster host`: one host with its lanes, products and sources.
 
-use muster_proto::model::{HostMark, HostReport, Losses, Outcome, SourceReport, Timestamp, VerdictReport, advice_line};
+use std::time::Duration;
+
+use muster_proto::model::{
+    HostMark, HostReport, Losses, Outcome, SourceReport, Timestamp, UnprotectedTime, VerdictReport, advice_line,
+};
 
 use super::args::HostArgs;
 use super::client::Client;
 use super::due;
 use super::exit::of_verdicts;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, instant, or_dash, when};
+use crate::config::format_span;
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 16] = [
     "id",
     "hostname",
     "site",
@@ -21,6 +26,9 @@ const HEADER: [&str; 13] = [
     "silent",
     "presence",
     "protection",
+    "unprotected_since",
+    "unprotected_longest_hours",
+    "unprotected_total_hours",
     "advice",
 ];
 
@@ -48,13 +56,22 @@ fn rows(host: &HostReport) -> Vec<Vec<String>> {
             verdict.silent.to_string(),
             verdict.presence.to_string(),
             verdict.protection.to_string(),
+            instant(verdict.unprotected.and_then(|time| time.since)),
+            verdict.unprotected.map(|time| hours(time.longest_ms)).unwrap_or_default(),
+            verdict.unprotected.map(|time| hours(time.total_ms)).unwrap_or_default(),
             advice_line(&verdict.advice, &verdict.commands),
         ]
     };
     host.verdicts.iter().map(row).collect()
 }
 
-fn page(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
+/// Hours with two digits after the point, rounded down.
+fn hours(millis: u64) -> String {
+    let hundredths = millis / 36_000;
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+pub(super) fn page(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
     let mut text = facts(host, now, paint);
     for verdict in &host.verdicts {
         text.push_str(&format!("\n{}", verdict_head(verdict, now, paint)));
@@ -185,7 +202,20 @@ pub(super) fn verdict_head(verdict: &VerdictReport, now: Timestamp, paint: &Pain
     text.push_str(&format!("  lane        {lane}{marks}, since {}\n", when(verdict.since, now)));
     text.push_str(&format!("  due         {}\n", due::or(order, now, "no due date")));
     text.push_str(&format!("  presence    {}\n  protection  {}\n", verdict.presence, verdict.protection));
+    if let Some(time) = verdict.unprotected {
+        text.push_str(&format!("  unprotected {}\n", unprotected(time, now, paint)));
+    }
     text
+}
+
+/// Whether the host is unprotected now, and how long it was.
+fn unprotected(time: UnprotectedTime, now: Timestamp, paint: &Paint) -> String {
+    let span = |millis: u64| format_span(Duration::from_millis(millis));
+    let current = match time.since {
+        Some(since) => paint.alarm(&format!("since {}", when(since, now))),
+        None => "no longer".to_owned(),
+    };
+    format!("{current}; longest {}, {} in total", span(time.longest_ms), span(time.total_ms))
 }
 
 pub(super) fn products(host: &HostReport, paint: &Paint) -> String {
@@ -328,6 +358,12 @@ pub(super) mod tests {
                     clocks: Vec::new(),
                     recurring: Vec::new(),
                     sources: Vec::new(),
+                    layer: "shipped".to_owned(),
+                    addendum: String::new(),
+                    platforms: Vec::new(),
+                    sites: Vec::new(),
+                    patience_ms: 0,
+                    approved: Vec::new(),
                 },
                 lane: Lane::Replace,
                 in_scope: true,
@@ -335,6 +371,7 @@ pub(super) mod tests {
                 silent: false,
                 presence: Presence::Installed,
                 protection: Protection::None,
+                unprotected: None,
                 since: Timestamp::default(),
                 advice: "Remove the prohibited software".to_owned(),
                 commands: vec![command],
@@ -351,7 +388,32 @@ pub(super) mod tests {
         let because = "  because\n    - It is installed\n  what to do\n    Remove the prohibited software\n";
         let command = "      apt-get purge kesl  # Kaspersky Endpoint Security 12.2\n";
         assert!(page.contains(&format!("{because}{command}")), "{page}");
-        assert_eq!(rows(&host())[0][12], "Remove the prohibited software: apt-get purge kesl");
+        assert_eq!(rows(&host())[0][15], "Remove the prohibited software: apt-get purge kesl");
+    }
+
+    #[test]
+    fn the_time_without_protection_is_shown_while_it_lasts_and_afterwards() {
+        let mut host = host();
+        assert!(!page(&host, Timestamp::default(), &Paint::plain()).contains("unprotected"));
+        let hour = 3_600_000;
+        let now = Timestamp::from_millis(100 * 3_600_000);
+        let current = UnprotectedTime {
+            since: Some(now.minus(Duration::from_secs(5400))),
+            current_ms: 3 * hour / 2,
+            longest_ms: 7 * hour,
+            total_ms: 9 * hour,
+        };
+        host.verdicts[0].unprotected = Some(current);
+        let shown = page(&host, now, &Paint::plain());
+        assert!(
+            shown.contains("  unprotected since 1970-01-05T02:30:00Z (1h 30m ago); longest 7h, 9h in total\n"),
+            "{shown}"
+        );
+        assert_eq!(rows(&host)[0][12..15], ["1970-01-05T02:30:00Z", "7.00", "9.00"]);
+        host.verdicts[0].unprotected = Some(UnprotectedTime { since: None, current_ms: 0, ..current });
+        let shown = page(&host, now, &Paint::plain());
+        assert!(shown.contains("  unprotected no longer; longest 7h, 9h in total\n"), "{shown}");
+        assert_eq!((rows(&host)[0][12].as_str(), HEADER.len()), ("", rows(&host)[0].len()));
     }
 
     #[test]

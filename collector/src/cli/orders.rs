@@ -2,24 +2,14 @@
 
 use muster_proto::model::{OrderId, OrderReport, TermReport, Timestamp};
 
-use super::args::{OrdersArgs, OrdersVerb};
 use super::client::{Client, LIST_ORDERS, Refused};
 use super::due::{self, doubt};
-use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, fields, instant};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, fields, instant, or_dash};
 use muster_proto::suggest::did_you_mean;
 
 const HEADER: [&str; 7] = ["id", "active", "due", "binding", "issuer", "jurisdiction", "title"];
 
-pub(super) async fn run(client: Client, asked: OrdersArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    match asked.verb {
-        None => list(client, asked.all, screen).await,
-        // People write `--all` before or after the verb.
-        Some(OrdersVerb::List { all }) => list(client, asked.all || all, screen).await,
-        Some(OrdersVerb::Show { id }) => show(client, &id, screen).await,
-    }
-}
-
-async fn list(mut client: Client, all: bool, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+pub(super) async fn list(mut client: Client, all: bool, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let orders = client.orders(all).await?;
     let now = screen.now();
     let answer = Answer { whole: &orders, header: &HEADER };
@@ -27,7 +17,7 @@ async fn list(mut client: Client, all: bool, screen: &mut Screen<'_>) -> anyhow:
     Ok(0)
 }
 
-async fn show(mut client: Client, id: &OrderId, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+pub(super) async fn show(mut client: Client, id: &OrderId, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     // All orders, so that one that is not active is found and the hint knows every id.
     let orders = client.orders(true).await?;
     let order = orders.iter().find(|order| order.id == *id).ok_or_else(|| {
@@ -52,7 +42,7 @@ fn row(order: &OrderReport) -> Vec<String> {
     ]
 }
 
-fn page(orders: &[OrderReport], all: bool, now: Timestamp, paint: &Paint) -> String {
+pub(super) fn page(orders: &[OrderReport], all: bool, now: Timestamp, paint: &Paint) -> String {
     if orders.is_empty() {
         return "no order is active; `muster orders --all` lists all orders\n".to_owned();
     }
@@ -70,7 +60,7 @@ fn page(orders: &[OrderReport], all: bool, now: Timestamp, paint: &Paint) -> Str
     format!("{}\n{}{more}\n", table.text(paint), counted(orders.len(), "order"))
 }
 
-fn one(order: &OrderReport, now: Timestamp, paint: &Paint) -> String {
+pub(super) fn one(order: &OrderReport, now: Timestamp, paint: &Paint) -> String {
     let mut text = format!("{}  {}\n", paint.bold(order.id.as_str()), clean(&order.title));
     text.push_str(&fields(&[
         ("issuer", &order.issuer),
@@ -78,6 +68,12 @@ fn one(order: &OrderReport, now: Timestamp, paint: &Paint) -> String {
         ("binding", &order.binding.to_string()),
         ("active", if order.active { "yes" } else { "no; hosts are not judged under it" }),
         ("due", &due::or(order, now, "no due date")),
+        ("from", &order.layer),
+        ("addendum", or_dash(&order.addendum)),
+        ("platforms", &some_or_all(&order.platforms)),
+        ("sites", &some_or_all(&order.sites)),
+        ("patience", &format!("{}d", order.patience_ms / 86_400_000)),
+        ("approved", or_dash(&order.approved.join(" "))),
     ]));
     if !order.milestones.is_empty() {
         text.push_str(&format!("  milestones ({})\n", clean(&order.zone)));
@@ -85,7 +81,9 @@ fn one(order: &OrderReport, now: Timestamp, paint: &Paint) -> String {
     for milestone in &order.milestones {
         let end = if milestone.at_end { "by  " } else { "from" };
         let (stated, what) = (clean(&milestone.stated), clean(&milestone.what));
-        text.push_str(&format!("    {end} {stated}  {what}{}\n", doubt(milestone.confirmed)));
+        let own = &milestone.addendum;
+        let own = if own.is_empty() { String::new() } else { format!(" (addendum {})", clean(own)) };
+        text.push_str(&format!("    {end} {stated}  {what}{}{own}\n", doubt(milestone.confirmed)));
     }
     text.push_str(&terms("clocks", &order.clocks));
     text.push_str(&terms("recurring duties", &order.recurring));
@@ -96,6 +94,10 @@ fn one(order: &OrderReport, now: Timestamp, paint: &Paint) -> String {
         text.push_str(&format!("    {}\n", paint.dim(&clean(source))));
     }
     text
+}
+
+fn some_or_all(names: &[String]) -> String {
+    if names.is_empty() { "all".to_owned() } else { clean(&names.join(" ")) }
 }
 
 /// What must be done within a time, or again and again.

@@ -27,6 +27,12 @@ fn order(due: Option<&str>) -> OrderReport {
         clocks: Vec::new(),
         recurring: Vec::new(),
         sources: Vec::new(),
+        layer: "shipped".to_owned(),
+        addendum: String::new(),
+        platforms: Vec::new(),
+        sites: Vec::new(),
+        patience_ms: 0,
+        approved: Vec::new(),
     }
 }
 
@@ -39,6 +45,9 @@ fn board(lanes: &[(Lane, u64)], overdue: u64) -> Board {
         counts: BoardCounts { lanes: counts, total, out_of_scope: 2, overdue, silent: 1 },
         as_of: Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").expect("an instant"),
         judge_queue: 3,
+        overdue_duties: 0,
+        unprotected: 0,
+        unprotected_since: None,
     }
 }
 
@@ -52,10 +61,17 @@ fn the_worst_order_decides_the_exit_code() {
     assert_eq!(of_boards(std::slice::from_ref(&clear)), 0);
     assert_eq!(of_boards(&[clear.clone(), gap.clone()]), 4);
     assert_eq!(of_boards(&[gap.clone(), finding.clone()]), 3);
+    let unprotected = Board { unprotected: 2, unprotected_since: Some(Timestamp::default()), ..clear.clone() };
+    let page = super::board::page(&[unprotected], &status(), &Paint::plain());
+    assert!(page.contains("  2 hosts are unprotected, the first since 1970-01-01T00:00:00Z ("), "{page}");
+    let late = Board { overdue_duties: 1, ..clear.clone() };
+    assert_eq!(of_boards(&[late.clone(), finding.clone()]), 5);
+    let page = super::board::page(&[late], &status(), &Paint::plain());
+    assert!(page.contains("1 duty is overdue: `muster duties --order "), "{page}");
     assert_eq!(of_boards(&[finding, overdue, gap, clear]), 5);
 }
 
-fn status() -> CollectorStatus {
+pub(super) fn status() -> CollectorStatus {
     CollectorStatus {
         version: "0".to_owned(),
         rules_version: "r".to_owned(),

@@ -1,8 +1,9 @@
 //! Advice: what to do next for a host in a lane, in one sentence, and the uninstall commands that the sentence means.
 //! Muster prints commands and never runs them.
 
-use muster_proto::model::{Assessment, Lane, Outcome, Presence, Protection, Reason, ReasonKind, SourceName};
+use muster_proto::model::{Assessment, Lane, Presence, Protection, Reason, ReasonKind};
 
+use super::gap_advice;
 use super::remediation::Remediation;
 use super::uninstall::REMNANTS;
 use crate::rules::Order;
@@ -17,8 +18,8 @@ pub(super) fn advice(order: &Order, lane: Lane, assessment: Option<&Assessment>,
             .to_owned(),
         Lane::Replace => "Install accepted protection, then remove the prohibited software".to_owned(),
         Lane::Remove => "Remove the prohibited software".to_owned(),
-        Lane::Silent => "Start the host or its agent, or record a disposition".to_owned(),
-        Lane::Missing => "Enroll the host, or excuse its roster entry".to_owned(),
+        Lane::Silent => "Start the host or its agent".to_owned(),
+        Lane::Missing => "Enroll the host".to_owned(),
         Lane::Unknown => unknown(assessment),
         Lane::Protect if has_remnants => {
             "Install accepted protection, check that it is active, and clean up the remnants".to_owned()
@@ -67,28 +68,11 @@ pub(super) fn commands(lane: Lane, assessment: Option<&Assessment>, reasons: Vec
     commands
 }
 
-/// Only the reason says whether the database is damaged or of a kind that nothing reads, so the advice has both.
-const PACKAGES_BY_HAND: &str = "If the database that the reason names is damaged or missing, restore it from a backup, then \
-    scan again. If it is one that Muster cannot read, search the packages by hand (on NixOS in the output of `nix-store -q \
-    --requisites /run/current-system`); the host then stays unknown";
-
 fn unknown(assessment: Option<&Assessment>) -> String {
     let Some(assessment) = assessment else { return "Wait for the first scan".to_owned() };
     let of_kind = |kind: ReasonKind| assessment.reasons.iter().find(move |reason| reason.kind == kind);
     if let Some(gap) = of_kind(ReasonKind::Coverage) {
-        let source = gap.source.map_or("the source", |source| source.name());
-        return match gap.outcome {
-            Some(Outcome::Denied) => format!("Grant the agent permission to read {source}"),
-            Some(Outcome::NotApplicable) | None => format!("Let the agent read a required source. {}", gap.text),
-            Some(Outcome::TimedOut) => {
-                format!("Find out why {source} is slow or raise its time limit, then scan again. {}", gap.text)
-            }
-            Some(_) if gap.source == Some(SourceName::SystemPackages) => format!("{PACKAGES_BY_HAND}. {}", gap.text),
-            Some(_) => format!(
-                "Repair what {source} reads, for example from a backup of the package database; then scan again. {}",
-                gap.text
-            ),
-        };
+        return gap_advice::advice(assessment.platform, gap);
     }
     if of_kind(ReasonKind::Watchlist).is_some() {
         return "Wait for the next check-in; it brings the current watchlist".to_owned();

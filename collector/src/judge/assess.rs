@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Assessment, Evidence, HostState, Kind, Platform, Presence, ProductId, Reason, ReasonKind, Snapshot, SourceName,
-    Timestamp,
+    Assessment, Evidence, HostState, Kind, Outcome, Platform, Presence, ProductId, Reason, ReasonKind, Snapshot,
+    SourceName, Timestamp,
 };
 
 use super::combine::{Basis, FoundProduct, combine, rank};
@@ -12,7 +12,7 @@ use super::coverage::gaps;
 use super::hit::{Hit, Strength};
 use super::live::is_live;
 use super::package_state::remarks;
-use super::protection::protection;
+use super::protection::{is_protection, protection};
 use super::sentence::{Form, is_present};
 use super::uninstall;
 use crate::rules::{Catalogue, Order};
@@ -70,8 +70,29 @@ pub fn assess(
         covered,
         prohibited,
         remnants,
+        guarding: guarding(order, platform, &found, state, covered),
         reasons,
     }
+}
+
+/// Whether an antivirus or EDR of the order runs; `None` if it is unknown.
+fn guarding(
+    order: &Order,
+    platform: Platform,
+    found: &[FoundProduct<'_>],
+    state: &HostState,
+    covered: bool,
+) -> Option<bool> {
+    let ours = found.iter().filter(|one| order.covers(one.product, platform) && is_protection(one.product));
+    let presences: Vec<Presence> = ours.map(|one| one.presence).collect();
+    if presences.contains(&Presence::Active) {
+        return Some(true);
+    }
+    // An image has no running units, and neither has a host whose agent could not list them.
+    let are_units_read = state.units_outcome.is_some_and(Outcome::is_complete);
+    let may_run =
+        |presence: &Presence| *presence == Presence::Suspect || (*presence == Presence::Installed && !are_units_read);
+    (covered && !presences.iter().any(may_run)).then_some(false)
 }
 
 /// Marks installed products with a running unit as active. A running unit is evidence by itself, so a product that no
@@ -186,7 +207,8 @@ fn product_text(order: &Order, one: &FoundProduct<'_>, hits: &[Hit]) -> String {
     if !order.prohibits(one.presence) || !is_live(one.presence) {
         return format!("{present}{basis}");
     }
-    let due = order.due_milestone().map_or_else(String::new, |milestone| {
+    // Its words are about the order's own date, whatever an addendum sets.
+    let due = order.legal_due_milestone().map_or_else(String::new, |milestone| {
         let doubt = if milestone.confirmed { "" } else { ", unconfirmed" };
         format!(" ({} {}{doubt})", order.wording.since, milestone.reached)
     });
@@ -210,5 +232,35 @@ mod tests {
         assert_eq!(shown(Platform::Linux, "kesl.service"), linux);
         assert_eq!(shown(Platform::Windows, "AVP21.3"), (SourceName::Services, "service AVP21.3 [running]".to_owned()));
         assert_eq!(shown(Platform::Macos, "com.kaspersky.kav").0, SourceName::Launchd);
+    }
+
+    #[test]
+    fn only_an_antivirus_that_runs_guards_a_host_and_what_is_not_read_is_unknown() {
+        let rules = crate::rules::load(None).expect("rules");
+        let order = rules.active_orders().next().expect("an active order");
+        let (read, unread) =
+            (HostState { units_outcome: Some(Outcome::Empty), ..HostState::default() }, HostState::default());
+        let guards = |product: &str, presence, state: &HostState, covered| {
+            let id = ProductId::new(product).expect("an id");
+            let found = FoundProduct {
+                product: rules.catalogue.product(&id).expect("in the catalogue"),
+                presence,
+                remnants: false,
+                version: String::new(),
+                rule: String::new(),
+                basis: Basis::Running,
+                evidence: Vec::new(),
+                unproven: None,
+            };
+            guarding(order, Platform::Windows, &[found], state, covered)
+        };
+        let (antivirus, vpn) = ("kaspersky-endpoint-security", "kaspersky-vpn");
+        use Presence::{Active, Installed, Suspect};
+        assert_eq!(guards(antivirus, Active, &unread, false), Some(true));
+        assert_eq!(guards(antivirus, Installed, &read, true), Some(false), "it does not run");
+        assert_eq!(guards(antivirus, Installed, &unread, true), None, "it may run");
+        assert_eq!(guards(antivirus, Suspect, &read, true), None, "it may be there");
+        assert_eq!(guards(vpn, Active, &read, true), Some(false));
+        assert_eq!(guards(vpn, Active, &read, false), None, "an antivirus may be in what was not read");
     }
 }

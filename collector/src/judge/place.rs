@@ -33,7 +33,8 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
     if silent && lane != Lane::Silent && lane != Lane::Missing {
         reasons.push(silence(order, host));
     }
-    reasons.extend(assessment.into_iter().flat_map(|assessment| assessment.reasons.iter().cloned()));
+    let removal = host.remediation.removal.as_ref().filter(|_| !found_now);
+    reasons.extend(assessment.into_iter().flat_map(|assessment| with_swaps(assessment, removal)));
     let in_scope = order.binds(host.platform, host.site);
     let overdue = is_overdue(order, lane, in_scope, now);
     let advice = if host.has_two_holders && lane == Lane::Unknown {
@@ -225,6 +226,23 @@ fn past(order: &Order, assessment: &Assessment, removal: &Removal) -> Vec<Reason
     past
 }
 
+/// The reasons of an assessment. Where a product of the order was removed and the host has protection that does not count, they
+/// say that the one has taken the place of the other.
+fn with_swaps(assessment: &Assessment, removal: Option<&Removal>) -> Vec<Reason> {
+    let Some(was) = removal.and_then(|removal| removal.was.as_ref()) else { return assessment.reasons.clone() };
+    let mut products = was.reasons.iter().filter(|reason| reason.kind == ReasonKind::Product);
+    let name = products.find_map(|reason| Some(reason.product.as_ref()?.name.as_str()));
+    let name = name.unwrap_or("a product of the order");
+    let swapped = |reason: &Reason| {
+        if !matches!(reason.kind, ReasonKind::ExcludedProtection | ReasonKind::UnapprovedProtection) {
+            return reason.clone();
+        }
+        let text = format!("{}; it is there after {name} was removed", reason.text);
+        Reason { rule: "swap/unapproved".to_owned(), text, ..reason.clone() }
+    };
+    assessment.reasons.iter().map(swapped).collect()
+}
+
 fn silence(order: &Order, host: &HostSituation<'_>) -> Reason {
     let days = order.patience.as_secs() / (24 * 3600);
     let text = match host.last_seen {
@@ -254,6 +272,7 @@ mod tests {
             covered: true,
             prohibited: false,
             remnants,
+            guarding: Some(false),
             reasons: vec![Reason { command, ..Reason::new(ReasonKind::Uninstall, "advice/uninstall", "purge it") }],
         }
     }
@@ -285,6 +304,7 @@ mod tests {
             last_seen: now,
             presence: Presence::Installed,
             reasons: vec![kesl(Presence::Installed)],
+            products: std::collections::BTreeMap::new(),
         };
         let removal = Removal {
             since: now,
@@ -293,7 +313,8 @@ mod tests {
             clean_scans: vec![now],
             was: Some(was),
         };
-        let remediation = Remediation { positive: None, removal: Some(removal), present_boot_id: "a".to_owned() };
+        let remediation =
+            Remediation { removal: Some(removal), present_boot_id: "a".to_owned(), ..Remediation::default() };
         let site: SiteId = "plant".parse().expect("valid");
         let host = HostSituation {
             platform: Platform::Linux,
@@ -319,6 +340,21 @@ mod tests {
             let line = verdict.advice_line();
             assert_eq!(line.contains("apt-get purge kesl"), remnants, "{lane}: {line}");
         }
+        let mut swapped = assessment(order, Protection::None, false);
+        swapped.reasons =
+            vec![Reason::new(ReasonKind::UnapprovedProtection, "protection/unapproved-product", "Acme is here")];
+        let said = |host: &HostSituation<'_>| {
+            let reasons = place(order, Some(&swapped), host, now).reasons.into_iter();
+            reasons
+                .filter(|reason| reason.kind == ReasonKind::UnapprovedProtection)
+                .map(|reason| (reason.rule, reason.text))
+                .collect::<Vec<_>>()
+        };
+        let text = "Acme is here; it is there after Kaspersky Endpoint Security was removed".to_owned();
+        assert_eq!(said(&host), [("swap/unapproved".to_owned(), text)]);
+        let nothing_was_removed = Remediation::default();
+        let host = HostSituation { remediation: &nothing_was_removed, ..host };
+        assert_eq!(said(&host), [("protection/unapproved-product".to_owned(), "Acme is here".to_owned())]);
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub(super) fn protection(
         }
     };
     reasons.extend(found.iter().flat_map(|one| excluded(order, one, platform)));
+    reasons.extend(found.iter().filter_map(|one| unapproved(order, one, platform)));
     (answer, reasons)
 }
 
@@ -75,6 +76,25 @@ fn excluded(order: &Order, one: &FoundProduct<'_>, platform: Platform) -> Vec<Re
         Reason { order: Some(other.clone()), ..reason }
     })
     .collect()
+}
+
+/// Whether the product protects hosts, and is no VPN or password manager.
+pub(super) fn is_protection(product: &Product) -> bool {
+    ["antivirus", "edr"].contains(&product.category.as_str())
+}
+
+/// An installed product that protects hosts, but that is not on the order's list.
+fn unapproved(order: &Order, one: &FoundProduct<'_>, platform: Platform) -> Option<Reason> {
+    let is_installed = matches!(one.presence, Presence::Active | Presence::Installed | Presence::Embedded);
+    if !is_installed
+        || !is_protection(one.product)
+        || order.covers(one.product, platform)
+        || would_accept(order, one.product, platform)
+    {
+        return None;
+    }
+    let text = format!("{}, but the order does not accept it as protection", is_present(&one.seen(), Form::Program));
+    Some(one.reason(ReasonKind::UnapprovedProtection, "protection/unapproved-product".to_owned(), text))
 }
 
 /// Whether the order alone accepts this product as protection: it is on the order's list, or, without a list, in an

@@ -1,10 +1,13 @@
 //! The remediation record: what a host's past adds to its current snapshot under one order. Stored as versioned JSON
 //! beside the verdict.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use muster_proto::model::{Assessment, Presence, Reason, ReasonKind, Timestamp};
+use muster_proto::model::{Assessment, Presence, ProductId, ProductSeen, Reason, ReasonKind, Timestamp};
 
+use super::evidence::RemovalEvidence;
+use super::unprotected::Unprotected;
 use crate::rules::SCAN_SPACING;
 
 /// A prohibited product that was found, and that no complete scan has refuted since.
@@ -18,6 +21,23 @@ pub struct Positive {
     pub presence: Presence,
     /// The products and their uninstall commands, for explanations while the current scan cannot see them.
     pub reasons: Vec<Reason>,
+    /// When each product was first found, by its id. A product that is missing here was found at `since`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub products: BTreeMap<ProductId, Timestamp>,
+}
+
+impl Positive {
+    /// The products that are there, each with the instant of its first finding. Remnants and suspicions are none.
+    pub fn findings(&self) -> impl Iterator<Item = (&ProductSeen, Timestamp)> {
+        let seen = self.reasons.iter().filter(|reason| reason.kind == ReasonKind::Product);
+        let seen = seen.filter_map(|reason| reason.product.as_ref());
+        let is_there = |seen: &&ProductSeen| {
+            use Presence::{Active, Embedded, Installed, ManagementOnly};
+            matches!(seen.presence, Active | Installed | ManagementOnly | Embedded)
+        };
+        let found: BTreeMap<&ProductId, &ProductSeen> = seen.filter(is_there).map(|seen| (&seen.id, seen)).collect();
+        found.into_iter().map(|(id, seen)| (seen, self.products.get(id).copied().unwrap_or(self.since)))
+    }
 }
 
 /// A removal: the time after a complete scan refuted the positive.
@@ -46,6 +66,12 @@ pub struct Remediation {
     pub removal: Option<Removal>,
     /// The boot id of the last scan in which the product was present.
     pub present_boot_id: String,
+    /// What an attestation of the removal will rest on.
+    #[serde(default, skip_serializing_if = "RemovalEvidence::is_empty")]
+    pub evidence: RemovalEvidence,
+    /// How long the host was unprotected since the product was first found.
+    #[serde(default, skip_serializing_if = "Unprotected::is_never")]
+    pub unprotected: Unprotected,
 }
 
 /// How many clean scans a record keeps; no order may ask for more.
@@ -63,12 +89,24 @@ impl Remediation {
     /// `received` is the collector's time; `boot_id` is the one under which the host was scanned, empty when unknown.
     #[must_use]
     pub fn advance(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
-        if assessment.prohibited {
-            return self.with_product(assessment, received, boot_id);
-        }
         // A suspect may be the same product behind weaker evidence, so it refutes nothing.
         let refuted = assessment.covered && assessment.presence != Presence::Suspect;
-        if refuted { self.without_product(assessment, received, boot_id) } else { self.clone() }
+        let mut record = if assessment.prohibited {
+            self.with_product(assessment, received, boot_id)
+        } else if refuted {
+            self.without_product(assessment, received, boot_id)
+        } else {
+            self.clone()
+        };
+        if record.had_product() {
+            record.unprotected = self.unprotected.advance(assessment, received);
+        }
+        record
+    }
+
+    /// Whether the product or its remnants were ever found on the host.
+    const fn had_product(&self) -> bool {
+        self.positive.is_some() || self.removal.is_some()
     }
 
     /// The record after a scan of one of two machines that report with the key of one host. It refutes nothing that was found
@@ -83,16 +121,22 @@ impl Remediation {
         let is_kept =
             |reason: &&Reason| matches!(reason.kind, ReasonKind::Product | ReasonKind::Exempt | ReasonKind::Uninstall);
         let reasons = assessment.reasons.iter().filter(is_kept).cloned().collect();
-        let positive = Positive { since, last_seen: received, presence: assessment.presence, reasons };
+        let (presence, products) = (assessment.presence, BTreeMap::new());
+        let mut positive = Positive { since, last_seen: received, presence, reasons, products };
+        let known: BTreeMap<_, _> =
+            self.positive.iter().flat_map(Positive::findings).map(|(seen, since)| (&seen.id, since)).collect();
+        let first_found = |id: &ProductId| known.get(id).copied().unwrap_or(received);
+        positive.products = positive.findings().map(|(seen, _)| (seen.id.clone(), first_found(&seen.id))).collect();
         // Clean scans that preceded this sighting prove nothing about the product, so they are dropped.
-        Self { positive: Some(positive), removal: None, present_boot_id: boot_id.to_owned() }
+        let evidence = RemovalEvidence::default();
+        let (present_boot_id, unprotected) = (boot_id.to_owned(), self.unprotected);
+        Self { positive: Some(positive), removal: None, present_boot_id, evidence, unprotected }
     }
 
     /// After a complete scan without the product. Remnants open a record too: the product was there before the first
     /// scan.
     fn without_product(&self, assessment: &Assessment, received: Timestamp, boot_id: &str) -> Self {
-        let had_it = self.positive.is_some() || self.removal.is_some() || assessment.remnants;
-        if !had_it {
+        if !self.had_product() && !assessment.remnants {
             return self.clone();
         }
         let mut removal = self.removal.clone().unwrap_or_else(|| Removal {
@@ -110,7 +154,8 @@ impl Remediation {
             removal.clean_scans.push(received);
         }
         // The boot id remains that of the last sighting, because a restart is measured against it.
-        Self { positive: None, removal: Some(removal), present_boot_id: self.present_boot_id.clone() }
+        let (present_boot_id, evidence) = (self.present_boot_id.clone(), self.evidence.clone());
+        Self { positive: None, removal: Some(removal), present_boot_id, evidence, unprotected: self.unprotected }
     }
 }
 
@@ -149,6 +194,7 @@ mod tests {
             covered,
             prohibited: matches!(presence, Presence::Active | Presence::Installed),
             remnants,
+            guarding: Some(false),
             reasons: Vec::new(),
         }
     }
@@ -205,6 +251,28 @@ mod tests {
         record = record.advance(&assessed(Presence::Installed, true, false), at(2), "b");
         assert_eq!(record.removal, None);
         assert_eq!(record.positive.expect("it is back").since, at(2));
+    }
+
+    #[test]
+    fn a_product_that_is_there_counts_from_its_first_finding_and_not_from_its_remnants() {
+        let reason = |id: &str, presence| {
+            let product = ProductSeen {
+                id: ProductId::new(id).expect("valid"),
+                name: String::new(),
+                version: String::new(),
+                presence,
+            };
+            Reason { product: Some(product), ..Reason::new(ReasonKind::Product, "rule", "it is there") }
+        };
+        let seen =
+            |reasons: &[Reason]| Assessment { reasons: reasons.to_vec(), ..assessed(Presence::Installed, true, false) };
+        let (one, other) = (reason("one", Presence::Installed), reason("other", Presence::Remnant));
+        let record = Remediation::default().advance(&seen(&[one.clone(), other]), at(0), "a");
+        let installed = reason("other", Presence::Active);
+        let record = record.advance(&seen(&[one, installed]), at(3), "a");
+        let positive = record.positive.expect("two products");
+        let found: Vec<_> = positive.findings().map(|(seen, since)| (seen.id.as_str(), since)).collect();
+        assert_eq!(found, [("one", at(0)), ("other", at(3))]);
     }
 
     #[test]

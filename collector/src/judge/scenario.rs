@@ -134,6 +134,9 @@ impl Scenario {
         for text in expect.never_says.iter().filter(|text| texts.contains(text.as_str())) {
             differences.push(format!("a reason says {text:?}"));
         }
+        for text in expect.never_says.iter().filter(|text| advice.contains(text.as_str())) {
+            differences.push(format!("the advice says {text:?}: {advice:?}"));
+        }
         differences
     }
 
@@ -283,6 +286,7 @@ fn past(entries: &mut Entries<'_, '_>) -> Remediation {
         last_seen: since,
         presence: Presence::Installed,
         reasons: Vec::new(),
+        products: BTreeMap::new(),
     });
     let removal = clean_scans.first().map(|since| Removal {
         since: *since,
@@ -291,7 +295,7 @@ fn past(entries: &mut Entries<'_, '_>) -> Remediation {
         clean_scans: clean_scans.clone(),
         was: None,
     });
-    Remediation { positive, removal, present_boot_id }
+    Remediation { positive, removal, present_boot_id, ..Remediation::default() }
 }
 
 fn expect(entries: &mut Entries<'_, '_>) -> Expect {

@@ -54,9 +54,18 @@ fn expected(source: SourceName, outcome: Outcome) -> &'static str {
     use SourceName as S;
     let is_needed = matches!(
         source,
-        S::UninstallKeys | S::Services | S::Drivers | S::FilterDrivers | S::SecurityCenter | S::Defender
+        S::UninstallKeys
+            | S::Msi
+            | S::Registry
+            | S::WatchPaths
+            | S::Services
+            | S::Drivers
+            | S::FilterDrivers
+            | S::SecurityCenter
+            | S::Defender
     );
-    // Either of drivers and filters is enough, and so is any of the three that know what protects.
+    // Either of drivers and filters is enough, and so is any of the three that know what protects; of those that show what an
+    // uninstaller knows or leaves, none may have failed.
     let can_be_left_out = !matches!(source, S::UninstallKeys | S::Services);
     if !is_needed || (outcome == Outcome::NotApplicable && can_be_left_out) { "clear" } else { "unknown" }
 }

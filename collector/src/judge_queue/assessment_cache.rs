@@ -132,31 +132,36 @@ impl AssessmentCache {
     }
 }
 
-/// Applies the catalogue to sections that have no hits yet.
+/// Applies the catalogue to sections that have no hits yet, a few at a time: a batch of hosts that share nothing has thousands.
 async fn detect(
     store: &dyn Store,
     rules: &Arc<RuleSet>,
     sections: Vec<Digest>,
 ) -> Result<BTreeMap<Digest, Vec<Hit>>, StoreError> {
-    let mut read = Vec::new();
-    for digest in sections {
-        match store.section_get(digest).await {
-            Ok(Some(section)) => read.push((digest, section)),
-            Ok(None) => {
-                tracing::error!(section = %digest.short(), "cannot judge a host: a section of its snapshot is not in the store")
+    let mut found = BTreeMap::new();
+    for portion in sections.chunks(READ_AT_ONCE) {
+        let mut read = Vec::new();
+        for digest in portion {
+            match store.section_get(*digest).await {
+                Ok(Some(section)) => read.push((*digest, section)),
+                Ok(None) => {
+                    tracing::error!(section = %digest.short(), "cannot judge a host: a section of its snapshot is not in the store")
+                }
+                Err(error) => unreadable(error)?,
             }
-            Err(error) => unreadable(error)?,
         }
+        let rules = Arc::clone(rules);
+        let detected = tokio::task::spawn_blocking(move || {
+            let detect = |(digest, section)| (digest, judge::detect(&rules.catalogue, &section));
+            read.into_iter().map(detect).collect::<Vec<_>>()
+        });
+        found.extend(detected.await.map_err(|_| StoreError::Closed { operation: "detect" })?);
     }
-    if read.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let rules = Arc::clone(rules);
-    let found = tokio::task::spawn_blocking(move || {
-        read.into_iter().map(|(digest, section)| (digest, judge::detect(&rules.catalogue, &section))).collect()
-    });
-    found.await.map_err(|_| StoreError::Closed { operation: "detect" })
+    Ok(found)
 }
+
+/// Sections in memory at once.
+const READ_AT_ONCE: usize = 64;
 
 /// One damaged record must not block all other hosts, so it is only logged. Any other error is returned.
 fn unreadable(error: StoreError) -> Result<(), StoreError> {

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use muster_proto::model::{Assessment, HostState, Presence, Protection, Reason, Timestamp};
 
 use super::assessment_cache::{AssessmentCache, SnapshotHits};
-use crate::judge::{self, HostSituation, Remediation};
-use crate::rules::{Catalogue, Order, RuleSet};
+use super::proof::proof;
+use crate::judge::{self, HostSituation, Remediation, RemovalEvidence, ScanSeen, Unprotected};
+use crate::rules::{Catalogue, Order, RuleSet, Starts};
 use crate::store::{JudgedOrder, Judgement, QueuedHost};
 
-/// The judgement of a host; `None` if its snapshot could not be read, so that the host stays on the judge queue.
+/// The judgement of a host; `None` if its snapshot could not be read, so that the host stays on the judge queue. `attests` says
+/// whether removals that are proven are attested.
 pub(super) fn judge(
     cache: &mut AssessmentCache,
     rules: &RuleSet,
     host: &QueuedHost,
+    attests: bool,
     now: Timestamp,
 ) -> Option<Judgement> {
     // A check-in without a new snapshot confirms the old one, so its age counts from the check-in.
@@ -27,17 +30,20 @@ pub(super) fn judge(
                 .assessments(digest, key)
                 .unwrap_or_else(|| Arc::new(assess(rules, &snapshot, &host.state, received)));
             cache.keep(digest, key, Arc::clone(&assessments));
-            (Some(digest), Some(key), assessments)
+            (Some((digest, snapshot.snapshot)), Some(key), assessments)
         }
     };
+    let boot_id = host.state.boot_id.as_str();
+    let scan = snapshot.as_ref().map(|(digest, snapshot)| ScanSeen { received, digest: *digest, snapshot, boot_id });
     let orders = rules
         .active_orders()
         .map(|order| {
             let assessment = assessments.iter().find(|assessment| assessment.order == order.id);
-            place(order, assessment, host, &rules.catalogue, received, now)
+            place(order, scan.as_ref().zip(assessment), host, &rules.catalogue, attests, now)
         })
         .collect();
     // By the ticket the store drops this judgement if the host is queued again after the claim.
+    let snapshot = snapshot.map(|(digest, _)| digest);
     Some(Judgement { host: host.host, ticket: host.ticket, snapshot, state_key, orders })
 }
 
@@ -50,18 +56,23 @@ fn assess(rules: &RuleSet, found: &SnapshotHits, state: &HostState, received: Ti
 
 fn place(
     order: &Order,
-    assessment: Option<&Assessment>,
+    seen: Option<(&ScanSeen<'_>, &Assessment)>,
     host: &QueuedHost,
     catalogue: &Catalogue,
-    received: Timestamp,
+    attests: bool,
     now: Timestamp,
 ) -> JudgedOrder {
     let before = remediation_of(host, order, catalogue);
-    let remediation = match assessment {
-        Some(assessment) if host.has_two_holders => {
-            before.advance_by_one_of_two(assessment, received, &host.state.boot_id)
+    let assessment = seen.map(|(_, assessment)| assessment);
+    let mut remediation = match seen {
+        // Of two machines, a scan of one is no evidence of a removal.
+        Some((scan, assessment)) if host.has_two_holders && !assessment.prohibited => {
+            before.advance_by_one_of_two(assessment, scan.received, scan.boot_id)
         }
-        Some(assessment) => before.advance(assessment, received, &host.state.boot_id),
+        Some((scan, assessment)) => {
+            let advanced = before.advance(assessment, scan.received, scan.boot_id);
+            advanced.with_evidence(assessment, scan, &order.confirm)
+        }
         None => before,
     };
     let situation = HostSituation {
@@ -75,6 +86,12 @@ fn place(
         decision: None,
     };
     let verdict = judge::place(order, assessment, &situation, now);
+    let attestation = seen.filter(|_| attests);
+    let attestation = attestation.and_then(|(scan, found)| proof(order, host, scan, found, &remediation, &verdict));
+    if attestation.is_some() {
+        // Stored together with the attestation, so that there is one for each removal.
+        remediation.evidence.attested = Some(now);
+    }
     let presence = assessment.map_or(Presence::Unknown, |assessment| assessment.presence);
     let protection = assessment.map_or(Protection::Unknown, |assessment| assessment.protection);
     JudgedOrder {
@@ -88,6 +105,8 @@ fn place(
         // Lists show one line for each host, so the stored advice has its commands.
         advice: verdict.advice_line(),
         remediation,
+        attestation,
+        opens_duties: order.clocks.iter().any(|clock| clock.starts == Starts::Found),
     }
 }
 
@@ -104,5 +123,11 @@ fn remediation_of(host: &QueuedHost, order: &Order, catalogue: &Catalogue) -> Re
     let has_seen =
         |record: &&Remediation| record.last_positive().is_some_and(|positive| positive.reasons.iter().any(is_covered));
     let others = host.remediations.values().filter(has_seen);
-    others.min_by_key(|record| record.last_positive().map(|positive| positive.since)).cloned().unwrap_or_default()
+    let oldest = others.min_by_key(|record| record.last_positive().map(|positive| positive.since));
+    let mut record = oldest.cloned().unwrap_or_default();
+    // The removal was attested under the other order only.
+    record.evidence = RemovalEvidence { attested: None, ..record.evidence };
+    // What protects a host under the other order may not be accepted by this one.
+    record.unprotected = Unprotected::default();
+    record
 }

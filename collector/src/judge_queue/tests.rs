@@ -1,5 +1,8 @@
 //! The judge queue over a real store and the real rules.
 
+mod attesting;
+mod scale;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,16 +50,21 @@ fn packages(names: &[(&str, &str)]) -> Section {
     Section::new(Platform::Linux, SourceName::Dpkg, names.iter().map(package).collect())
 }
 
+/// A scan of one source, which has this section.
+fn snapshot_of(section: &Section) -> Snapshot {
+    let entry = SnapshotEntry {
+        source: section.source(),
+        outcome: Outcome::Found,
+        reason: String::new(),
+        watchlist: 0,
+        section: Some(canonical::section_digest(section)),
+    };
+    Snapshot::new(Platform::Linux, vec![entry])
+}
+
 impl Lab {
     async fn reports(&self, n: u8, seq: u64, seconds: u64, section: &Section) {
-        let entry = SnapshotEntry {
-            source: section.source(),
-            outcome: Outcome::Found,
-            reason: String::new(),
-            watchlist: 0,
-            section: Some(canonical::section_digest(section)),
-        };
-        let snapshot = Snapshot::new(Platform::Linux, vec![entry]);
+        let snapshot = snapshot_of(section);
         let operation = Delivery {
             host: HostId::from_bytes([n; 16]),
             run: RunId::from_bytes([n; 16]),
@@ -194,4 +202,51 @@ async fn a_running_judge_queue_is_woken_by_a_delivery_and_stops_on_shutdown() {
     tokio::time::timeout(Duration::from_secs(20), judged).await.expect("judged in time");
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(20), running).await.expect("stops in time").expect("ends well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_counts_the_lanes_that_the_real_run_then_changes() {
+    let lab = lab(6).await;
+    for (n, section) in [
+        (1, packages(&[("kesl", "ii")])),
+        (2, packages(&[("kesl", "ii")])),
+        (3, packages(&[("adduser", "ii")])),
+        (4, packages(&[("kesl", "rc")])),
+    ] {
+        lab.reports(n, 1, 10, &section).await;
+    }
+    lab.judge_queue.drain(at(11)).await.expect("drains");
+    let before = lab.rules.load_full();
+    let orders = ["au-pspf-002-2025", "us-fascsa-dni-acronis-2025"].map(|id| id.parse().expect("valid"));
+    let after = Arc::new(before.with_active(&orders).expect("valid"));
+    let counted = super::lane_moves(lab.store.as_ref(), &before, &after, at(12)).await.expect("counts");
+    assert_eq!((counted.hosts, counted.moved_hosts), (6, 6));
+    assert_eq!(lab.host(1).await.verdicts.len(), 1, "nothing was written");
+    assert_eq!(lab.store.queue_depth().await.expect("asks").waiting, 0);
+    // What was counted is what happens.
+    let lanes = async |n: u8| -> Vec<(String, Lane)> {
+        let verdicts = lab.host(n).await.verdicts;
+        verdicts.iter().map(|verdict| (verdict.order.to_string(), verdict.awake_lane)).collect()
+    };
+    let mut was = std::collections::BTreeMap::new();
+    let mut is = std::collections::BTreeMap::new();
+    for n in 1..=6 {
+        for (order, lane) in lanes(n).await {
+            *was.entry((order, Some(lane), None)).or_insert(0_u64) += 1;
+        }
+    }
+    lab.rules.store(Arc::clone(&after));
+    lab.judge_queue.drain(at(13)).await.expect("drains");
+    for n in 1..=6 {
+        for (order, lane) in lanes(n).await {
+            *is.entry((order, None, Some(lane))).or_insert(0_u64) += 1;
+        }
+    }
+    let told: std::collections::BTreeMap<_, u64> =
+        counted.moves.iter().map(|one| ((one.order.to_string(), one.from, one.to), one.hosts)).collect();
+    was.extend(is);
+    assert_eq!(told, was);
+    // The same rules move nobody.
+    let none = super::lane_moves(lab.store.as_ref(), &after, &after, at(14)).await.expect("counts");
+    assert_eq!((none.moves.len(), none.moved_hosts, none.hosts), (0, 0, 6));
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    AccountId, Budget, Cause, Digest, EntryKind, Holder, HoldersSign, HostId, Lane, OrderId, PurgeCounts, Role, SiteId,
-    Timestamp, TokenId,
+    AccountId, Budget, Cause, Digest, DutyEvidence, DutySubject, EntryKind, Holder, HoldersSign, HostId, Lane, OrderId,
+    PurgeCounts, Role, SiteId, Timestamp, TokenId,
 };
 
 use super::actor::ActorId;
@@ -146,6 +146,43 @@ pub enum Entry {
         /// The version now.
         to: String,
     },
+    /// Files of orders and addenda were applied.
+    OrdersApplied {
+        /// Their ids, each with the SHA-256 of the file in hex.
+        files: BTreeMap<OrderId, String>,
+    },
+    /// An order was made active, or an addendum put in force.
+    OrderActivated {
+        /// Its id.
+        order: OrderId,
+        /// The SHA-256 of its file, in hex.
+        sha256: String,
+    },
+    /// An order was made inactive, or an addendum taken out of force.
+    OrderDeactivated {
+        /// Its id.
+        order: OrderId,
+        /// The SHA-256 of its file, in hex.
+        sha256: String,
+    },
+    /// An applied file was removed.
+    OrderRemoved {
+        /// The id of the order or addendum.
+        order: OrderId,
+        /// The SHA-256 of the file, in hex.
+        sha256: String,
+    },
+    /// The files of a version of the rules were kept, before it came in force.
+    RulesKept {
+        /// The version.
+        version: String,
+        /// The SHA-256 of the files of the binary, in hex.
+        shipped: String,
+        /// The SHA-256 of the files of the overlay, in hex.
+        overlay: String,
+        /// The SHA-256 of the applied files, in hex.
+        applied: String,
+    },
     /// A host or key that a restore has lost was admitted by its certificate.
     HostReadmitted {
         /// Its id.
@@ -162,12 +199,58 @@ pub enum Entry {
         /// When the backup was begun.
         backup_at: Timestamp,
     },
+    /// Duties of an order began.
+    DutiesOpened {
+        /// The order.
+        order: OrderId,
+        /// The clock or the recurring duty.
+        clock: String,
+        /// The numbers of the duties.
+        duties: Vec<u64>,
+    },
+    /// A person has done a duty.
+    DutyDone {
+        /// Its number.
+        duty: u64,
+        /// The order.
+        order: OrderId,
+        /// The clock or the recurring duty.
+        clock: String,
+        /// What it is about.
+        subject: DutySubject,
+        /// The hash of what the person said. The text has a row of its own, so that it can be forgotten.
+        reference: Digest,
+        /// The file that proves it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<DutyEvidence>,
+    },
+    /// Open duties ended, because their order is no longer active.
+    DutiesClosed {
+        /// The order.
+        order: OrderId,
+        /// The numbers of the duties.
+        duties: Vec<u64>,
+    },
     /// The server key was lost, and the collector created another one.
     ServerKeyRenewed,
     /// The file of the admin token was lost, and the collector created another token.
     AdminTokenRenewed {
         /// The public part of the new token.
         token: TokenId,
+    },
+    /// The removal of a product from a host was attested.
+    AttestationIssued {
+        /// The host.
+        host: HostId,
+        /// The order.
+        order: OrderId,
+        /// The SHA-256 of the attestation, in hexadecimal digits.
+        sha256: String,
+    },
+    /// The store keeps the public half of the key that signs attestations, and accepts no other from now on.
+    SealKeyKept {
+        /// The verifier key: origin, id and public key.
+        verifier_key: String,
     },
 }
 
@@ -278,10 +361,20 @@ impl Entry {
             Self::ThrottlingEnded { .. } => EntryKind::ThrottlingEnded,
             Self::LanesChanged { .. } => EntryKind::LanesChanged,
             Self::RulesAdopted { .. } => EntryKind::RulesAdopted,
+            Self::OrdersApplied { .. } => EntryKind::OrdersApplied,
+            Self::OrderActivated { .. } => EntryKind::OrderActivated,
+            Self::OrderDeactivated { .. } => EntryKind::OrderDeactivated,
+            Self::OrderRemoved { .. } => EntryKind::OrderRemoved,
+            Self::RulesKept { .. } => EntryKind::RulesKept,
             Self::HostReadmitted { .. } => EntryKind::HostReadmitted,
             Self::Restored { .. } => EntryKind::Restored,
+            Self::DutiesOpened { .. } => EntryKind::DutiesOpened,
+            Self::DutyDone { .. } => EntryKind::DutyDone,
+            Self::DutiesClosed { .. } => EntryKind::DutiesClosed,
             Self::ServerKeyRenewed => EntryKind::ServerKeyRenewed,
             Self::AdminTokenRenewed { .. } => EntryKind::AdminTokenRenewed,
+            Self::AttestationIssued { .. } => EntryKind::AttestationIssued,
+            Self::SealKeyKept { .. } => EntryKind::SealKeyKept,
         }
     }
 
@@ -292,6 +385,7 @@ impl Entry {
             Self::HostEnrolled { host, .. }
             | Self::HostRekeyed { host, .. }
             | Self::HostReadmitted { host, .. }
+            | Self::AttestationIssued { host, .. }
             | Self::TwoHoldersFound { host, .. } => std::slice::from_ref(host),
             Self::HostsRevoked(action)
             | Self::HostsReleased(action)
@@ -306,9 +400,18 @@ impl Entry {
             | Self::AccountRotated { .. }
             | Self::AccountRevoked { .. }
             | Self::RulesAdopted { .. }
+            | Self::OrdersApplied { .. }
+            | Self::OrderActivated { .. }
+            | Self::OrderDeactivated { .. }
+            | Self::OrderRemoved { .. }
+            | Self::RulesKept { .. }
             | Self::Restored { .. }
+            | Self::DutiesOpened { .. }
+            | Self::DutyDone { .. }
+            | Self::DutiesClosed { .. }
             | Self::ServerKeyRenewed
-            | Self::AdminTokenRenewed { .. } => &[],
+            | Self::AdminTokenRenewed { .. }
+            | Self::SealKeyKept { .. } => &[],
         }
     }
 
@@ -326,6 +429,7 @@ impl Entry {
             | Self::HostsReleased(action)
             | Self::HostsReviewed(action)
             | Self::HostsPurged { action, .. } => Some(&action.reason),
+            Self::DutyDone { reference, .. } => Some(reference),
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::AccountCreated { .. }
@@ -339,9 +443,18 @@ impl Entry {
             | Self::ThrottlingEnded { .. }
             | Self::LanesChanged { .. }
             | Self::RulesAdopted { .. }
+            | Self::OrdersApplied { .. }
+            | Self::OrderActivated { .. }
+            | Self::OrderDeactivated { .. }
+            | Self::OrderRemoved { .. }
+            | Self::RulesKept { .. }
             | Self::Restored { .. }
+            | Self::DutiesOpened { .. }
+            | Self::DutiesClosed { .. }
             | Self::ServerKeyRenewed
-            | Self::AdminTokenRenewed { .. } => None,
+            | Self::AdminTokenRenewed { .. }
+            | Self::AttestationIssued { .. }
+            | Self::SealKeyKept { .. } => None,
         }
     }
 
@@ -365,10 +478,20 @@ impl Entry {
             | Self::ThrottlingEnded { .. }
             | Self::LanesChanged { .. }
             | Self::RulesAdopted { .. }
+            | Self::OrdersApplied { .. }
+            | Self::OrderActivated { .. }
+            | Self::OrderDeactivated { .. }
+            | Self::OrderRemoved { .. }
+            | Self::RulesKept { .. }
             | Self::HostReadmitted { .. }
             | Self::Restored { .. }
+            | Self::DutiesOpened { .. }
+            | Self::DutyDone { .. }
+            | Self::DutiesClosed { .. }
             | Self::ServerKeyRenewed
-            | Self::AdminTokenRenewed { .. } => None,
+            | Self::AdminTokenRenewed { .. }
+            | Self::AttestationIssued { .. }
+            | Self::SealKeyKept { .. } => None,
         }
     }
 

@@ -4,7 +4,7 @@ use muster_proto::model::{Board, BoardCounts, Lane, OrderId};
 
 use super::{ReportContext, ReportError};
 use crate::judge::{effective_lane, is_past_due, silent_before};
-use crate::store::LaneTally;
+use crate::store::{LaneTally, admin};
 
 impl ReportContext {
     /// The boards of the active orders, or of one.
@@ -17,7 +17,15 @@ impl ReportContext {
         for order in self.orders_asked(order)? {
             let tally = self.store.lane_tally(&order.id, &self.sites, silent_before(order, self.now)).await?;
             let counts = counts(&tally, is_past_due(order, self.now));
-            boards.push(Board { order: order.report(), counts, as_of: self.now, judge_queue: depth.waiting });
+            let (id, sites, now) = (order.id.clone(), self.sites.clone(), self.now);
+            let overdue = move |tx: &mut dyn admin::AdminTx| admin::duties::overdue(tx, &id, &sites, now);
+            let overdue_duties = admin::read(self.store.as_ref(), "duties_overdue", overdue).await?;
+            let (id, sites) = (order.id.clone(), self.sites.clone());
+            let unprotected = move |tx: &mut dyn admin::AdminTx| admin::unprotected::count(tx, &id, &sites);
+            let unprotected = admin::read(self.store.as_ref(), "unprotected_count", unprotected).await?;
+            let (unprotected, unprotected_since) = (unprotected.hosts, unprotected.since);
+            let (order, as_of, judge_queue) = (order.report(), self.now, depth.waiting);
+            boards.push(Board { order, counts, as_of, judge_queue, overdue_duties, unprotected, unprotected_since });
         }
         Ok(boards)
     }

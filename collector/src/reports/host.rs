@@ -30,8 +30,10 @@ impl ReportContext {
     pub async fn explain(&self, asked: &str, order: Option<&OrderId>) -> Result<Explanation, ReportError> {
         let stored = self.find(asked).await?;
         let host = self.host_report(&stored, order).await?;
-        let history = stored.history.iter().filter(|change| order.is_none_or(|order| *order == change.order));
-        Ok(Explanation { host, history: history.cloned().collect(), rules_version: self.rules.version.clone() })
+        let duties = self.duties_about(&host).await?;
+        let history = stored.history.iter().filter(|change| order.is_none_or(|order| *order == change.order)).cloned();
+        let rules_version = self.rules.version.clone();
+        Ok(Explanation { host, history: history.collect(), rules_version, duties })
     }
 
     /// The id of a host, given as for [`ReportContext::host`].
@@ -42,7 +44,7 @@ impl ReportContext {
         self.find(asked).await.map(|host| host.host)
     }
 
-    async fn find(&self, asked: &str) -> Result<StoredHost, ReportError> {
+    pub(super) async fn find(&self, asked: &str) -> Result<StoredHost, ReportError> {
         // The answer repeats the question, which may be arbitrarily long.
         let none = || ReportError::NoHost { host: asked.chars().take(255).collect() };
         let id = match asked.parse::<HostId>() {
@@ -122,7 +124,11 @@ impl ReportContext {
         Ok(rows.into_iter().map(|row| row.host).take_while(begins).collect())
     }
 
-    async fn host_report(&self, stored: &StoredHost, order: Option<&OrderId>) -> Result<HostReport, ReportError> {
+    pub(super) async fn host_report(
+        &self,
+        stored: &StoredHost,
+        order: Option<&OrderId>,
+    ) -> Result<HostReport, ReportError> {
         let hits = match &stored.snapshot {
             Some(snapshot) => self.hits_of(snapshot).await?,
             None => Vec::new(),
@@ -205,6 +211,7 @@ impl ReportContext {
             silent: placed.silent,
             presence: assessment.as_ref().map_or(Presence::Unknown, |assessment| assessment.presence),
             protection: assessment.as_ref().map_or(Protection::Unknown, |assessment| assessment.protection),
+            unprotected: remediation.unprotected.at(self.now),
             since: since
                 .or(fell_silent)
                 .or(stored.snapshot.as_ref().map(|snapshot| snapshot.since))

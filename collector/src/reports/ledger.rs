@@ -1,6 +1,8 @@
 //! The ledger for readers: entries with the present names of accounts, users and hosts.
 
-use muster_proto::model::{AccountId, EntryKind, HostId, LedgerEntry, PurgeCounts, SiteId, Timestamp};
+use muster_proto::model::{
+    AccountId, DutySubject, EntryKind, HostId, LedgerEntry, OrderId, PurgeCounts, SiteId, Timestamp,
+};
 
 use super::{Page, ReportContext, ReportError};
 use crate::ledger::actor::ActorId;
@@ -165,8 +167,38 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         }
         Entry::RulesAdopted { from: None, to } => format!("rules {to}"),
         Entry::RulesAdopted { from: Some(from), to } => format!("rules {to} in place of {from}"),
+        Entry::OrdersApplied { files } => {
+            let file = |(id, sha256): (&OrderId, &String)| format!("{id} (SHA-256 {sha256})");
+            files.iter().map(file).collect::<Vec<_>>().join(", ")
+        }
+        Entry::OrderActivated { order, sha256 }
+        | Entry::OrderDeactivated { order, sha256 }
+        | Entry::OrderRemoved { order, sha256 } => format!("{order} (SHA-256 {sha256})"),
+        Entry::RulesKept { version, shipped, overlay, applied } => {
+            format!(
+                "rules {version} (SHA-256 of the binary's files {shipped}, of the overlay {overlay}, of applied files {applied})"
+            )
+        }
         Entry::Restored { backup_at } => format!("the backup of {}", backup_at.whole_seconds()),
+        Entry::DutiesOpened { order, clock, duties } => format!("{}: {clock} of {order}", duty_list(duties)),
+        Entry::DutyDone { duty, order, clock, subject, reference, evidence } => {
+            let reference = names.notes.get(reference).map_or("the reference is forgotten", String::as_str);
+            let subject = match subject {
+                DutySubject::Order => String::new(),
+                DutySubject::Product(product) => format!(", {product}"),
+                DutySubject::Host(host) => format!(", {}", host_name(host, names)),
+            };
+            let evidence = evidence.as_ref().map_or_else(String::new, |file| format!(", with {}", file.name));
+            format!("duty {duty}: {clock} of {order}{subject}: {reference}{evidence}")
+        }
+        Entry::DutiesClosed { order, duties } => {
+            format!("{}: {order} is no longer active", duty_list(duties))
+        }
         Entry::ServerKeyRenewed => "new server key and certificate; the file of the previous ones was lost".to_owned(),
+        Entry::AttestationIssued { host, order, sha256 } => {
+            format!("{} under {order}, SHA-256 {sha256}", host_name(host, names))
+        }
+        Entry::SealKeyKept { verifier_key } => format!("verifier key {verifier_key}"),
         Entry::AdminTokenRenewed { token } => format!("new admin token {token}; the file of the previous one was lost"),
     }
 }
@@ -174,6 +206,14 @@ fn sentence(entry: &Entry, names: &Names) -> String {
 fn change(change: &LaneChange) -> String {
     let lane = |lane: Option<muster_proto::model::Lane>| lane.map_or("none", muster_proto::model::Lane::name);
     format!("{} from {} to {} ({})", change.order, lane(change.from), lane(change.to), change.cause)
+}
+
+/// `duty 7`, `duties 7, 8, 9 and 12 more`
+fn duty_list(duties: &[u64]) -> String {
+    let named: Vec<String> = duties.iter().take(NAMED_HOSTS).map(u64::to_string).collect();
+    let more = duties.len().saturating_sub(NAMED_HOSTS);
+    let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{} {}{rest}", if duties.len() == 1 { "duty" } else { "duties" }, named.join(", "))
 }
 
 fn site_list(sites: &[SiteId]) -> String {

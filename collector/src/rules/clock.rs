@@ -100,6 +100,9 @@ impl NamedValue for Per {
 /// The most units of a clock: a hundred years of days.
 const MOST: u64 = 36_525;
 
+/// The most clocks of an order.
+const MOST_CLOCKS: usize = 64;
+
 impl Clock {
     /// Whether an event at this instant starts it.
     #[must_use]
@@ -166,6 +169,9 @@ pub(super) fn later(day: Date, count: u32, is_months: bool) -> Date {
 pub(super) fn read(entries: &mut Entries<'_, '_>, milestones: &[Milestone], calendar: Option<&str>) -> Vec<Clock> {
     let read: Vec<(Clock, usize)> =
         entries.tables("clock", |table| clock(table, milestones, calendar)).into_iter().flatten().collect();
+    if let Some((_, line)) = read.get(MOST_CLOCKS) {
+        entries.fault(*line, format!("the order has {} clocks; it can have at most {MOST_CLOCKS}", read.len()));
+    }
     for (at, (clock, line)) in read.iter().enumerate() {
         if read[..at].iter().any(|(other, _)| other.id == clock.id) {
             entries.fault(*line, format!("the order has two clocks with the id {:?}", clock.id));
@@ -207,6 +213,9 @@ fn clock(entries: &mut Entries<'_, '_>, milestones: &[Milestone], calendar: Opti
     let what = entries.required("what").value;
     let fields = entries.texts("fields");
     let confirmed = entries.flag("confirmed").unwrap_or(true);
+    if matches!(starts, Some(Starts::Milestone(_))) && per.is_some_and(|per| per != Per::Order) {
+        entries.fault(line, "`per`: a clock that starts at a milestone runs once, so it must be \"order\"");
+    }
     let within = within.filter(|within| (1..=MOST).contains(within)).and_then(|within| u32::try_from(within).ok());
     if within.is_none() {
         entries.fault(line, format!("`within` must be a number from 1 to {MOST}"));

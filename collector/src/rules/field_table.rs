@@ -5,14 +5,14 @@
 //! milliseconds. A beginning is found by its hash, and then only the few patterns with this beginning are tried.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 // Its hash is faster for short texts than that of the standard library, which resists hostile keys; these are the
 // catalogue's.
 use hashbrown::HashMap;
-use regex_automata::meta::Regex;
-use regex_automata::{Input, PatternSet};
 
-use super::pattern::{Pattern, compile, compile_rare};
+use super::automaton::Automaton;
+use super::pattern::Pattern;
 use super::subject::Field;
 
 /// Shorter beginnings are in too many texts to be worth a try of their own.
@@ -25,19 +25,32 @@ const WORTH_AN_AUTOMATON: usize = 4;
 /// The slots in which each pattern is.
 pub(super) type Slots = HashMap<Pattern, Vec<u32>>;
 
-/// Patterns that were compiled before: a recogniser of many kinds is in the table of each.
+/// Patterns that were compiled before: a recogniser of many kinds is in the table of each, and they share its automaton.
 #[derive(Debug, Default)]
-pub(super) struct Compiled(HashMap<Vec<String>, Regex>);
+pub(super) struct Compiled(HashMap<Vec<String>, Arc<Automaton>>);
 
 impl Compiled {
-    /// Clones share the compiled form.
-    fn led(&mut self, sources: Vec<String>) -> Result<Regex, String> {
+    /// The automaton of patterns with one beginning.
+    fn led(&mut self, sources: Vec<String>) -> Result<Arc<Automaton>, String> {
+        if sources.len() < WORTH_AN_AUTOMATON { self.of(sources, Automaton::rare) } else { self.all(sources) }
+    }
+
+    /// The automaton of patterns that begin in different ways.
+    fn all(&mut self, sources: Vec<String>) -> Result<Arc<Automaton>, String> {
+        self.of(sources, Automaton::new)
+    }
+
+    fn of(
+        &mut self,
+        sources: Vec<String>,
+        compile: impl FnOnce(&[String]) -> Result<Automaton, String>,
+    ) -> Result<Arc<Automaton>, String> {
         if let Some(known) = self.0.get(&sources) {
-            return Ok(known.clone());
+            return Ok(Arc::clone(known));
         }
-        let regex = if sources.len() < WORTH_AN_AUTOMATON { compile_rare(&sources)? } else { compile(&sources)? };
-        self.0.insert(sources, regex.clone());
-        Ok(regex)
+        let automaton = Arc::new(compile(&sources)?);
+        self.0.insert(sources, Arc::clone(&automaton));
+        Ok(automaton)
     }
 }
 
@@ -71,21 +84,13 @@ struct Led {
 /// Compiled patterns with their slots.
 #[derive(Debug)]
 struct RegexSet {
-    regex: Regex,
+    automaton: Arc<Automaton>,
     slots: Vec<Vec<u32>>,
 }
 
 impl RegexSet {
     fn each_hit(&self, text: &str, hit: &mut impl FnMut(u32)) {
-        // Most texts match nothing, and `is_match` finds that out without allocating a set of all patterns.
-        if !self.regex.is_match(text) {
-            return;
-        }
-        let mut fitting = PatternSet::new(self.regex.pattern_len());
-        self.regex.which_overlapping_matches(&Input::new(text), &mut fitting);
-        for pattern in fitting.iter() {
-            self.slots[pattern.as_usize()].iter().copied().for_each(&mut *hit);
-        }
+        self.automaton.each_match(text, |pattern| self.slots[pattern].iter().copied().for_each(&mut *hit));
     }
 }
 
@@ -101,7 +106,8 @@ impl FieldTable {
     pub(super) fn new(field: Field, patterns: Slots, compiled: &mut Compiled) -> Result<Self, String> {
         let (mut exact, mut folders) = (HashMap::new(), HashMap::new());
         let mut gathered: HashMap<String, Gathered> = HashMap::new();
-        let (mut sources, mut slots) = (Vec::new(), Vec::new());
+        // In order, as in `Gathered`.
+        let mut others = BTreeMap::new();
         for (pattern, hit) in patterns {
             if let Some(folder) = pattern.folder() {
                 folders.insert(folder.into_boxed_str(), hit);
@@ -120,12 +126,12 @@ impl FieldTable {
                     gathered.entry(lead.text).or_default().others.insert(source, hit);
                 }
                 (Pattern::Regex(source), None) => {
-                    sources.push(source);
-                    slots.push(hit);
+                    others.insert(source, hit);
                 }
             }
         }
-        let set = if sources.is_empty() { None } else { Some(RegexSet { regex: compile(&sources)?, slots }) };
+        let (sources, slots): (Vec<String>, Vec<Vec<u32>>) = others.into_iter().unzip();
+        let set = if sources.is_empty() { None } else { Some(RegexSet { automaton: compiled.all(sources)?, slots }) };
         Ok(Self { field, exact, folders, leads: Leads::new(gathered, compiled)?, set })
     }
 
@@ -156,7 +162,7 @@ impl Leads {
         for (text, Gathered { decided, others }) in gathered {
             let (sources, slots): (Vec<String>, Vec<Vec<u32>>) = others.into_iter().unzip();
             let others =
-                if sources.is_empty() { None } else { Some(RegexSet { regex: compiled.led(sources)?, slots }) };
+                if sources.is_empty() { None } else { Some(RegexSet { automaton: compiled.led(sources)?, slots }) };
             by_text.insert(text.into_boxed_str(), Led { decided, others });
         }
         Ok(Self { lengths: lengths.into_iter().collect(), by_text })
@@ -222,7 +228,7 @@ mod tests {
             table.each_hit(text, |slot| found.push(slot));
             found.sort_unstable();
             let alone = |pattern: &Pattern| {
-                compile(&[match pattern {
+                Automaton::new(&[match pattern {
                     Pattern::Exact(text) => regex_syntax::escape(text),
                     Pattern::Regex(source) => source.clone(),
                 }])

@@ -1,25 +1,33 @@
-//! Loads the rules: the embedded defaults and an overlay directory. A file of the overlay replaces the default with the
-//! same name or the same id; other files are added. Every fault of every file is reported at once.
+//! Loads the rules in layers: the embedded defaults, an overlay directory, and orders that people applied. A file of the overlay
+//! replaces the default with the same name or the same id; other files are added. Every fault of every file is reported at
+//! once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use muster_proto::error_chain;
 use muster_proto::model::{Digest, OrderId};
 
 use super::attribution;
 use super::calendar::{self, Calendar};
 use super::catalogue::Catalogue;
-use super::order::Order;
+use super::layer::{Layer, Layered, keep};
 use super::order_file;
+use super::orders::Orders;
 use super::overlay::{self, OverlayLimits};
+use super::pack::RulePack;
 use super::pattern::Pattern;
+use super::pins::Pins;
 use super::product::{self, Product};
 use super::rule_fault::{RuleErrors, RuleFault};
 use super::state::{self, StateTable};
-use super::toml_reader::{RuleFile, TomlReader};
+use super::toml_reader::{Entries, RuleFile, TomlReader};
 use super::vendor::{self, Vendor};
 use super::{RuleSet, exclude};
+
+/// The folder of orders and addenda.
+const ORDERS: &str = "orders";
 
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/embedded_rules.rs"));
 
@@ -38,12 +46,7 @@ pub(crate) fn embedded() -> Vec<RuleFile> {
 /// Any file has a fault; all of them are in the error.
 pub fn load(overlay: Option<&Path>) -> Result<RuleSet, RuleErrors> {
     let read = overlay.map(|place| overlay::read_within(place, &OverlayLimits::default())).transpose()?;
-    load_over(read.map(|read| read.files).unwrap_or_default())
-}
-
-/// The embedded defaults, overlaid by these files.
-pub(crate) fn load_over(files: Vec<RuleFile>) -> Result<RuleSet, RuleErrors> {
-    assemble(embedded(), files)
+    assemble(embedded(), read.map(|read| read.files).unwrap_or_default())
 }
 
 /// The id of the order in a file; `None` if the file is no valid order.
@@ -51,106 +54,188 @@ pub(crate) fn order_id(file: &RuleFile) -> Option<OrderId> {
     TomlReader::read_whole(file, order_file::read).0.flatten().map(|order| order.id)
 }
 
-/// What was read so far: each item with its file, and whether that file is of the overlay.
+/// Makes a rule set from default files and overlay files.
+///
+/// # Errors
+/// Any file has a fault; all of them are in the error.
+pub(crate) fn assemble(defaults: Vec<RuleFile>, overlay: Vec<RuleFile>) -> Result<RuleSet, RuleErrors> {
+    Arc::new(RuleBase::read(defaults, overlay)?).with_applied(&[])
+}
+
+/// The shipped rules with the overlay, to which applied orders can be added. Compiling the catalogue takes nearly all the time
+/// of loading rules, and applied files do not change it.
+#[derive(Debug, Clone)]
+pub(crate) struct RuleBase {
+    catalogue: Catalogue,
+    calendars: BTreeMap<String, Arc<Calendar>>,
+    orders: Orders,
+    /// Folder, name and digest of each file, from which the version is made.
+    contents: Vec<String>,
+    /// The files of the defaults and of the overlay.
+    packs: [RulePack; 2],
+}
+
+/// What was read so far: each item with its file and its layer.
 #[derive(Default)]
 struct Read {
-    products: BTreeMap<String, (Product, String, bool)>,
-    vendors: BTreeMap<String, (Vendor, String, bool)>,
-    states: BTreeMap<String, (StateTable, String, bool)>,
-    calendars: BTreeMap<String, (Calendar, String, bool)>,
-    orders: BTreeMap<String, (Order, String, bool)>,
+    products: BTreeMap<String, Layered<Product>>,
+    vendors: BTreeMap<String, Layered<Vendor>>,
+    states: BTreeMap<String, Layered<StateTable>>,
+    calendars: BTreeMap<String, Layered<Calendar>>,
+    orders: Orders,
     faults: Vec<RuleFault>,
     /// Whether some file is not valid TOML. Other files may refer to what it defines.
     unread: bool,
 }
 
-/// Makes a rule set from default files and overlay files.
-pub(crate) fn assemble(defaults: Vec<RuleFile>, overlay: Vec<RuleFile>) -> Result<RuleSet, RuleErrors> {
-    let replaced: BTreeSet<_> = overlay.iter().map(|file| (file.folder.clone(), file.name.clone())).collect();
-    let mut read = Read::default();
-    let mut texts = Vec::new();
-    let defaults = defaults.into_iter().filter(|file| !replaced.contains(&(file.folder.clone(), file.name.clone())));
-    for (file, is_overlay) in defaults.map(|file| (file, false)).chain(overlay.into_iter().map(|file| (file, true))) {
-        // Scenarios judge no host, so a change of one must not start a new version of the rules.
-        if file.folder != "scenarios" {
-            texts.push(format!("{}/{}\0{}", file.folder, file.name, file.text));
+impl RuleBase {
+    /// Reads default files, and overlay files over them.
+    ///
+    /// # Errors
+    /// Any file has a fault; all of them are in the error.
+    pub(crate) fn read(defaults: Vec<RuleFile>, overlay: Vec<RuleFile>) -> Result<Self, RuleErrors> {
+        let packs = [RulePack::of(&defaults), RulePack::of(&overlay)];
+        let replaced: BTreeSet<_> = overlay.iter().map(|file| (file.folder.clone(), file.name.clone())).collect();
+        let mut read = Read::default();
+        let mut contents = Vec::new();
+        let defaults = defaults.into_iter().map(|file| (file, Layer::Shipped));
+        for (file, layer) in defaults.chain(overlay.into_iter().map(|file| (file, Layer::Overlay))) {
+            if layer == Layer::Shipped && replaced.contains(&(file.folder.clone(), file.name.clone())) {
+                if file.folder == ORDERS {
+                    read.orders.replace(&file);
+                }
+                continue;
+            }
+            // Scenarios judge no host, so a change of one must not start a new version of the rules.
+            if file.folder != "scenarios" {
+                contents.push(content(&file));
+            }
+            read.file(&file, layer);
         }
-        read.file(&file, is_overlay);
+        let packs = match packs {
+            [Ok(shipped), Ok(overlay)] => [shipped, overlay],
+            [Err(failed), _] | [_, Err(failed)] => {
+                read.faults.push(RuleFault { file: "rules".to_owned(), line: 0, reason: error_chain(&failed) });
+                return Err(RuleErrors::new(read.faults));
+            }
+        };
+        read.finish(contents, packs)
     }
-    // The version depends on the contents only, not on which files come from the overlay.
-    texts.sort();
-    let version = Digest::of(texts.join("\0").as_bytes()).short();
-    read.finish(version)
+
+    /// The rules with these applied orders and addenda over them.
+    ///
+    /// # Errors
+    /// Any of the applied files has a fault; all of them are in the error.
+    pub(crate) fn with_applied(self: &Arc<Self>, applied: &[RuleFile]) -> Result<RuleSet, RuleErrors> {
+        self.with_applied_at(applied, 0)
+    }
+
+    /// The same; `revision` counts the changes of what is applied. Each gives the rules a version that was never in force, so
+    /// that collectors adopt it at once even if it brings back what was in force before.
+    pub(super) fn with_applied_at(
+        self: &Arc<Self>,
+        applied: &[RuleFile],
+        revision: u64,
+    ) -> Result<RuleSet, RuleErrors> {
+        let (mut orders, mut faults) = (self.orders.clone(), Vec::new());
+        for file in applied {
+            orders.file(file, Layer::Applied, &mut faults);
+        }
+        let (mut orders, found) = orders.finish(&self.catalogue, &self.calendars, Some(Layer::Overlay));
+        faults.extend(found);
+        if !faults.is_empty() {
+            return Err(RuleErrors::new(faults));
+        }
+        // The version depends on the contents only, not on which files come from which layer.
+        let mut contents: Vec<String> = self.contents.iter().cloned().chain(applied.iter().map(content)).collect();
+        contents.sort();
+        if revision > 0 {
+            contents.push(format!("revision {revision}"));
+        }
+        let version = Digest::of(contents.join("\0").as_bytes()).short();
+        exclude(&self.catalogue, &mut orders, &version);
+        Ok(RuleSet {
+            catalogue: self.catalogue.clone(),
+            orders,
+            version,
+            revision,
+            pins: Pins::None,
+            base: Arc::clone(self),
+            applied: Arc::new(applied.to_vec()),
+        })
+    }
+
+    /// The files of the defaults and of the overlay.
+    pub(crate) const fn packs(&self) -> &[RulePack; 2] {
+        &self.packs
+    }
+}
+
+fn content(file: &RuleFile) -> String {
+    format!("{}/{}\0{}", file.folder, file.name, Digest::of(file.text.as_bytes()))
 }
 
 impl Read {
-    fn file(&mut self, file: &RuleFile, is_overlay: bool) {
+    fn file(&mut self, file: &RuleFile, layer: Layer) {
         match file.folder.as_str() {
             "vendors" => {
-                let (vendor, faults) = TomlReader::read_whole(file, vendor::read);
-                self.unread |= vendor.is_none();
-                self.faults.extend(faults);
-                if let Some(vendor) = vendor {
+                if let Some(vendor) = self.whole(file, vendor::read) {
                     let id = vendor.id.clone();
-                    keep(&mut self.vendors, &mut self.faults, id, vendor, file, is_overlay);
+                    keep(&mut self.vendors, &mut self.faults, id, layered(vendor, file, layer));
                 }
             }
             "calendars" => {
-                let (calendar, faults) = TomlReader::read_whole(file, calendar::read);
-                self.unread |= calendar.is_none();
-                self.faults.extend(faults);
-                if let Some(calendar) = calendar {
+                if let Some(calendar) = self.whole(file, calendar::read) {
                     let id = calendar.id.clone();
-                    keep(&mut self.calendars, &mut self.faults, id, calendar, file, is_overlay);
+                    keep(&mut self.calendars, &mut self.faults, id, layered(calendar, file, layer));
                 }
             }
             "states" => {
-                let (table, faults) = TomlReader::read_whole(file, state::read);
-                self.unread |= table.is_none();
-                self.faults.extend(faults);
-                if let Some(table) = table {
+                if let Some(table) = self.whole(file, state::read) {
                     let id = table.id.clone();
-                    keep(&mut self.states, &mut self.faults, id, table, file, is_overlay);
+                    keep(&mut self.states, &mut self.faults, id, layered(table, file, layer));
                 }
             }
             "catalogue" => {
-                let (product, faults) = TomlReader::read_whole(file, product::read);
-                self.unread |= product.is_none();
-                self.faults.extend(faults);
-                if let Some(product) = product.flatten() {
+                if let Some(product) = self.whole(file, product::read).flatten() {
                     let id = product.id.to_string();
-                    keep(&mut self.products, &mut self.faults, id, product, file, is_overlay);
+                    keep(&mut self.products, &mut self.faults, id, layered(product, file, layer));
                 }
             }
-            "orders" => {
-                let (order, faults) = TomlReader::read_whole(file, order_file::read);
-                self.unread |= order.is_none();
-                self.faults.extend(faults);
-                if let Some(order) = order.flatten() {
-                    let id = order.id.to_string();
-                    keep(&mut self.orders, &mut self.faults, id, order, file, is_overlay);
-                }
+            ORDERS => {
+                self.orders.file(file, layer, &mut self.faults);
+                self.unread |= self.orders.unread;
             }
             _ => {}
         }
     }
 
-    fn finish(mut self, version: String) -> Result<RuleSet, RuleErrors> {
+    /// What a file has; `None` if it is not valid TOML.
+    fn whole<T>(&mut self, file: &RuleFile, read: impl FnOnce(&mut Entries<'_, '_>) -> T) -> Option<T> {
+        let (item, faults) = TomlReader::read_whole(file, read);
+        self.unread |= item.is_none();
+        self.faults.extend(faults);
+        item
+    }
+
+    fn finish(mut self, contents: Vec<String>, packs: [RulePack; 2]) -> Result<RuleBase, RuleErrors> {
         if !self.unread {
             // The vendor of a spelling may be in a file that is not valid TOML, which is a fault already.
             self.check_spellings();
         }
-        let named = |(id, (product, ..)): (String, (Product, String, bool))| (id, product);
-        let mut products: BTreeMap<String, Product> = self.products.into_iter().map(named).collect();
-        let faults =
-            attribution::attach(&mut products, self.vendors.values().map(|(vendor, file, _)| (vendor, file.as_str())));
+        let mut products: BTreeMap<String, Product> =
+            self.products.into_iter().map(|(id, product)| (id, product.value)).collect();
+        let faults = attribution::attach(
+            &mut products,
+            self.vendors.values().map(|vendor| (&vendor.value, vendor.file.as_str())),
+        );
         if !self.unread {
             // The product of a claim may be in the file that is not valid TOML.
             self.faults.extend(faults);
         }
         let products = products.into_values().collect();
-        let vendors = self.vendors.into_values().map(|(vendor, ..)| vendor).collect();
-        let states = self.states.into_values().map(|(table, ..)| table).collect();
+        let vendors = self.vendors.into_values().map(|vendor| vendor.value).collect();
+        let states = self.states.into_values().map(|table| table.value).collect();
         let catalogue = match Catalogue::new(products, vendors, states) {
             Ok(catalogue) => catalogue,
             Err(reason) => {
@@ -161,25 +246,18 @@ impl Read {
             }
         };
         let calendars: BTreeMap<String, Arc<Calendar>> =
-            self.calendars.into_iter().map(|(id, (calendar, ..))| (id, Arc::new(calendar))).collect();
-        let mut orders = Vec::new();
-        for (mut order, file, is_overlay) in self.orders.into_values() {
-            order.calendar = order.calendar_id.as_ref().and_then(|id| calendars.get(id)).cloned();
-            // What a default order refers to may be in the file that is not valid TOML.
-            if is_overlay || !self.unread {
-                self.faults.extend(order.check(&catalogue, &file, 1));
-            }
-            orders.push(order);
-        }
+            self.calendars.into_iter().map(|(id, calendar)| (id, Arc::new(calendar.value))).collect();
+        // What a default order refers to may be in the file that is not valid TOML.
+        let trusted = self.unread.then_some(Layer::Shipped);
+        self.faults.extend(self.orders.finish(&catalogue, &calendars, trusted).1);
         if !self.faults.is_empty() {
             return Err(RuleErrors::new(self.faults));
         }
-        exclude(&catalogue, &mut orders, &version);
-        Ok(RuleSet { catalogue, orders, version })
+        Ok(RuleBase { catalogue, calendars, orders: self.orders, contents, packs })
     }
 
     fn check_spellings(&mut self) {
-        for (product, file, _) in self.products.values() {
+        for Layered { value: product, file, .. } in self.products.values() {
             for one in &product.recognisers {
                 let tests = one.tests.iter().chain(&one.unless).flat_map(|test| test.patterns.iter());
                 for pattern in tests {
@@ -195,25 +273,8 @@ impl Read {
     }
 }
 
-/// Adds an item. The overlay replaces a default with the same id; the same id twice in one layer is a fault.
-fn keep<T>(
-    kept: &mut BTreeMap<String, (T, String, bool)>,
-    faults: &mut Vec<RuleFault>,
-    id: String,
-    value: T,
-    file: &RuleFile,
-    is_overlay: bool,
-) {
-    // A missing id is a fault already.
-    if id.is_empty() {
-        return;
-    }
-    if let Some((_, other, _)) = kept.get(&id).filter(|(_, _, layer)| *layer == is_overlay) {
-        let reason = format!("{other} has the same id {id:?}");
-        faults.push(RuleFault { file: file.place.clone(), line: 1, reason });
-        return;
-    }
-    kept.insert(id, (value, file.place.clone(), is_overlay));
+fn layered<T>(value: T, file: &RuleFile, layer: Layer) -> Layered<T> {
+    Layered { value, file: file.place.clone(), layer }
 }
 
 #[cfg(test)]

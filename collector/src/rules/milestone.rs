@@ -1,6 +1,6 @@
 //! A milestone of an order: a day or an instant that its text names, and when it is reached.
 
-use muster_proto::model::{MilestoneKind, MilestoneReport, Precision, Timestamp};
+use muster_proto::model::{MilestoneKind, MilestoneReport, OrderId, Precision, Timestamp};
 
 use super::named_value::NamedValue;
 use super::toml_reader::Entries;
@@ -23,6 +23,8 @@ pub struct Milestone {
     pub confirmed: bool,
     /// What happens.
     pub what: String,
+    /// The addendum that adds it; `None` if it is the order's own.
+    pub addendum: Option<OrderId>,
 }
 
 /// At which end of a stated day or month a milestone is reached.
@@ -74,8 +76,23 @@ impl Milestone {
             at_end: self.reached != self.at,
             confirmed: self.confirmed,
             what: self.what.clone(),
+            addendum: self.addendum.as_ref().map(OrderId::to_string).unwrap_or_default(),
         }
     }
+}
+
+/// The milestones that could be read, with the lines of their tables. A second one with the same id is a fault.
+pub(super) fn each_once(entries: &Entries<'_, '_>, read: Vec<(usize, Option<Milestone>)>) -> Vec<(usize, Milestone)> {
+    let read: Vec<(usize, Milestone)> =
+        read.into_iter().filter_map(|(line, milestone)| Some((line, milestone?))).collect();
+    for (at, (line, milestone)) in read.iter().enumerate() {
+        if read[..at].iter().any(|(_, other)| other.id == milestone.id) {
+            let reason =
+                format!("`id`: there are two milestones with the id {:?}; give this one another", milestone.id);
+            entries.fault(*line, reason);
+        }
+    }
+    read
 }
 
 /// Reads a milestone of an order in this zone.
@@ -89,7 +106,7 @@ pub(super) fn read(entries: &mut Entries<'_, '_>, zone: &Zone) -> Option<Milesto
     let what = entries.required("what").value;
     let (at, kind) = (at?, kind?);
     let reached = reached(entries, zone, (at, precision), (end, kind));
-    Some(Milestone { id, at, reached, kind, precision, confirmed, what })
+    Some(Milestone { id, at, reached, kind, precision, confirmed, what, addendum: None })
 }
 
 fn reached(

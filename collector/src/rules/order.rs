@@ -11,6 +11,7 @@ use muster_proto::model::{
 use super::calendar::Calendar;
 use super::catalogue::Catalogue;
 use super::clock::Clock;
+use super::layer::Layer;
 use super::milestone::Milestone;
 use super::named_value::NamedValue;
 use super::product::Product;
@@ -37,6 +38,26 @@ impl NamedValue for EmbeddedCode {
             Self::In => "in",
             Self::Out => "out",
             Self::Unstated => "unstated",
+        }
+    }
+}
+
+/// The earliest event that starts the clocks of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartsAt {
+    /// The event itself, however long ago it was.
+    Found,
+    /// The activation of the order, if the event was before it.
+    Activated,
+}
+
+impl NamedValue for StartsAt {
+    const VALUES: &'static [Self] = &[Self::Found, Self::Activated];
+
+    fn spelling(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Activated => "activated",
         }
     }
 }
@@ -136,6 +157,8 @@ pub struct Order {
     pub milestones: Vec<Milestone>,
     /// Its clocks.
     pub clocks: Vec<Clock>,
+    /// The earliest event that starts them.
+    pub starts_at: StartsAt,
     /// Its duties that return.
     pub recurring: Vec<Recurrence>,
     /// The products and hosts that it concerns.
@@ -156,25 +179,46 @@ pub struct Order {
     pub needs: Vec<Need>,
     /// Its words.
     pub wording: Wording,
+    /// The SHA-256 of its file.
+    pub file_sha256: [u8; 32],
     /// The version of its rule set.
     pub rules_version: String,
+    /// Where its file comes from.
+    pub layer: Layer,
+    /// The addendum that changed it.
+    pub addendum: Option<OrderId>,
     pub(super) due: Option<String>,
+    /// The milestone of the addendum that is due earlier.
+    pub(super) own_due: Option<String>,
+    /// Whether its file says that it replaces an order of an earlier layer.
+    pub(super) replaces: bool,
+    /// The line of its id.
+    pub(super) id_line: usize,
     /// The id of its calendar.
     pub(super) calendar_id: Option<String>,
 }
 
 impl Order {
-    /// When everything must be finished; `None` if the order has no such day.
+    /// When everything must be finished, by the order or by an earlier date of its addendum; `None` if neither has one.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         self.due_milestone().map(|milestone| milestone.reached)
     }
 
-    /// The milestone that is the due one.
+    /// The milestone that is the due one: the addendum's, if it has one.
     #[must_use]
     pub fn due_milestone(&self) -> Option<&Milestone> {
-        let due = self.due.as_ref()?;
-        self.milestones.iter().find(|milestone| milestone.id == *due)
+        self.own_due.as_ref().and_then(|due| self.milestone(due)).or_else(|| self.legal_due_milestone())
+    }
+
+    /// The milestone that is the due one by the order's own text. No addendum changes it.
+    #[must_use]
+    pub fn legal_due_milestone(&self) -> Option<&Milestone> {
+        self.milestone(self.due.as_ref()?)
+    }
+
+    fn milestone(&self, id: &str) -> Option<&Milestone> {
+        self.milestones.iter().find(|milestone| milestone.id == id)
     }
 
     /// The order as a report.
@@ -195,6 +239,12 @@ impl Order {
             clocks: self.clocks.iter().map(Clock::report).collect(),
             recurring: self.recurring.iter().map(Recurrence::report).collect(),
             sources: self.sources.clone(),
+            layer: self.layer.name().to_owned(),
+            addendum: self.addendum.as_ref().map(OrderId::to_string).unwrap_or_default(),
+            platforms: self.scope.platforms.iter().map(Platform::to_string).collect(),
+            sites: self.scope.sites.iter().map(SiteId::to_string).collect(),
+            patience_ms: u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX),
+            approved: self.protection.approved.iter().map(ProductId::to_string).collect(),
         }
     }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use muster_proto::model::{OrderId, Platform, Presence, SourceName};
 
+use super::layer::Layer;
 use super::milestone::{self, Milestone};
-use super::order::{ConfirmRule, EmbeddedCode, Need, Order, ProtectionRule, Scope, Wording};
+use super::order::{ConfirmRule, EmbeddedCode, Need, Order, ProtectionRule, Scope, StartsAt, Wording};
 use super::toml_reader::{Entries, Placed};
 use super::zone::Zone;
 use super::{clock, recurrence};
@@ -14,6 +15,8 @@ use super::{clock, recurrence};
 /// Reads an order's file.
 pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
     let id = entries.required("id");
+    let (replaces, id_line) = (replaces(entries, &id.value), id.line);
+    entries.flag("addendum");
     let id = OrderId::new(id.value).map_err(|error| entries.fault(id.line, format!("`id`: {error}"))).ok();
     let title = entries.required("title").value;
     let issuer = entries.required("issuer").value;
@@ -21,10 +24,11 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
     let binding = entries.required_name("binding");
     let zone = zone(entries);
     let calendar_id = entries.text("calendar").map(|id| id.value);
-    let milestones = entries.tables("milestone", |table| milestone::read(table, &zone));
-    let milestones: Vec<Milestone> = milestones.into_iter().flatten().collect();
+    let milestones = entries.tables("milestone", |table| (table.line(), milestone::read(table, &zone)));
+    let milestones = milestone::each_once(entries, milestones);
+    let milestones: Vec<Milestone> = milestones.into_iter().map(|(_, milestone)| milestone).collect();
     let clocks = clock::read(entries, &milestones, calendar_id.as_deref());
-    let recurring = entries.tables("recurring", recurrence::read).into_iter().flatten().collect();
+    let recurring = recurrence::read(entries);
     let due = due(entries, &milestones);
     let scope = entries.table("scope", scope).unwrap_or_default();
     let protection = entries.table("protection", protection).unwrap_or_default();
@@ -52,29 +56,49 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
         calendar: None,
         milestones,
         clocks,
+        starts_at: entries.name("starts-at").unwrap_or(StartsAt::Found),
         recurring,
         scope,
         prohibits,
         embedded_code: entries.name("embedded_code").unwrap_or(EmbeddedCode::Unstated),
         protection,
-        patience: patience(entries),
+        patience: patience(entries).unwrap_or(PATIENCE),
         confirm,
         needs,
         wording,
+        file_sha256: [0; 32],
         rules_version: String::new(),
         due,
+        own_due: None,
+        addendum: None,
+        replaces,
+        id_line,
+        layer: Layer::Shipped,
         calendar_id,
         id: id?,
     })
 }
 
-/// How long a host may be silent. Without a day every check-in would end a silence.
-fn patience(entries: &mut Entries<'_, '_>) -> Duration {
-    let patience = entries.number("patience_days").unwrap_or(7);
-    if patience == 0 {
-        entries.fault(entries.line(), "`patience_days` must be at least 1");
+/// Whether the file says that it replaces an order of an earlier layer. It can only replace the one with its own id.
+fn replaces(entries: &mut Entries<'_, '_>, id: &str) -> bool {
+    let Some(Placed { value, line }) = entries.text("replaces") else { return false };
+    if value != id {
+        entries.fault(line, format!("`replaces`: expected {id:?}, the id of this order, found {value:?}"));
     }
-    days(patience)
+    true
+}
+
+/// How long a host may be silent if the order does not say it.
+const PATIENCE: Duration = days(7);
+
+/// How long a host may be silent, if the file says it. Without a day every check-in would end a silence.
+pub(super) fn patience(entries: &mut Entries<'_, '_>) -> Option<Duration> {
+    let patience = entries.number("patience_days")?;
+    if patience == 0 {
+        let line = entries.line_of("patience_days").unwrap_or_else(|| entries.line());
+        entries.fault(line, "`patience_days` must be at least 1");
+    }
+    Some(days(patience))
 }
 
 /// Asks for the keys that only people read, so that they are not reported as unknown.
@@ -190,6 +214,9 @@ fn default_needs() -> Vec<Need> {
         need(Platform::Linux, &[S::SystemdUnits, S::WatchPaths]),
         need(Platform::Linux, &[S::WatchPaths]),
         need(Platform::Windows, &[S::UninstallKeys]),
+        // What an uninstaller leaves behind, and what was never installed by one. Appx is not among them: only LocalSystem may list
+        // its folder, and what is registered there is in the registry.
+        need(Platform::Windows, &[S::UninstallKeys, S::Msi, S::Registry, S::WatchPaths]),
         need(Platform::Windows, &[S::Services]),
         need(Platform::Windows, &[S::Drivers, S::FilterDrivers]),
         need(Platform::Windows, &[S::SecurityCenter, S::Defender, S::FilterDrivers]),

@@ -135,7 +135,8 @@ impl Reader<'_> {
                 self.overlay.strays.push(whole(&path, "is not read; rule file names must end in .toml".to_owned()));
                 continue;
             }
-            match read_file(&path, self.limits.file_bytes) {
+            let remedy = " (rules.file_bytes); split it into several files";
+            match read_file(&path, self.limits.file_bytes, remedy) {
                 Ok(text) => {
                     let place = path.display().to_string();
                     self.overlay.files.push(RuleFile { folder: folder.to_owned(), name, place, text });
@@ -187,8 +188,27 @@ fn is_beside(name: &str) -> bool {
     name.starts_with('.') || name.starts_with("README") || name.ends_with(".md") || name.ends_with('~')
 }
 
-/// The text of a regular file with at most this many bytes, or why it is not read.
-fn read_file(path: &Path, most: u64) -> Result<String, String> {
+/// Files of orders and addenda that somebody names, with the limits of an overlay.
+///
+/// # Errors
+/// A file cannot be read, is no regular file, or is too long.
+pub(crate) fn read_order_files(paths: &[PathBuf]) -> Result<Vec<RuleFile>, RuleErrors> {
+    let (mut files, mut faults) = (Vec::new(), Vec::new());
+    for path in paths {
+        let remedy = ", which is the most that an order may have; remove what it does not need";
+        match read_file(path, limits::RULE_FILE_BYTES, remedy) {
+            Ok(text) => {
+                let place = path.display().to_string();
+                files.push(RuleFile { folder: "orders".to_owned(), name: name_of(path), place, text });
+            }
+            Err(reason) => faults.push(whole(path, reason)),
+        }
+    }
+    if faults.is_empty() { Ok(files) } else { Err(RuleErrors::new(faults)) }
+}
+
+/// The text of a regular file with at most this many bytes, or why it is not read. `remedy` ends the fault of a longer one.
+fn read_file(path: &Path, most: u64, remedy: &str) -> Result<String, String> {
     let cannot = |error: std::io::Error| format!("cannot read: {error}");
     // Opening a device can act on it, so ask first.
     require_file(std::fs::metadata(path).map_err(cannot)?.file_type())?;
@@ -196,7 +216,7 @@ fn read_file(path: &Path, most: u64) -> Result<String, String> {
     let file = OpenOptions::new().read(true).custom_flags(without_waiting).open(path).map_err(cannot)?;
     // Somebody may have replaced the file since.
     require_file(file.metadata().map_err(cannot)?.file_type())?;
-    read_text(&file, most)
+    read_text(&file, most, remedy)
 }
 
 fn require_file(found: FileType) -> Result<(), String> {
@@ -215,12 +235,12 @@ fn require_file(found: FileType) -> Result<(), String> {
     Err(format!("is {what}; rule files must be regular files, so replace or remove it"))
 }
 
-fn read_text(file: &File, most: u64) -> Result<String, String> {
+fn read_text(file: &File, most: u64, remedy: &str) -> Result<String, String> {
     let mut bytes = Vec::new();
     // The file may grow while it is read, so its stated size is not what counts.
     file.take(most + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot read: {error}"))?;
     if bytes.len() as u64 > most {
-        return Err(format!("has more than {most} bytes (rules.file_bytes); split it into several files"));
+        return Err(format!("has more than {most} bytes{remedy}"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let line =

@@ -8,10 +8,10 @@
 //! | `~avp\d+(\.\d+)*` | a regular expression, anchored at both ends, case-insensitive |
 //! | `@kaspersky` | the spellings of a vendor, from `vendors/kaspersky.toml` |
 
-use regex_automata::meta::Regex;
-use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::syntax;
 use regex_syntax::hir::{Dot, Hir, HirKind, Look};
+
+use super::automaton::{Automaton, anchored, syntax_config};
 
 /// How texts of a field are folded, and what wildcards match in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,7 @@ const BELOW: &str = "(?:/.*)?";
 #[derive(Debug)]
 pub(crate) struct Patterns {
     exact: Vec<String>,
-    regex: Option<Regex>,
+    regex: Option<Automaton>,
 }
 
 impl Patterns {
@@ -123,7 +123,7 @@ impl Patterns {
                 Pattern::Regex(source) => sources.push(source),
             }
         }
-        let regex = if sources.is_empty() { None } else { Some(compile(&sources)?) };
+        let regex = if sources.is_empty() { None } else { Some(Automaton::new(&sources)?) };
         Ok(Self { exact, regex })
     }
 
@@ -134,59 +134,6 @@ impl Patterns {
                 || self.regex.as_ref().is_some_and(|regex| regex.is_match(text))
         })
     }
-}
-
-/// How much of an automaton each thread keeps. There are hundreds of automata, and only those of many patterns need much.
-const CACHE_BYTES: usize = 256 << 10;
-const CACHE_BYTES_PER_PATTERN: usize = 32 << 10;
-const MOST_CACHE_BYTES: usize = 8 << 20;
-
-/// Compiles regular expressions, each anchored at both ends, into one automaton that is built lazily.
-pub(crate) fn compile<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
-    build(patterns, true)
-}
-
-/// Like [`compile`], for a few patterns that are tried rarely: without an automaton, which would only take memory.
-pub(crate) fn compile_rare<S: AsRef<str>>(patterns: &[S]) -> Result<Regex, String> {
-    build(patterns, false)
-}
-
-fn build<S: AsRef<str>>(patterns: &[S], with_automaton: bool) -> Result<Regex, String> {
-    let anchored: Vec<String> = patterns.iter().map(|pattern| anchored(pattern.as_ref())).collect();
-    let config = Regex::config()
-        .nfa_size_limit(Some(64 << 20))
-        .hybrid_cache_capacity((CACHE_BYTES + patterns.len() * CACHE_BYTES_PER_PATTERN).min(MOST_CACHE_BYTES))
-        // A text can match several patterns, and `which_overlapping_matches` must find all of them.
-        .match_kind(regex_automata::MatchKind::All)
-        // Where a match begins and ends is never asked. Slots for it would take memory that grows with the square of the patterns.
-        .which_captures(WhichCaptures::None)
-        .hybrid(with_automaton)
-        .dfa(false)
-        .onepass(false)
-        .backtrack(false)
-        .auto_prefilter(false);
-    Regex::builder()
-        .syntax(syntax_config())
-        .configure(config)
-        .build_many(&anchored)
-        .map_err(|error| format!("the patterns are too large together: {error}"))
-}
-
-/// Anchors a pattern. Texts are folded to lower case first, so only patterns with capitals need to be case-insensitive;
-/// the automaton of the others is three times smaller.
-fn anchored(pattern: &str) -> String {
-    let mut escaped = false;
-    let has_capitals = pattern.chars().any(|c| {
-        let was_escaped = escaped;
-        escaped = c == '\\' && !was_escaped;
-        // Escaped capitals such as `\D` are classes of characters, not letters.
-        !was_escaped && c.is_uppercase()
-    });
-    if has_capitals { format!(r"\A(?i:{pattern})\z") } else { format!(r"\A(?:{pattern})\z") }
-}
-
-fn syntax_config() -> syntax::Config {
-    syntax::Config::new().unicode(true)
 }
 
 fn check_syntax(pattern: &str) -> Result<(), String> {

@@ -195,7 +195,8 @@ impl Fragments {
         let begins = Box::new(Begins::of(fragments));
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
+            // A table of all states and bytes would be faster by little, because few positions get here, and take 50 MiB.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             // `is_at` searches only at one position, so the automaton needs no other start states.
             .start_kind(StartKind::Anchored)
             .build(fragments)
@@ -343,14 +344,48 @@ impl Loose {
 /// character that names do not have.
 fn has_short_name(observation: &ObservationView<'_>) -> bool {
     let ObservationView { name, id, path, .. } = observation;
-    let file = |text: &str| text.trim_end_matches(['/', '\\', ' ']).rfind(['/', '\\']).map_or(0, |at| at + 1);
     [name, id, path].iter().any(|text| {
-        let mut pieces = text[file(text)..].split(|c: char| !is_of_fragments(c));
-        pieces.any(|piece| {
-            let name = piece.bytes().take(SHORTEST).take_while(u8::is_ascii_alphanumeric).count();
-            (1..SHORTEST).contains(&name)
-        })
+        let file = file_of(text);
+        // Nearly every text fails the first test, which is much faster.
+        may_have_short_word(file.as_bytes()) && has_short_piece(file)
     })
+}
+
+fn has_short_piece(file: &str) -> bool {
+    let mut pieces = file.split(|c: char| !is_of_fragments(c));
+    pieces.any(|piece| {
+        let name = piece.bytes().take(SHORTEST).take_while(u8::is_ascii_alphanumeric).count();
+        (1..SHORTEST).contains(&name)
+    })
+}
+
+/// What follows the last folder of a path.
+fn file_of(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let end = bytes.iter().rposition(|byte| !matches!(byte, b'/' | b'\\' | b' ')).map_or(0, |at| at + 1);
+    let begin = bytes[..end].iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(0, |at| at + 1);
+    &text[begin..]
+}
+
+/// Whether a word may have fewer letters and digits than a fragment. It finds too many, but never too few in ASCII.
+fn may_have_short_word(text: &[u8]) -> bool {
+    let mut after_end = 1;
+    for at in (0..text.len()).step_by(64) {
+        // What is after the end of the text ends words, too.
+        let mut ends = u64::MAX;
+        for shift in (0..(text.len() - at).min(64)).step_by(8) {
+            let eight = highest_bits(ends_of_words(eight_at(text, at + shift)));
+            ends = ends & !(0xff << shift) | eight << shift;
+        }
+        let begins = (ends << 1 | after_end) & !ends;
+        // Nothing is known here of the bytes after these, so words that begin with the last two count as short.
+        let (next, after_next) = (ends >> 1 | 1 << 63, ends >> 2 | 3 << 62);
+        if begins & (next | after_next) != 0 {
+            return true;
+        }
+        after_end = ends >> 63;
+    }
+    false
 }
 
 /// Whether no fragment spans this byte.
@@ -511,6 +546,13 @@ key = ["ag-guard", "agd"]
         for name in ["vtx.service", "/vt/daemon", "openssl", "2Y8XE5CQ94.vtx.systemextension"] {
             assert!(!is_short(name, ""), "{name}");
         }
+        // At every position, also where the 64 bytes end that are looked at together.
+        for (before, short) in (0..140).flat_map(|before| ["vt", "v", "v-x", "vt_1"].map(move |short| (before, short)))
+        {
+            let text = format!("{}.{short}.{}", "x".repeat(before), "y".repeat(before));
+            assert!(may_have_short_word(text.as_bytes()) && has_short_piece(&text), "{text}");
+        }
+        assert!(!may_have_short_word(b"openssl client-tools 123.exe"));
     }
 
     #[test]

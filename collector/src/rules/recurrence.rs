@@ -107,8 +107,21 @@ impl Recurrence {
     }
 }
 
-/// Reads a `[[recurring]]`.
-pub(super) fn read(entries: &mut Entries<'_, '_>) -> Option<Recurrence> {
+/// Reads the `[[recurring]]` tables of an order. A second one with the same id is a fault.
+pub(super) fn read(entries: &mut Entries<'_, '_>) -> Vec<Recurrence> {
+    let read = entries.tables("recurring", |table| Some((table.line(), recurrence(table)?)));
+    let read: Vec<(usize, Recurrence)> = read.into_iter().flatten().collect();
+    for (at, (line, one)) in read.iter().enumerate() {
+        if read[..at].iter().any(|(_, other)| other.id == one.id) {
+            let reason =
+                format!("`id`: there are two recurring duties with the id {:?}; give this one another", one.id);
+            entries.fault(*line, reason);
+        }
+    }
+    read.into_iter().map(|(_, one)| one).collect()
+}
+
+fn recurrence(entries: &mut Entries<'_, '_>) -> Option<Recurrence> {
     let id = entries.required("id").value;
     let first = entries.required_date("first");
     let every = every(entries);

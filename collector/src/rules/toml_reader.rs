@@ -120,6 +120,11 @@ impl<'s> Entries<'s, '_> {
         Some((value.get_ref(), self.reader.line(value.span().start)))
     }
 
+    /// The line of a key's value, if the key is present. The key then counts as known.
+    pub(crate) fn line_of(&mut self, key: &str) -> Option<usize> {
+        self.get(key).map(|(_, line)| line)
+    }
+
     fn wrong(&self, key: &str, line: usize, wanted: &str, found: &DeValue<'_>) {
         let found = match found {
             DeValue::String(_) => "a string",

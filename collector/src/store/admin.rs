@@ -2,15 +2,20 @@
 //! its SQL is written once for both backends.
 
 pub(crate) mod accounts;
+pub(crate) mod attestations;
+pub(crate) mod duties;
 pub(crate) mod hosts;
 pub(crate) mod ledger;
 mod notes;
+pub(crate) mod orders;
 #[cfg(test)]
 pub(crate) mod recorder;
+pub(crate) mod seal;
 mod sites;
 pub(in crate::store) mod system_users;
 pub(crate) mod throttled;
 pub(crate) mod tokens;
+pub(crate) mod unprotected;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -72,12 +77,17 @@ fn take<T>(operation: &'static str, answer: &Mutex<Option<T>>) -> Result<T, Stor
 pub(crate) fn statements() -> Vec<&'static str> {
     let all = [
         accounts::STATEMENTS,
+        attestations::STATEMENTS,
+        duties::STATEMENTS,
         hosts::STATEMENTS,
         ledger::STATEMENTS,
         notes::STATEMENTS,
+        seal::STATEMENTS,
+        orders::STATEMENTS,
         sites::STATEMENTS,
         system_users::STATEMENTS,
         throttled::STATEMENTS,
+        unprotected::STATEMENTS,
         tokens::STATEMENTS,
     ];
     all.concat()

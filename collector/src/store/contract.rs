@@ -2,9 +2,11 @@
 //! the macro makes one test of each function.
 
 mod admin;
+mod attestations;
 mod changes;
 mod concurrency;
 mod crash;
+mod duties;
 mod edition_removal;
 mod edition_scale;
 mod editions;
@@ -15,6 +17,7 @@ mod judge_queue;
 mod kit;
 mod list_plans;
 mod lists;
+mod orders;
 mod purge;
 mod retention;
 mod searches;
@@ -29,9 +32,11 @@ use std::sync::Arc;
 use super::Store;
 
 pub(crate) use admin::*;
+pub(crate) use attestations::*;
 pub(crate) use changes::*;
 pub(crate) use concurrency::*;
 pub(crate) use crash::{acknowledged_is_there, report_forever};
+pub(crate) use duties::*;
 pub(crate) use edition_removal::*;
 pub(crate) use edition_scale::edition_scale;
 pub(crate) use editions::*;
@@ -46,6 +51,7 @@ pub(crate) use kit::{
 };
 pub(crate) use list_plans::*;
 pub(crate) use lists::*;
+pub(crate) use orders::*;
 pub(crate) use purge::*;
 pub(crate) use retention::*;
 pub(crate) use searches::*;
@@ -76,6 +82,10 @@ macro_rules! suite {
     ($backend:ty) => {
         $crate::store::contract::suite! { $backend:
             a_token_is_listed_used_and_revoked
+            a_finding_waits_until_its_duties_are_opened_and_a_site_sees_its_own
+            more_duties_than_a_transaction_opens_are_opened_in_several
+            a_host_with_too_many_open_duties_is_looked_at_again_when_one_is_done
+            hosts_without_protection_are_counted_until_they_have_it
             an_enrollment_needs_a_known_valid_token_with_uses_left
             a_repeated_enrollment_gets_the_same_host_and_costs_no_use
             a_token_of_another_site_does_not_move_a_host
@@ -93,6 +103,12 @@ macro_rules! suite {
             two_agents_with_one_key_are_marked_until_a_review
             a_report_of_another_machine_marks_the_host
             a_host_and_a_key_that_a_restore_has_lost_are_readmitted
+            an_attestation_is_issued_with_the_settling_and_read_again_as_it_was
+            an_outdated_judgement_issues_no_attestation
+            a_host_keeps_its_newest_eight_attestations_under_an_order
+            applied_orders_are_changed_one_after_the_other_and_announced
+            rules_that_were_in_force_are_kept_and_found_by_time
+            pages_of_hosts_to_judge_have_every_host_once_and_claim_nothing
             administrative_work_is_one_transaction_with_an_actor
             a_host_that_administration_requeues_is_judged_again
             accounts_are_created_rotated_and_revoked
@@ -121,9 +137,11 @@ macro_rules! suite {
             a_judgement_of_an_older_snapshot_is_not_written
             a_claim_is_not_given_twice_until_it_is_old
             a_lane_change_is_in_history_tally_and_ledger
+            new_rules_explain_their_own_judgement_and_none_after_it
             an_order_that_is_no_longer_judged_leaves_only_its_remediation_record
             hits_belong_to_a_version_of_the_rules
             an_unchanged_snapshot_is_judged_again_after_a_day
+            who_judges_a_host_again_knows_the_check_in_that_asked_for_it
             new_rules_put_every_host_on_the_judge_queue_once
             changes_are_listed_with_their_causes
             silence_and_return_are_changes_though_check_ins_are_answered_from_memory

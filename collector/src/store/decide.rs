@@ -8,6 +8,7 @@ use muster_proto::model::Timestamp;
 pub(in crate::store) mod accounts;
 mod cause;
 pub(in crate::store) mod changes;
+pub(in crate::store) mod duties;
 pub(in crate::store) mod enroll;
 pub(in crate::store) mod host_list;
 pub(in crate::store) mod keys;

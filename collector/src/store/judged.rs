@@ -1,11 +1,13 @@
 //! What the judge takes from the queue, and what it gives back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use muster_proto::model::{
     Digest, HostFacts, HostId, HostState, Lane, OrderId, Presence, Protection, SiteId, Timestamp,
 };
 
+use crate::attestation::{RemovalProof, SealKey};
 use crate::judge::{Hit, Remediation};
 
 /// A host from the judge queue, with all that the judge needs.
@@ -52,6 +54,10 @@ pub struct JudgedOrder {
     pub advice: String,
     /// The remediation record after this judgement.
     pub remediation: Remediation,
+    /// What is to be attested: the host is `done`, and its removal was not attested before.
+    pub attestation: Option<Box<RemovalProof>>,
+    /// Whether a product that is found starts a clock of the order.
+    pub opens_duties: bool,
 }
 
 /// The judge's answer for one host; replaces all its verdicts.
@@ -80,4 +86,6 @@ pub struct Settlement {
     pub rules_version: String,
     /// When it was judged.
     pub now: Timestamp,
+    /// Signs the attestations; needed if there are any.
+    pub seal: Option<Arc<SealKey>>,
 }

@@ -279,6 +279,10 @@ impl Store for PostgresStore {
         Arc::clone(self.memory.queue_notify())
     }
 
+    fn rules_notify(&self) -> Arc<Notify> {
+        Arc::clone(self.memory.rules_notify())
+    }
+
     async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError> {
         if let Some((number, version)) = self.memory.rules().to_readopt() {
             let version = &*version;
@@ -330,6 +334,13 @@ impl Store for PostgresStore {
         let adopted = self.pool.run("rules_adopt", Write, adopt).await;
         self.memory.queue_notify().notify_one();
         adopted
+    }
+
+    async fn host_judging_page(&self, after: i64, most: usize) -> Result<(Vec<QueuedHost>, Option<i64>), StoreError> {
+        let page = |lease: Arc<Lease>| async move {
+            judge_queue::page(&lease, &self.memory, &self.dictionaries, after, most).await
+        };
+        self.pool.run("host_judging_page", Read, page).await
     }
 
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {

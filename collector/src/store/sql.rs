@@ -162,6 +162,23 @@ impl Row {
         }
     }
 
+    /// Bytes of any length.
+    ///
+    /// # Errors
+    /// The column has something else.
+    pub fn blob(&self, at: usize) -> Step<&[u8]> {
+        match self.0.get(at) {
+            Some(Cell::Bytes(bytes)) => Ok(bytes),
+            _ => Err(self.wrong(at, "bytes")),
+        }
+    }
+
+    /// Whether the column has no value.
+    #[must_use]
+    pub fn is_null(&self, at: usize) -> bool {
+        self.0.get(at) == Some(&Cell::Null)
+    }
+
     /// A time.
     ///
     /// # Errors
@@ -175,7 +192,7 @@ impl Row {
     /// # Errors
     /// The column has something else.
     pub fn maybe_time(&self, at: usize) -> Step<Option<Timestamp>> {
-        if self.0.get(at) == Some(&Cell::Null) { Ok(None) } else { self.time(at).map(Some) }
+        if self.is_null(at) { Ok(None) } else { self.time(at).map(Some) }
     }
 }
 
@@ -191,10 +208,17 @@ pub trait AdminTx {
     /// # Errors
     /// The database fails, or the transaction only reads.
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64>;
+    /// Executes a statement that writes only what a job still has to do. This is no action, so it needs no ledger entry.
+    ///
+    /// # Errors
+    /// The database fails, or the transaction only reads.
+    fn note_progress(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64>;
     /// Puts a host on the judge queue when the work is done, by its row number.
     fn requeue(&mut self, host_no: i64);
     /// Makes every collector read the identity of this host again after the commit.
     fn forget_identity(&mut self, host: HostId);
+    /// Tells every collector after the commit that what is applied over the rules has changed.
+    fn announce_rules(&mut self);
     /// Removes what a host sent and no other host has, at most about `most` rows of its own. The host itself stays, with its
     /// lanes and its keys.
     ///
@@ -232,13 +256,25 @@ pub(in crate::store) struct AtEnd {
     pub(in crate::store) requeued: Vec<i64>,
     pub(in crate::store) forgotten: Vec<HostId>,
     pub(in crate::store) purged: Vec<HostId>,
+    pub(in crate::store) has_new_rules: bool,
     pub(in crate::store) entries: Vec<Entry>,
     changed: u64,
+    /// Rows that say what a job still has to do.
+    progress: u64,
 }
 
 impl AtEnd {
     pub(in crate::store) const fn new(mode: Mode) -> Self {
-        Self { mode, requeued: Vec::new(), forgotten: Vec::new(), purged: Vec::new(), entries: Vec::new(), changed: 0 }
+        Self {
+            mode,
+            requeued: Vec::new(),
+            forgotten: Vec::new(),
+            purged: Vec::new(),
+            has_new_rules: false,
+            entries: Vec::new(),
+            changed: 0,
+            progress: 0,
+        }
     }
 
     /// The hosts whose identities are read again; `None` means every host.
@@ -262,13 +298,18 @@ impl AtEnd {
         self.changed = self.changed.saturating_add(rows);
     }
 
+    /// Counts the rows that a statement changed and that need no entry.
+    pub(in crate::store) const fn count_progress(&mut self, rows: u64) {
+        self.progress = self.progress.saturating_add(rows);
+    }
+
     /// Refuses a transaction that changed rows without a trace, or too many rows.
     pub(in crate::store) fn check(&self) -> Step<()> {
         let left = self.requeued.len() + self.forgotten.len() + self.purged.len() + self.entries.len();
         if left > 0 {
             self.may_write()?;
         }
-        let changed = self.changed.saturating_add(self.requeued.len() as u64);
+        let changed = self.changed.saturating_add(self.progress).saturating_add(self.requeued.len() as u64);
         if changed > MAX_ROWS {
             let text = format!("one transaction changed {changed} administrative rows; the limit is {MAX_ROWS}");
             return Err(StoreFault::Other(text));
@@ -293,6 +334,12 @@ mod tests {
         assert!(error.contains("without a ledger entry"), "{error}");
         end.entries.push(Entry::TokenRevoked { token: "t".parse().expect("an id") });
         end.check().expect("has an entry");
+        let mut progress = AtEnd::new(Mode::Write);
+        progress.count_progress(MAX_ROWS);
+        progress.check().expect("the progress of a job needs no entry");
+        progress.count_progress(1);
+        let error = format!("{:?}", progress.check().expect_err("too many"));
+        assert!(error.contains("501"), "{error}");
         end.count(MAX_ROWS);
         let error = format!("{:?}", end.check().expect_err("too many"));
         assert!(error.contains("501"), "{error}");

@@ -6,6 +6,7 @@
 //! ```
 
 mod admin;
+mod attest;
 mod authority;
 mod backup;
 mod changes;
@@ -226,6 +227,10 @@ impl Store for SqliteStore {
         Arc::clone(self.memory.queue_notify())
     }
 
+    fn rules_notify(&self) -> Arc<Notify> {
+        Arc::clone(self.memory.rules_notify())
+    }
+
     async fn queue_claim(&self, most: usize, now: Timestamp) -> Result<Vec<QueuedHost>, StoreError> {
         self.readers.read("queue_claim", move |sql, memory| judge_queue::claim(sql, memory, most, now)).await
     }
@@ -253,6 +258,11 @@ impl Store for SqliteStore {
     async fn rules_adopt(&self, rules_version: &str, now: Timestamp) -> Result<bool, StoreError> {
         let rules = rules_version.to_owned();
         self.writer.operation("rules_adopt", move |context| judge_queue::rules_adopt(context, &rules, now)).await
+    }
+
+    async fn host_judging_page(&self, after: i64, most: usize) -> Result<(Vec<QueuedHost>, Option<i64>), StoreError> {
+        let read = move |sql: &_, memory: &_| judge_queue::page(sql, memory, after, most);
+        self.readers.read("host_judging_page", read).await
     }
 
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
@@ -298,8 +308,11 @@ impl Store for SqliteStore {
     }
 
     async fn software_find(&self, query: SoftwareQuery) -> Result<SoftwareReport, StoreError> {
-        let most = Some(query.budget.remaining());
-        self.searches.read_until("software_find", most, move |sql, memory| software::find(sql, memory, &query)).await
+        let (budget, most) = (query.budget.clone(), Some(query.budget.remaining()));
+        let found =
+            self.searches.read_until("software_find", most, move |sql, memory| software::find(sql, memory, &query));
+        // A statement that was interrupted, and a read that was given up before it began, do not say why.
+        found.await.map_err(|error| budget.check().err().map_or(error, |stop| StoreError::SearchStopped { stop }))
     }
 
     async fn history_remove(&self, step: HistoryStep) -> Result<HistoryRemoved, StoreError> {

@@ -147,6 +147,8 @@ pub struct StoreCheck {
 pub struct Inspection {
     /// The pin of the CA that the store is used with.
     pub authority: Option<String>,
+    /// The verifier key of attestations that the store is used with.
+    pub seal: Option<String>,
     /// When the last token of the first account ends; `None` if nobody can use this account any more.
     pub first_account_until: Option<Timestamp>,
     /// The check of all records.

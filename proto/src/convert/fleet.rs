@@ -11,7 +11,7 @@ use crate::model::{
     HostFacts, HostMark, HostReport, HostRow, HostState, Kind, Lane, LaneChange, OrderId, Outcome, Platform, Presence,
     ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount,
     SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, StoreRefuses, Timestamp, TokenId,
-    TokenReport, VerdictReport,
+    TokenReport, UnprotectedTime, VerdictReport,
 };
 use crate::wire;
 
@@ -92,6 +92,9 @@ impl From<Board> for wire::Board {
             silent: board.counts.silent,
             as_of_ms: board.as_of.millis(),
             judge_queue: board.judge_queue,
+            overdue_duties: board.overdue_duties,
+            unprotected: board.unprotected,
+            unprotected_since_ms: board.unprotected_since.map(Timestamp::millis),
         }
     }
 }
@@ -111,7 +114,24 @@ impl TryFrom<wire::Board> for Board {
             },
             as_of: Timestamp::from_millis(board.as_of_ms),
             judge_queue: board.judge_queue,
+            overdue_duties: board.overdue_duties,
+            unprotected: board.unprotected,
+            unprotected_since: board.unprotected_since_ms.map(Timestamp::from_millis),
         })
+    }
+}
+
+impl From<UnprotectedTime> for wire::UnprotectedTime {
+    fn from(time: UnprotectedTime) -> Self {
+        let UnprotectedTime { since, current_ms, longest_ms, total_ms } = time;
+        Self { since_ms: since.map(Timestamp::millis), current_ms, longest_ms, total_ms }
+    }
+}
+
+impl From<wire::UnprotectedTime> for UnprotectedTime {
+    fn from(time: wire::UnprotectedTime) -> Self {
+        let wire::UnprotectedTime { since_ms, current_ms, longest_ms, total_ms } = time;
+        Self { since: since_ms.map(Timestamp::from_millis), current_ms, longest_ms, total_ms }
     }
 }
 
@@ -212,6 +232,7 @@ impl From<VerdictReport> for wire::Verdict {
             silent: verdict.silent,
             presence: u32::from(verdict.presence.code()),
             protection: u32::from(verdict.protection.code()),
+            unprotected: verdict.unprotected.map(Into::into),
             since_ms: verdict.since.millis(),
             advice: verdict.advice,
             reasons: into_all(verdict.reasons),
@@ -231,6 +252,7 @@ impl TryFrom<wire::Verdict> for VerdictReport {
             silent: verdict.silent,
             presence: code("Verdict.presence", verdict.presence, Presence::from_code)?,
             protection: code("Verdict.protection", verdict.protection, Protection::from_code)?,
+            unprotected: verdict.unprotected.map(Into::into),
             since: Timestamp::from_millis(verdict.since_ms),
             advice: verdict.advice,
             commands: all(verdict.commands)?,
@@ -496,6 +518,7 @@ impl From<Explanation> for wire::ExplainHostResponse {
             host: Some(explanation.host.into()),
             history: explanation.history.into_iter().map(entry).collect(),
             rules_version: explanation.rules_version,
+            duties: into_all(explanation.duties),
         }
     }
 }
@@ -515,6 +538,7 @@ impl TryFrom<wire::ExplainHostResponse> for Explanation {
             host: present("ExplainHostResponse.host", answer.host)?.try_into()?,
             history: answer.history.into_iter().map(entry).collect::<Result<_, ConvertError>>()?,
             rules_version: answer.rules_version,
+            duties: all(answer.duties)?,
         })
     }
 }

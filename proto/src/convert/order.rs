@@ -21,6 +21,12 @@ impl From<OrderReport> for wire::Order {
             calendar: order.calendar,
             clocks: order.clocks.into_iter().map(Into::into).collect(),
             recurring: order.recurring.into_iter().map(Into::into).collect(),
+            layer: order.layer,
+            addendum: order.addendum,
+            platforms: order.platforms,
+            sites: order.sites,
+            patience_ms: order.patience_ms,
+            approved: order.approved,
         }
     }
 }
@@ -43,19 +49,27 @@ impl TryFrom<wire::Order> for OrderReport {
             calendar: order.calendar,
             clocks: order.clocks.into_iter().map(Into::into).collect(),
             recurring: order.recurring.into_iter().map(Into::into).collect(),
+            layer: order.layer,
+            addendum: order.addendum,
+            platforms: order.platforms,
+            sites: order.sites,
+            patience_ms: order.patience_ms,
+            approved: order.approved,
         })
     }
 }
 
 impl From<MilestoneReport> for wire::Milestone {
-    fn from(MilestoneReport { id, stated, reached, at_end, confirmed, what }: MilestoneReport) -> Self {
-        Self { id, stated, reached_ms: reached.millis(), at_end, confirmed, what }
+    fn from(report: MilestoneReport) -> Self {
+        let MilestoneReport { id, stated, reached, at_end, confirmed, what, addendum } = report;
+        Self { id, stated, reached_ms: reached.millis(), at_end, confirmed, what, addendum }
     }
 }
 
 impl From<wire::Milestone> for MilestoneReport {
-    fn from(wire::Milestone { id, stated, reached_ms, at_end, confirmed, what }: wire::Milestone) -> Self {
-        Self { id, stated, reached: Timestamp::from_millis(reached_ms), at_end, confirmed, what }
+    fn from(message: wire::Milestone) -> Self {
+        let wire::Milestone { id, stated, reached_ms, at_end, confirmed, what, addendum } = message;
+        Self { id, stated, reached: Timestamp::from_millis(reached_ms), at_end, confirmed, what, addendum }
     }
 }
 

@@ -46,6 +46,26 @@ closed_list! {
         ThrottlingEnded = 21, "throttling-ended";
         /// What hosts have sent was removed.
         HostsPurged = 22, "hosts-purged";
+        /// The store keeps the public half of the key that signs attestations.
+        SealKeyKept = 30, "seal-key-kept";
+        /// The removal of a product from a host was attested.
+        AttestationIssued = 31, "attestation-issued";
+        /// Files of orders and addenda were applied.
+        OrdersApplied = 40, "orders-applied";
+        /// An order was made active, or an addendum put in force.
+        OrderActivated = 41, "order-activated";
+        /// An order was made inactive, or an addendum taken out of force.
+        OrderDeactivated = 42, "order-deactivated";
+        /// An applied file was removed.
+        OrderRemoved = 43, "order-removed";
+        /// The files of a version of the rules were kept.
+        RulesKept = 44, "rules-kept";
+        /// Clocks of an order were started, or duties of it returned.
+        DutiesOpened = 50, "duties-opened";
+        /// A duty was done.
+        DutyDone = 51, "duty-done";
+        /// Open duties ended, because their order is no longer active.
+        DutiesClosed = 52, "duties-closed";
     }
 }
 

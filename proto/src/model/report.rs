@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Binding, Cause, Evidence, HostFacts, HostId, HostMark, HostState, Kind, Lane, MarkReport, OrderId, Outcome,
-    Platform, Presence, ProductId, Protection, Reason, Resources, SiteId, SourceName, Timestamp, TokenId,
+    Binding, Cause, DutyReport, Evidence, HostFacts, HostId, HostMark, HostState, Kind, Lane, MarkReport, OrderId,
+    Outcome, Platform, Presence, ProductId, Protection, Reason, Resources, SiteId, SourceName, Timestamp, TokenId,
 };
 
 /// One order's counts.
@@ -33,6 +33,26 @@ pub struct Board {
     pub as_of: Timestamp,
     /// Hosts that wait to be judged.
     pub judge_queue: u64,
+    /// Open duties of the order that are past their time.
+    pub overdue_duties: u64,
+    /// Hosts in scope on which a prohibited product or its remnants were found, and that are unprotected now.
+    pub unprotected: u64,
+    /// Since when the first of them is; `None` if none is.
+    pub unprotected_since: Option<Timestamp>,
+}
+
+/// How long a host was unprotected under an order: neither a protection that the order accepts nor an antivirus or EDR of the order
+/// was active. Counts from the first finding of a prohibited product, or of its remnants, on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct UnprotectedTime {
+    /// Since when it has been unprotected; `None` if it is protected, or if its protection is unknown and it was protected before.
+    pub since: Option<Timestamp>,
+    /// The time since then, in milliseconds; 0 without `since`.
+    pub current_ms: u64,
+    /// The longest time, the current one included, in milliseconds.
+    pub longest_ms: u64,
+    /// All times together, the current one included, in milliseconds.
+    pub total_ms: u64,
 }
 
 /// An order as it is in force.
@@ -66,6 +86,18 @@ pub struct OrderReport {
     pub recurring: Vec<TermReport>,
     /// Where the facts come from.
     pub sources: Vec<String>,
+    /// Where its file comes from: `shipped`, `overlay` or `applied`.
+    pub layer: String,
+    /// The addendum that changes it; empty if it has none.
+    pub addendum: String,
+    /// The platforms to which it applies; empty means all.
+    pub platforms: Vec<String>,
+    /// The sites to which it applies; empty means all.
+    pub sites: Vec<String>,
+    /// How long a host may be silent, in milliseconds.
+    pub patience_ms: u64,
+    /// The only products that it accepts as protection; empty if it lists none.
+    pub approved: Vec<String>,
 }
 
 /// A milestone of an order.
@@ -83,6 +115,8 @@ pub struct MilestoneReport {
     pub confirmed: bool,
     /// What happens.
     pub what: String,
+    /// The addendum that adds it; empty if it is the order's own.
+    pub addendum: String,
 }
 
 /// A clock or a recurring duty of an order.
@@ -244,6 +278,8 @@ pub struct VerdictReport {
     pub presence: Presence,
     /// What else protects the host.
     pub protection: Protection,
+    /// How long it was unprotected; `None` if it never was since a product was found.
+    pub unprotected: Option<UnprotectedTime>,
     /// Since when it has been in this lane, by the collector's clock.
     pub since: Timestamp,
     /// What to do next, one sentence.
@@ -390,6 +426,8 @@ pub struct Explanation {
     pub history: Vec<LaneChange>,
     /// The version of catalogue and orders that judged.
     pub rules_version: String,
+    /// Open duties about the host and about products that were found on it, the one that is due first at the beginning.
+    pub duties: Vec<DutyReport>,
 }
 
 /// One host that is not finished under one order.

@@ -13,7 +13,7 @@ closed_list! {
         UnitMissing = 2, "unit-missing";
         /// A link whose target does not exist.
         BrokenLink = 3, "broken-link";
-        /// The program of a service does not exist.
+        /// The program of a service does not exist, or the driver that a registry value names.
         BinaryMissing = 4, "binary-missing";
         /// A folder without any file, or a registry key without values and keys below it.
         NoFiles = 5, "no-files";
@@ -44,7 +44,7 @@ impl ReportedState {
     pub const fn kinds(self) -> &'static [Kind] {
         match self {
             Self::Masked | Self::UnitMissing | Self::NoCommand => &[Kind::Service],
-            Self::BinaryMissing => &[Kind::Service, Kind::Driver, Kind::Filter, Kind::Task],
+            Self::BinaryMissing => &[Kind::Service, Kind::Driver, Kind::Filter, Kind::Task, Kind::Registry],
             Self::BrokenLink => &[Kind::Service, Kind::Path],
             Self::NoFiles => &[Kind::Path, Kind::Registry],
             Self::NoProgram | Self::Unclear => &[Kind::Path],

@@ -139,6 +139,8 @@ closed_list! {
         ExcludedProtection = 12, "excluded-protection";
         /// Something on the host that no source reads and that no order needs: images of containers.
         NotRead = 13, "not-read";
+        /// A security product that is on the host, and that the order does not accept as protection.
+        UnapprovedProtection = 14, "unapproved-protection";
     }
 }
 
@@ -267,6 +269,8 @@ pub struct Assessment {
     pub prohibited: bool,
     /// Whether remnants are present, with or without the product itself.
     pub remnants: bool,
+    /// Whether an antivirus or EDR of the order runs, which protects the host although it must go; `None` if it is unknown.
+    pub guarding: Option<bool>,
     /// The reasons, most important first.
     pub reasons: Vec<Reason>,
 }

@@ -106,10 +106,13 @@ pub(super) const MODULES: &[Module] = &[
         "collector/src/store",
         &[
             "judge/Remediation",
+            "judge/Unprotected",
             "judge/Removal",
             "judge/Hit",
             "judge/Positive",
             "judge/Strength",
+            "judge/NewDuty",
+            "attestation",
             "ledger/entry",
             "ledger/actor",
         ],
@@ -121,15 +124,22 @@ pub(super) const MODULES: &[Module] = &[
         &["config", "clock", "shutdown", "telemetry", "tls", "store", "rules", "ledger/actor"],
     ),
     module("collector/src/rules", &[]),
+    // Pure: stored facts to signed bytes, and back.
+    module("collector/src/attestation", &[]),
     module("collector/src/judge", &["rules"]),
     module("collector/src/judge/Remediation", &[]),
+    module("collector/src/judge/Unprotected", &[]),
     module("collector/src/judge/Removal", &[]),
     module("collector/src/judge/Hit", &[]),
     module("collector/src/judge/Positive", &[]),
     module("collector/src/judge/Strength", &[]),
+    module("collector/src/judge/NewDuty", &[]),
     module("collector/src/ledger", &["clock", "shutdown", "store", "ledger/actor", "ledger/entry"]),
-    module("collector/src/judge_queue", &["clock", "shutdown", "telemetry", "store", "rules", "judge", "ledger"]),
-    module("collector/src/actions", &["clock", "store", "rules", "judge", "ledger", "tls"]),
+    module(
+        "collector/src/judge_queue",
+        &["clock", "shutdown", "telemetry", "store", "rules", "judge", "ledger", "attestation"],
+    ),
+    module("collector/src/actions", &["clock", "store", "rules", "judge", "ledger", "tls", "attestation"]),
     module("collector/src/reports", &["clock", "store", "rules", "judge", "ledger", "judge_queue"]),
     module(
         "collector/src/api",
@@ -137,10 +147,11 @@ pub(super) const MODULES: &[Module] = &[
     ),
     // The operator's program is a client of the API and never opens a database. `catalogue match` and
     // `catalogue check` need the rules and no server.
-    module("collector/src/cli", &["config", "tls", "rules", "judge"]),
+    module("collector/src/cli", &["config", "tls", "rules", "judge", "attestation"]),
     module(
         "collector/src/app",
         &[
+            "attestation",
             "clock",
             "config",
             "telemetry",

@@ -36,7 +36,7 @@ pub(super) fn path() -> String {
 }
 
 /// Runs a tool and returns what it wrote to standard output.
-pub(super) fn run(command: &mut Command) -> Result<String> {
+pub(crate) fn run(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("start {command:?}"))?;
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{command:?}: {}: {stderr}", output.status);

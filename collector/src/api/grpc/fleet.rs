@@ -29,7 +29,7 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(86_400);
 /// The operators' service.
 pub struct Fleet {
     pub(super) store: Arc<dyn Store>,
-    rules: Arc<ArcSwap<RuleSet>>,
+    pub(super) rules: Arc<ArcSwap<RuleSet>>,
     pub(super) clock: Clock,
     ca_pin: CaPin,
     pub(super) metrics: Arc<Metrics>,
@@ -189,6 +189,33 @@ impl FleetService for Fleet {
         Ok(Response::new(wire::ListOrdersResponse { orders: into_all(orders) }))
     }
 
+    async fn get_order_files(
+        &self,
+        request: Request<wire::GetOrderFilesRequest>,
+    ) -> Answer<wire::GetOrderFilesResponse> {
+        self.order_files(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn apply_orders(&self, request: Request<wire::ApplyOrdersRequest>) -> Answer<wire::ChangeOrdersResponse> {
+        self.orders_apply(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn switch_order(&self, request: Request<wire::SwitchOrderRequest>) -> Answer<wire::ChangeOrdersResponse> {
+        self.order_switch(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn list_duties(&self, request: Request<wire::ListDutiesRequest>) -> Answer<wire::ListDutiesResponse> {
+        self.duty_list(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn get_duty(&self, request: Request<wire::GetDutyRequest>) -> Answer<wire::GetDutyResponse> {
+        self.duty_get(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn finish_duty(&self, request: Request<wire::FinishDutyRequest>) -> Answer<wire::FinishDutyResponse> {
+        self.duty_finish(&caller(&request)?, request.into_inner()).await
+    }
+
     async fn list_products(&self, request: Request<wire::ListProductsRequest>) -> Answer<wire::ListProductsResponse> {
         let caller = caller(&request)?;
         let context = self.context(&caller);
@@ -308,6 +335,30 @@ impl FleetService for Fleet {
         let entry = self.or_status(self.context(&caller).ledger_entry(request.into_inner().number).await)?;
         Ok(Response::new(wire::GetLedgerEntryResponse { entry: Some(entry.into()) }))
     }
+
+    async fn list_attestations(
+        &self,
+        request: Request<wire::ListAttestationsRequest>,
+    ) -> Answer<wire::ListAttestationsResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let (rows, page) = (rows(request.page_rows)?, Some(request.page_token).filter(|token| !token.is_empty()));
+        let page = self.or_status(self.context(&caller).attestations(rows, page.as_deref()).await)?;
+        let next_page_token = page.next.unwrap_or_default();
+        Ok(Response::new(wire::ListAttestationsResponse { attestations: into_all(page.rows), next_page_token }))
+    }
+
+    async fn get_attestation(
+        &self,
+        request: Request<wire::GetAttestationRequest>,
+    ) -> Answer<wire::GetAttestationResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let asked = short("GetAttestationRequest.host", request.host)?;
+        let order = optional("GetAttestationRequest.order", request.order, OrderId::new)?;
+        let attestation = self.context(&caller).attestation(&asked, order.as_ref()).await;
+        Ok(Response::new(self.or_status(attestation)?.into()))
+    }
 }
 
 /// Who calls. The access checks in front of the service have put it there.
@@ -328,7 +379,7 @@ pub(super) fn required<T>(
     read(text).map_err(|source| status::malformed(&ConvertError::Id { field, source }))
 }
 
-fn optional<T>(
+pub(super) fn optional<T>(
     field: &'static str,
     text: String,
     read: impl Fn(String) -> Result<T, InvalidId>,

@@ -34,7 +34,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 26] = [
+pub(super) const METHODS: [Method; 34] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -44,6 +44,12 @@ pub(super) const METHODS: [Method; 26] = [
     method("ListFindings", Role::Viewer, SiteRule::Filtered),
     method("ListChanges", Role::Viewer, SiteRule::Filtered),
     method("ListOrders", Role::Viewer, SiteRule::NoSite),
+    method("GetOrderFiles", Role::Viewer, SiteRule::NoSite),
+    method("ApplyOrders", Role::Admin, SiteRule::WholeFleet),
+    method("SwitchOrder", Role::Admin, SiteRule::WholeFleet),
+    method("ListDuties", Role::Viewer, SiteRule::Filtered),
+    method("GetDuty", Role::Viewer, SiteRule::Named),
+    method("FinishDuty", Role::Operator, SiteRule::Named),
     method("ListProducts", Role::Viewer, SiteRule::NoSite),
     method("GetProduct", Role::Viewer, SiteRule::NoSite),
     method("CreateEnrollmentToken", Role::Operator, SiteRule::Named),
@@ -61,6 +67,8 @@ pub(super) const METHODS: [Method; 26] = [
     method("RevokeAccount", Role::Admin, SiteRule::Named),
     method("ListLedger", Role::Viewer, SiteRule::WholeFleet),
     method("GetLedgerEntry", Role::Viewer, SiteRule::WholeFleet),
+    method("ListAttestations", Role::Viewer, SiteRule::Filtered),
+    method("GetAttestation", Role::Viewer, SiteRule::Named),
 ];
 
 /// The rule of a path. An unknown method needs the highest role. Reflection and unknown services tell nothing about the

@@ -6,7 +6,7 @@ use muster_proto::model::{AccountName, EntryKind, Holder, Role, SiteId, Token};
 
 use super::*;
 use crate::actions::{self, AccountRequest};
-use crate::app::prepare::prepare;
+use crate::app::prepare::{Asked, prepare};
 use crate::app::system_user;
 use crate::clock::system_now;
 use crate::config::Flags;
@@ -30,7 +30,7 @@ impl Place {
     /// A collector with two hosts, whose CA has signed for them; it is stopped.
     async fn populated() -> Self {
         let place = Self::new();
-        let prepared = prepare(&place.settings, false, system_now()).await.expect("prepared");
+        let prepared = prepare(&place.settings, Asked::default(), system_now()).await.expect("prepared");
         small_fleet(&prepared.store).await;
         prepared.authority.record_issue(system_now()).expect("recorded");
         prepared.store.close().await.expect("closed");
@@ -51,7 +51,7 @@ impl Place {
 
     /// Starts, and returns the number of hosts.
     async fn start(&self, new_store: bool) -> anyhow::Result<u64> {
-        let prepared = prepare(&self.settings, new_store, system_now()).await?;
+        let prepared = prepare(&self.settings, Asked { new_store, origin: None }, system_now()).await?;
         let hosts = prepared.store.host_count(&SiteScope::All).await?;
         prepared.store.close().await?;
         Ok(hosts)
@@ -195,7 +195,7 @@ async fn a_lost_server_key_is_renewed_with_a_warning() {
         [|file| std::fs::remove_file(file).expect("removed"), |file| std::fs::write(file, b"noise").expect("written")];
     for (number, damage) in damages.into_iter().enumerate() {
         damage(&place.file("server.pem"));
-        let prepared = prepare(&place.settings, false, system_now()).await.expect("starts");
+        let prepared = prepare(&place.settings, Asked::default(), system_now()).await.expect("starts");
         let [warning] = &prepared.warnings[..] else { panic!("{:?}", prepared.warnings) };
         for part in ["the server key is lost", "server.pem", "created a new key", "find out who"] {
             assert!(warning.contains(part), "{part} is not in: {warning}");
@@ -204,7 +204,7 @@ async fn a_lost_server_key_is_renewed_with_a_warning() {
         prepared.store.close().await.expect("closed");
     }
     let fresh = Place::new();
-    let prepared = prepare(&fresh.settings, false, system_now()).await.expect("starts");
+    let prepared = prepare(&fresh.settings, Asked::default(), system_now()).await.expect("starts");
     assert!(prepared.warnings.is_empty(), "{:?}", prepared.warnings);
     assert_eq!(recorded(&prepared.store, EntryKind::ServerKeyRenewed).await, 0);
 }
@@ -219,7 +219,7 @@ async fn a_lost_admin_token_is_renewed_with_a_warning() {
     let place = Place::populated().await;
     let before = std::fs::read_to_string(place.file("admin.token")).expect("read");
     place.remove(&["admin.token"]);
-    let prepared = prepare(&place.settings, false, system_now()).await.expect("starts");
+    let prepared = prepare(&place.settings, Asked::default(), system_now()).await.expect("starts");
     let [warning] = &prepared.warnings[..] else { panic!("{:?}", prepared.warnings) };
     for part in ["the admin token is lost", "admin.token", "the previous one no longer works", "give the new file"] {
         assert!(warning.contains(part), "{part} is not in: {warning}");
@@ -243,7 +243,7 @@ async fn create_account(store: &Arc<dyn Store>, name: &str, role: Role, holder: 
 #[tokio::test]
 async fn a_start_brings_back_no_admin_that_was_revoked_and_rotates_no_other_account_of_this_name() {
     let place = Place::populated().await;
-    let prepared = prepare(&place.settings, false, system_now()).await.expect("starts");
+    let prepared = prepare(&place.settings, Asked::default(), system_now()).await.expect("starts");
     create_account(&prepared.store, "ada", Role::Admin, Holder::Person, &[]).await;
     prepared.store.close().await.expect("closed");
     place.remove(&["admin.token"]);
@@ -263,7 +263,7 @@ async fn a_start_brings_back_no_admin_that_was_revoked_and_rotates_no_other_acco
         };
         let before = actions::account_list(store.as_ref(), &caller).await.expect("listed");
         store.close().await.expect("closed");
-        let prepared = prepare(&place.settings, false, system_now()).await.expect("starts");
+        let prepared = prepare(&place.settings, Asked::default(), system_now()).await.expect("starts");
         let notes = prepared.notes.join("\n");
         assert!(prepared.warnings.is_empty() && notes.contains("no file with a token"), "{other:?}: {notes}");
         assert!(notes.contains("`muster-collector accounts create NAME --role admin`"), "{notes}");

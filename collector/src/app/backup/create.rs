@@ -63,7 +63,7 @@ pub(in crate::app) async fn create(
     let megabytes = manifest.bytes() as f64 / 1e6;
     let text = format!(
         "backed up to {}: {} files, {megabytes:.1} MB in {seconds:.1} s\n\n\
-         the backup holds the key of the CA and the admin token: keep it as safe as the collector itself\n\
+         the backup holds the key of the CA, the seal key and the admin token: keep it as safe as the collector itself\n\
          next:\n  muster-collector backup verify {}\n",
         folder.display(),
         manifest.files.len(),
@@ -105,7 +105,7 @@ async fn fill(
     Ok(manifest)
 }
 
-/// Copies CA, server certificate and admin token. Returns the pin of the CA.
+/// Copies CA, server certificate, seal key and admin token. Returns the pin of the CA.
 fn collector_files(settings: &Settings, folder: &Path) -> anyhow::Result<String> {
     files::directory(folder)?;
     for (name, is_needed) in DATA_FILES {

@@ -82,7 +82,7 @@ impl Populated {
     async fn new() -> Self {
         let place = tempfile::tempdir().expect("a directory");
         let settings = settings(&place.path().join("data"), &place.path().join("collector.toml"));
-        let prepared = prepare::prepare(&settings, false, system_now()).await.expect("prepared");
+        let prepared = prepare::prepare(&settings, prepare::Asked::default(), system_now()).await.expect("prepared");
         small_fleet(&prepared.store).await;
         prepared.authority.record_issue(system_now()).expect("recorded");
         Self { place, settings, store: prepared.store }

@@ -74,8 +74,8 @@ fn role() -> impl TypedValueParser<Value = Role> {
     let value = |role: &Role| {
         PossibleValue::new(role.name()).help(match role {
             Role::Viewer => "reads",
-            Role::Operator => "also creates enrollment tokens and revokes hosts",
-            Role::Admin => "also manages accounts",
+            Role::Operator => "also manages enrollment tokens, hosts and duties",
+            Role::Admin => "also manages accounts and orders",
         })
     };
     PossibleValuesParser::new(Role::ALL.iter().map(value)).try_map(|name| name.parse::<Role>())

@@ -114,6 +114,12 @@ fn a_clock_or_date_that_cannot_run_is_refused_with_its_line_and_what_would_be_ri
         (clock("a", "clock:a", day), 6, "the clock \"a\" waits for itself"),
         ([clock("a", "clock:b", day), clock("b", "clock:a", day)].concat(), 6, "the clock \"a\" waits for itself"),
         ([clock("a", "found", day), clock("a", "found", day)].concat(), 13, "two clocks with the id \"a\""),
+        ([milestone("at = 2025-04-01T00:00:00Z"), clock("a", "milestone:m", day)].concat(), 11, "must be \"order\""),
+        (
+            (0..65).map(|n| clock(&format!("c{n}"), "found", day)).collect(),
+            454,
+            "has 65 clocks; it can have at most 64",
+        ),
         (clock("a", "fund", day), 8, "expected \"found\", \"clock:ID\" or \"milestone:ID\""),
         (clock("a", "found", "within = 1\nunit = \"business-day\""), 6, "business days need a `calendar`"),
         (clock("a", "found", "within = 0\nunit = \"day\""), 6, "`within` must be a number from 1 to 36525"),

@@ -44,12 +44,22 @@ impl AdminTx for Recorder<'_> {
         Ok(changed)
     }
 
+    fn note_progress(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64> {
+        let changed = self.tx.note_progress(sql, values)?;
+        self.statements.push(Statement { sql, values: format!("{values:?}"), rows: Vec::new(), changed });
+        Ok(changed)
+    }
+
     fn requeue(&mut self, host_no: i64) {
         self.tx.requeue(host_no);
     }
 
     fn forget_identity(&mut self, host: HostId) {
         self.tx.forget_identity(host);
+    }
+
+    fn announce_rules(&mut self) {
+        self.tx.announce_rules();
     }
 
     fn purge(&mut self, host: HostId, host_no: i64, most: u64, now: Timestamp) -> Step<Purged> {

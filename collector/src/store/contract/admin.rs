@@ -7,11 +7,11 @@ use muster_proto::model::{
     AccountId, AccountName, AccountReport, Budget, EntryKind, Holder, HostActionKind, Role, SiteId, TokenId,
 };
 
-use super::Backend;
 use super::kit::{
     acting, all_judged, assert_healthy, at, enrolled, enrollment, host, host_action, host_revoke, hosts_asked, ledger,
     new_token, revoked_entry, site, small_fleet, token_create, token_id, token_list, token_revoke,
 };
+use super::{Backend, duties};
 use crate::ledger::actor::{Actor, ActorId};
 use crate::ledger::entry::Entry;
 use crate::store::admin::accounts::{self, NewAccount, NewAccountToken};
@@ -342,13 +342,27 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
         };
         recorded(second, Box::new(throttle)).await;
     }
+    duties::found(store, 1, 1, 30).await;
+    recorded(40, Box::new(|tx| duties::all(tx))).await;
     let forget = |tx: &mut dyn AdminTx| {
         assert_eq!(admin::tokens::prune(tx, at(400 * 86_400)).expect("prunes"), 2, "all but the newest");
         accounts::forget(tx, &AccountId::new("id-bob").expect("an id")).expect("forgets");
         tx.record(Entry::AccountRevoked { account: AccountId::new("id-bob").expect("an id") });
     };
     recorded(19, Box::new(forget)).await;
+    let claim = |tx: &mut dyn AdminTx| {
+        // Both read; settling writes.
+        let order = muster_proto::model::OrderId::new("an-order").expect("an id");
+        assert_eq!(admin::attestations::newest(tx, host(1), &order).expect("reads"), None);
+        assert_eq!(admin::attestations::page(tx, &whole(), None, 10).expect("reads"), (Vec::new(), None));
+        let claimed = ["one", "two"].map(|key| admin::seal::claim(tx, key, at(19)).expect("claims"));
+        assert_eq!(claimed, ["one", "one"], "the first stays");
+    };
+    recorded(19, Box::new(claim)).await;
+    recorded(21, Box::new(super::orders::changes_everything)).await;
+    store.rules_adopt("r1", at(26)).await.expect("adopts");
     let read = |tx: &mut dyn AdminTx| {
+        super::orders::reads_everything(tx);
         assert!(admin::tokens::has_space(tx, at(20)).expect("asks"));
         drop(accounts::get(tx, &AccountId::new("id-zed").expect("an id")).expect("asks"));
         drop(accounts::list(tx).expect("lists"));

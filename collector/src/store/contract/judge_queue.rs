@@ -1,6 +1,7 @@
 //! The judge queue, verdicts, tally and hits.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use muster_proto::model::{Cause, Digest, Evidence, Kind, Lane, LaneChange, Presence, ProductId, SourceName};
 
@@ -104,6 +105,32 @@ pub(crate) async fn a_lane_change_is_in_history_tally_and_ledger(backend: impl B
     assert_healthy(&store).await;
 }
 
+pub(crate) async fn new_rules_explain_their_own_judgement_and_none_after_it(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let installed = || JudgedOrder { presence: Presence::Installed, ..judged(Lane::Replace) };
+    for (seq, second, rules, judged) in [
+        (1, 10, "r1", judged(Lane::Clear)),
+        // The same answer writes no verdict, but these rules have judged the host.
+        (2, 20, "r2", judged(Lane::Clear)),
+        (3, 30, "r2", installed()),
+        (4, 40, "r3", judged(Lane::Clear)),
+    ] {
+        store.rules_adopt(rules, at(second)).await.expect("adopts");
+        reports(&store, 1, seq, second, &[packages(&[("bash", &format!("5.{seq}"))])]).await;
+        let claimed = store.queue_claim(9, at(second)).await.expect("claims");
+        settled_under(rules, &store, vec![judgement(&claimed[0], vec![judged])], at(second)).await;
+    }
+    let kept = store.host_get(host(1)).await.expect("gets").expect("there");
+    let expected = [
+        lane_change(10, Lane::Clear, Cause::Enrolled),
+        lane_change(30, Lane::Replace, Cause::Installed),
+        lane_change(40, Lane::Clear, Cause::Rules),
+    ];
+    assert_eq!(kept.history, expected);
+    assert_healthy(&store).await;
+}
+
 pub(crate) async fn an_order_that_is_no_longer_judged_leaves_only_its_remediation_record(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 1).await;
@@ -197,6 +224,34 @@ pub(crate) async fn an_unchanged_snapshot_is_judged_again_after_a_day(backend: i
     let store = backend.open();
     store.check_in(check_in(1, 6, day + 62, &all)).await.expect("checks in");
     assert_eq!(store.queue_depth().await.expect("asks").waiting, 0);
+}
+
+pub(crate) async fn who_judges_a_host_again_knows_the_check_in_that_asked_for_it(backend: impl Backend) {
+    const DAY: u64 = 25 * 3600;
+    let store = backend.open();
+    enrolled(&store, 1).await;
+    let all = [packages(&[("adduser", "3.134")])];
+    reports(&store, 1, 1, DAY, &all).await;
+    all_judged(&store, Lane::Confirm, DAY).await;
+    for day in 2..=60 {
+        let seconds = day * DAY;
+        let judge = tokio::spawn({
+            let store = Arc::clone(&store);
+            async move {
+                loop {
+                    let mut claimed = store.queue_claim(1, at(seconds)).await.expect("claims");
+                    if let Some(host) = claimed.pop() {
+                        return host;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        store.check_in(check_in(1, day, seconds, &all)).await.expect("checks in");
+        let claimed = judge.await.expect("is claimed");
+        assert_eq!(claimed.last_seen, Some(at(seconds)), "day {day}");
+        settled(&store, vec![judgement(&claimed, vec![judged(Lane::Confirm)])], at(seconds)).await;
+    }
 }
 
 pub(crate) async fn new_rules_put_every_host_on_the_judge_queue_once(backend: impl Backend) {

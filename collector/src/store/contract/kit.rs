@@ -1,6 +1,5 @@
 //! Test data for the suite: a small fleet, snapshots, judgements.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -237,6 +236,8 @@ pub(crate) fn judged(lane: Lane) -> JudgedOrder {
         reason: format!("it is in {lane}"),
         advice: "nothing is to be done".to_owned(),
         remediation: Remediation::default(),
+        attestation: None,
+        opens_duties: false,
     }
 }
 
@@ -254,7 +255,7 @@ pub(crate) async fn settled(store: &Arc<dyn Store>, judgements: Vec<Judgement>, 
 /// Settles judgements under these rules.
 pub(crate) async fn settled_under(rules: &str, store: &Arc<dyn Store>, judgements: Vec<Judgement>, now: Timestamp) {
     let rules_version = rules.to_owned();
-    let settlement = Settlement { judgements, hits: BTreeMap::new(), rules_version, now };
+    let settlement = Settlement { judgements, rules_version, now, ..Settlement::default() };
     store.queue_settle(settlement).await.expect("settles");
 }
 

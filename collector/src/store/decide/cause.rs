@@ -26,20 +26,21 @@ use muster_proto::model::{Cause, Lane, Presence, Protection};
 
 use crate::judge::Remediation;
 
-/// What a verdict says of a host, and which rules judged it.
+/// What a verdict says of a host.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Placed<No> {
+pub(super) struct Placed {
     pub(super) lane: Lane,
     pub(super) in_scope: bool,
     pub(super) presence: Presence,
     pub(super) protection: Protection,
-    pub(super) rules: No,
 }
 
 /// What is stored of a host under an order.
-pub(super) struct Before<No> {
+pub(super) struct Before {
     /// `None` if the host has no verdict under this order.
-    pub(super) verdict: Option<Placed<No>>,
+    pub(super) verdict: Option<Placed>,
+    /// Whether other rules judged the host before.
+    pub(super) had_other_rules: bool,
     /// `None` if nothing is remembered.
     pub(super) remediation: Option<Remediation>,
     /// Whether a snapshot of the host was judged before.
@@ -50,7 +51,7 @@ pub(super) struct Before<No> {
 
 /// The cause of a change of lane or scope. `remediation` is the record after the new judgement. The table above has the
 /// precedence.
-pub(super) fn cause<No: PartialEq>(before: &Before<No>, new: &Placed<No>, remediation: &Remediation) -> Cause {
+pub(super) fn cause(before: &Before, new: &Placed, remediation: &Remediation) -> Cause {
     let was_decided = before.verdict.as_ref().is_some_and(|old| is_decided(old.lane));
     if was_decided || is_decided(new.lane) {
         return Cause::Action;
@@ -61,7 +62,7 @@ pub(super) fn cause<No: PartialEq>(before: &Before<No>, new: &Placed<No>, remedi
     if !before.had_snapshot {
         return Cause::Enrolled;
     }
-    if old.rules != new.rules {
+    if before.had_other_rules {
         return Cause::Rules;
     }
     if old.in_scope != new.in_scope {
@@ -71,7 +72,7 @@ pub(super) fn cause<No: PartialEq>(before: &Before<No>, new: &Placed<No>, remedi
 }
 
 /// The cause if the host itself changed, or what is known of it.
-fn of_host<No>(old: &Placed<No>, new: &Placed<No>, was: Option<&Remediation>, is: &Remediation) -> Cause {
+fn of_host(old: &Placed, new: &Placed, was: Option<&Remediation>, is: &Remediation) -> Cause {
     let had_positive = was.is_some_and(|record| record.positive.is_some());
     // Before coverage: a scan that reads a source again can show that the product is gone.
     if had_positive && is.positive.is_none() {

@@ -10,8 +10,9 @@ use muster_proto::model::{Cause, Digest, Lane, OrderId, Presence, Protection, Ti
 
 use super::begin_after;
 use super::cause::{Before, Placed, cause};
-use crate::judge::Remediation;
+use crate::judge::{Positive, Remediation};
 use crate::ledger::entry::{LaneChange, LaneChanges};
+use crate::store::attestations::Attested;
 use crate::store::fault::Step;
 use crate::store::versioned_json::{from_json, to_json};
 use crate::store::{JudgedOrder, Judgement};
@@ -39,13 +40,12 @@ pub(in crate::store) struct VerdictRow<No> {
     pub(in crate::store) cause: Cause,
     pub(in crate::store) reason: No,
     pub(in crate::store) advice: No,
-    pub(in crate::store) rules: No,
 }
 
 impl<No> VerdictRow<No> {
-    fn placed(self) -> Placed<No> {
-        let Self { lane, in_scope, presence, protection, rules, .. } = self;
-        Placed { lane, in_scope, presence, protection, rules }
+    fn placed(self) -> Placed {
+        let Self { lane, in_scope, presence, protection, .. } = self;
+        Placed { lane, in_scope, presence, protection }
     }
 }
 
@@ -69,6 +69,8 @@ pub(in crate::store) struct JudgedState<No> {
 pub(in crate::store) struct Judged<No> {
     /// With which the host waits on the judge queue.
     pub(in crate::store) ticket: Option<u64>,
+    /// The rules that judged the host last.
+    pub(in crate::store) rules: Option<No>,
     /// Nothing of the host is dated before this.
     pub(in crate::store) enrolled_at: Timestamp,
     pub(in crate::store) verdicts: BTreeMap<No, (OrderId, VerdictRow<No>)>,
@@ -83,6 +85,7 @@ impl<No> Default for Judged<No> {
     fn default() -> Self {
         Self {
             ticket: None,
+            rules: None,
             enrolled_at: Timestamp::default(),
             verdicts: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -105,6 +108,15 @@ pub(in crate::store) struct EndedVerdict<No> {
     pub(in crate::store) cause: Cause,
 }
 
+/// A remediation record as its row has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct RemediationRow {
+    /// A copy from the record, which statements can read.
+    pub(in crate::store) unprotected_since: Option<Timestamp>,
+    /// The record in its stored form.
+    pub(in crate::store) record: String,
+}
+
 /// Differences of the tally, by order, site, lane and scope. Sorted: PostgreSQL locks rows in this order.
 pub(in crate::store) type TallyChanges<No> = BTreeMap<(No, No, Lane, bool), i64>;
 
@@ -113,14 +125,16 @@ pub(in crate::store) type TallyChanges<No> = BTreeMap<(No, No, Lane, bool), i64>
 pub(in crate::store) struct Changes<'j, No> {
     /// When the settlement was judged.
     pub(in crate::store) now: Timestamp,
-    /// Hosts that were judged: they leave the judge queue.
+    /// Hosts that were judged: they leave the judge queue, and the rules of the settlement are those that judged them last.
     pub(in crate::store) hosts: BTreeSet<No>,
     pub(in crate::store) verdicts: Vec<(No, No, VerdictRow<No>)>,
     /// Verdicts to delete.
     pub(in crate::store) withdrawn: Vec<(No, No)>,
     pub(in crate::store) history: Vec<EndedVerdict<No>>,
     /// Remediation records to write.
-    pub(in crate::store) remediations: Vec<(No, No, String)>,
+    pub(in crate::store) remediations: Vec<(No, No, RemediationRow)>,
+    /// Hosts on which an order has found a product, and whose duties a job opens.
+    pub(in crate::store) duties_pending: Vec<(No, No)>,
     /// Remediation records to delete.
     pub(in crate::store) forgotten: Vec<(No, No)>,
     /// Hosts whose state is judged by another key than before, and since when.
@@ -129,6 +143,8 @@ pub(in crate::store) struct Changes<'j, No> {
     pub(in crate::store) state_history: Vec<(No, No, Timestamp)>,
     pub(in crate::store) tally: TallyChanges<No>,
     pub(in crate::store) ledger: LaneChanges,
+    /// Attestations to sign and write.
+    pub(in crate::store) attestations: Vec<Attested<'j, No>>,
 }
 
 impl<'j, No: Copy + Ord> Changes<'j, No> {
@@ -140,11 +156,13 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
             withdrawn: Vec::new(),
             history: Vec::new(),
             remediations: Vec::new(),
+            duties_pending: Vec::new(),
             forgotten: Vec::new(),
             states: BTreeMap::new(),
             state_history: Vec::new(),
             tally: BTreeMap::new(),
             ledger: LaneChanges::default(),
+            attestations: Vec::new(),
         }
     }
 
@@ -165,7 +183,8 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
             return Ok(false);
         }
         self.hosts.insert(host.no);
-        let Judged { mut verdicts, ended, remediations, state, enrolled_at, .. } = before;
+        let Judged { mut verdicts, ended, remediations, state, enrolled_at, rules, .. } = before;
+        let had_other_rules = rules != Some(numbers.rules());
         // The collector's clock may have been set back since the host enrolled, or another collector's may differ.
         let now = self.now.max(enrolled_at);
         let had_snapshot = state.is_some();
@@ -182,14 +201,13 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
                 in_scope: judged.in_scope,
                 presence: judged.presence,
                 protection: judged.protection,
-                rules: numbers.rules(),
             };
             let cause = match old {
                 Some(old) if is_same_lane(&old, placed.lane, placed.in_scope) => old.cause,
                 old => {
                     let verdict = old.map(VerdictRow::placed);
                     let remediation = remediation.map(|text| from_json("a remediation record", text)).transpose()?;
-                    let before = Before { verdict, remediation, had_snapshot, had_verdicts };
+                    let before = Before { verdict, had_other_rules, remediation, had_snapshot, had_verdicts };
                     cause(&before, &placed, &judged.remediation)
                 }
             };
@@ -203,15 +221,26 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
                 cause,
                 reason: numbers.phrase(&judged.reason)?,
                 advice: numbers.phrase(&judged.advice)?,
-                rules: numbers.rules(),
             };
+            if opens_duties(judged, old.as_ref(), remediation, had_other_rules)? {
+                self.duties_pending.push((host.no, order));
+            }
             changes.extend(self.put_verdict(host, order, &judged.order, old, verdict));
             self.put_remediation(host.no, order, &judged.remediation, remediation)?;
+            let attested = judged.attestation.as_deref();
+            self.attestations.extend(attested.map(|proof| Attested { host: host.no, proof, since: verdict.since }));
         }
         // Orders that are no longer judged. Their remediation records stay, so that an order that comes back does not
-        // forget.
+        // forget; but nobody looks at the host under them from now on.
         for (order, (id, old)) in verdicts {
             self.withdrawn.push((host.no, order));
+            if let Some(text) = remediations.get(&order) {
+                let record: Remediation = from_json("a remediation record", text)?;
+                if record.unprotected.since.is_some() {
+                    let unprotected = record.unprotected.end(now);
+                    self.put_remediation(host.no, order, &Remediation { unprotected, ..record }, Some(text))?;
+                }
+            }
             self.end(host, order, old, begin_after(old.since, now));
             changes.push(LaneChange {
                 order: id,
@@ -273,9 +302,10 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
             self.forgotten.extend(stored.map(|_| (host, order)));
             return Ok(());
         }
-        let new = to_json(new)?;
-        if stored != Some(&new) {
-            self.remediations.push((host, order, new));
+        let record = to_json(new)?;
+        if stored != Some(&record) {
+            let unprotected_since = new.unprotected.since;
+            self.remediations.push((host, order, RemediationRow { unprotected_since, record }));
         }
         Ok(())
     }
@@ -288,6 +318,26 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
         let since = old.map_or(now, |old| begin_after(old.since, now));
         self.states.insert(host, (key, since));
     }
+}
+
+/// Whether the duties of a host under an order must be looked at: a product was found that was not known, or the order or its
+/// rules are new to the host.
+fn opens_duties<No>(
+    judged: &JudgedOrder,
+    old: Option<&VerdictRow<No>>,
+    stored: Option<&String>,
+    had_other_rules: bool,
+) -> Step<bool> {
+    let Some(positive) = judged.remediation.positive.as_ref().filter(|_| judged.opens_duties && judged.in_scope) else {
+        return Ok(false);
+    };
+    if had_other_rules || old.is_none_or(|old| !old.in_scope) {
+        return Ok(true);
+    }
+    let stored: Option<Remediation> = stored.map(|text| from_json("a remediation record", text)).transpose()?;
+    let stored = stored.iter().filter_map(|record| record.positive.as_ref()).flat_map(Positive::findings);
+    let known: BTreeMap<_, _> = stored.map(|(seen, since)| (&seen.id, since)).collect();
+    Ok(positive.findings().any(|(seen, since)| known.get(&seen.id) != Some(&since)))
 }
 
 /// Since when the host is in the lane of a verdict.

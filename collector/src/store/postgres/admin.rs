@@ -69,6 +69,12 @@ impl PostgresTx {
         seen
     }
 
+    fn change(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreFault> {
+        self.end.may_write()?;
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+        self.runtime.block_on(self.lease.execute(sql, &values)).map_err(|fault| self.failed(fault))
+    }
+
     /// Does the work; a fault of the database comes back as the backend saw it.
     fn run(&mut self, work: &AdminWork) -> Step<()> {
         let outcome = work(self);
@@ -85,10 +91,14 @@ impl AdminTx for PostgresTx {
     }
 
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreFault> {
-        self.end.may_write()?;
-        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
-        let rows = self.runtime.block_on(self.lease.execute(sql, &values)).map_err(|fault| self.failed(fault))?;
+        let rows = self.change(sql, values)?;
         self.end.count(rows);
+        Ok(rows)
+    }
+
+    fn note_progress(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreFault> {
+        let rows = self.change(sql, values)?;
+        self.end.count_progress(rows);
         Ok(rows)
     }
 
@@ -98,6 +108,10 @@ impl AdminTx for PostgresTx {
 
     fn forget_identity(&mut self, host: HostId) {
         self.end.forgotten.push(host);
+    }
+
+    fn announce_rules(&mut self) {
+        self.end.has_new_rules = true;
     }
 
     fn purge(&mut self, host: HostId, host_no: i64, most: u64, _: Timestamp) -> Result<Purged, StoreFault> {
@@ -155,6 +169,9 @@ pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) 
     let forgotten = end.identities();
     for host in &forgotten {
         identity::notify(session, *host).await?;
+    }
+    if end.has_new_rules {
+        identity::notify_rules(session).await?;
     }
     // Last, because this lock orders all entries.
     session.prepare(&ledger::STATEMENTS).await?;

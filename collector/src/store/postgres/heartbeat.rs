@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
 use super::fault::{PostgresFault, Step};
-use super::identity::CHANNEL;
+use super::identity::{CHANNEL, RULES};
 use super::memory::{Memory, Unwritten};
 use super::pool::{Pool, Transaction};
 use super::session::Session;
@@ -101,8 +101,11 @@ async fn run(
     loop {
         tokio::select! {
             _ = &mut stopped => return,
-            // A payload that is no id forgets all identities, which is always safe.
-            Some(host) = notifications.recv() => parts.memory.identities_forget(host.parse::<HostId>().ok()),
+            Some(payload) = notifications.recv() => match payload.as_str() {
+                RULES => parts.memory.rules_notify().notify_one(),
+                // A payload that is no id forgets all identities, which is always safe.
+                host => parts.memory.identities_forget(host.parse::<HostId>().ok()),
+            },
             _ = turns.tick() => {
                 let beat = tokio::time::timeout(BEAT_TIMEOUT, listener.beat()).await;
                 // A heartbeat that was cut off leaves the connection in an unknown state.
@@ -175,6 +178,7 @@ impl Listener {
             session.batch(&format!("LISTEN {CHANNEL}")).await?;
             // Changes before LISTEN were not announced to this connection.
             self.parts.memory.identities_forget(None);
+            self.parts.memory.rules_notify().notify_one();
             self.session = Some(session);
         }
         let Some(session) = &self.session else { return Ok(()) };

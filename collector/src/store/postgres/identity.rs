@@ -16,8 +16,10 @@ use crate::store::decide::readmit::{self, HostKeys, ReadmitDecision};
 use crate::store::operations::NewHost;
 use crate::store::{HostIdentity, KeyRenewal, Readmission, Readmitted, Renewed, Restoration};
 
-/// The channel on which changes of identities are announced; the payload is the host's id.
+/// The channel on which changes of identities are announced; the payload is the host's id, or [`RULES`].
 pub(super) const CHANNEL: &str = "muster_identity";
+/// The payload that announces a change of what is applied over the rules.
+pub(super) const RULES: &str = "rules";
 
 /// A host that is created, with the numbers of its site and token, and of its system, kernel, architecture and agent.
 pub(super) struct NewRow<'a> {
@@ -251,5 +253,11 @@ pub(super) async fn rekey(session: &Session, renewal: &KeyRenewal) -> Step<Renew
 pub(super) async fn notify(session: &Session, host: Option<HostId>) -> Step<()> {
     let payload = host.map_or_else(|| "all".to_owned(), |host| host.to_string());
     session.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).await?;
+    Ok(())
+}
+
+/// Announces a change of what is applied over the rules, also to this collector.
+pub(super) async fn notify_rules(session: &Session) -> Step<()> {
+    session.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &RULES]).await?;
     Ok(())
 }

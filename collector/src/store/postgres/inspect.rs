@@ -9,6 +9,7 @@ use super::session::Session;
 use super::tls::Tls;
 use super::{authority, check, migrate};
 use crate::store::admin::accounts::FIRST_UNTIL;
+use crate::store::admin::seal;
 use crate::store::{Inspection, StoreError, StoreSize};
 
 const SIZE: &str = "SELECT pg_database_size(current_database())";
@@ -39,8 +40,10 @@ pub(in crate::store) async fn inspect(url: &str, progress: &Progress) -> Result<
     let inspected = async || -> Step<Inspection> {
         let until = session.query_first(FIRST_UNTIL, &[]).await?;
         let until: Option<i64> = until.map(|found| found.try_get(0)).transpose()?.flatten();
+        let seal = session.query_first(seal::GET, &[]).await?;
         Ok(Inspection {
             authority: authority::get(&session).await?,
+            seal: seal.map(|found| found.try_get(0)).transpose()?,
             first_account_until: until.map(Timestamp::from_millis),
             check: check::check(&session, progress).await?,
         })

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use muster_proto::model::{HostMark, OrderId, Timestamp};
+use tokio_postgres::Row;
 
 use super::fault::Step;
 use super::memory::Memory;
@@ -38,6 +39,16 @@ const CLAIM: &str = concat!(
       LEFT JOIN snapshot l ON l.no = n.snapshot ORDER BY t.queued_at, t.host"
 );
 
+/// Hosts in the order of their row numbers, whether they wait or not.
+const PAGE: &str = concat!(
+    "WITH taken AS MATERIALIZED (SELECT no AS host, 0::int8 AS ticket FROM host WHERE no > $1 ORDER BY no LIMIT $2)
+     SELECT t.host, t.ticket, h.id, s.id, h.state, l.digest, n.snapshot_since, n.last_seen,
+            EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $3), ",
+    facts_columns!(),
+    " FROM taken t JOIN host h ON h.no = t.host JOIN site s ON s.no = h.site JOIN host_current n ON n.host = t.host
+      LEFT JOIN snapshot l ON l.no = n.snapshot ORDER BY t.host"
+);
+
 /// An order that has judged the host has a row even if there is nothing to remember.
 const REMEDIATIONS: &str = "
     SELECT x.host, x.order_no, r.record
@@ -62,11 +73,38 @@ pub(super) async fn claim(
     let mark = i64::from(HostMark::TwoHolders.code());
     let values: Values<'_> = &[&most, &old, &living, &now.millis(), &me, &memory.rules().mine(), &mark];
     let rows = session.query(CLAIM, values).await?;
+    queued(session, memory, dictionaries, &rows).await
+}
+
+/// Hosts with row numbers after this one, at most `most`, with all that judging them needs. They need not wait, and their
+/// tickets are 0. Also returns the last of the numbers.
+pub(super) async fn page(
+    session: &Session,
+    memory: &Memory,
+    dictionaries: &SmallDictionaries,
+    after: i64,
+    most: usize,
+) -> Step<(Vec<QueuedHost>, Option<i64>)> {
+    let after = i32::try_from(after).unwrap_or(i32::MAX);
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mark = i64::from(HostMark::TwoHolders.code());
+    let rows = session.query(PAGE, &[&after, &most, &mark]).await?;
+    let last: Option<i32> = rows.last().map(|row| row.try_get(0)).transpose()?;
+    Ok((queued(session, memory, dictionaries, &rows).await?, last.map(i64::from)))
+}
+
+/// Hosts as the statements above return them.
+async fn queued(
+    session: &Session,
+    memory: &Memory,
+    dictionaries: &SmallDictionaries,
+    rows: &[Row],
+) -> Step<Vec<QueuedHost>> {
     let hosts: Vec<i32> = rows.iter().map(|found| found.try_get(0)).collect::<Result<_, _>>()?;
     let mut remediations =
         if hosts.is_empty() { HashMap::new() } else { remediations(session, dictionaries, &hosts).await? };
     let mut claimed = Vec::with_capacity(rows.len());
-    for found in &rows {
+    for found in rows {
         let (no, ticket): (i32, i64) = (found.try_get(0)?, found.try_get(1)?);
         let id = row::host_id(found, 2)?;
         let snapshot = match row::maybe_digest(found, 5)? {

@@ -87,6 +87,7 @@ pub(super) struct Memory {
     rules: rules::RulesInForce,
     recent: RecentUploads,
     queue_notify: Arc<Notify>,
+    rules_notify: Arc<Notify>,
 }
 
 impl Default for Memory {
@@ -100,6 +101,7 @@ impl Default for Memory {
             rules: rules::RulesInForce::default(),
             recent: RecentUploads::default(),
             queue_notify: Arc::default(),
+            rules_notify: Arc::default(),
         }
     }
 }
@@ -119,6 +121,11 @@ impl Memory {
     /// Notified when this collector has put a host on the judge queue.
     pub(super) const fn queue_notify(&self) -> &Arc<Notify> {
         &self.queue_notify
+    }
+
+    /// Notified when what is applied over the rules has changed.
+    pub(super) const fn rules_notify(&self) -> &Arc<Notify> {
+        &self.rules_notify
     }
 
     pub(super) fn host_no(&self, host: HostId) -> Option<i32> {

@@ -21,8 +21,8 @@ const CURRENT: &str = "
     WHERE n.host = $1::int8::int4 FOR UPDATE OF n";
 const FORGET: &str = "
     UPDATE host_current SET snapshot = NULL, snapshot_since = NULL, snapshot_observed_at = NULL, judged_state = NULL,
-        state_since = NULL, judged_at = NULL, revision = revision + 1, seq = 0, previous_run = NULL, previous_seq = 0,
-        returns = 0,
+        state_since = NULL, judged_at = NULL, judged_rules = NULL, revision = revision + 1, seq = 0,
+        previous_run = NULL, previous_seq = 0, returns = 0,
         run = CASE WHEN run IS NULL THEN NULL ELSE $2::bytea END
     WHERE host = $1::int8::int4";
 

@@ -107,6 +107,8 @@ pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Ti
     session.execute(replace, &[&now.millis()]).await?;
     let adopt = "UPDATE rules SET adopted_at = $2, replaced_at = NULL WHERE no = $1";
     session.execute(adopt, &[&number, &now.millis()]).await?;
+    let begin = "INSERT INTO rule_period (from_at, version) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    session.execute(begin, &[&now.millis(), &version]).await?;
     // Hosts come in the order of their locks. The subquery runs once: a ticket is compared only with that of the same
     // host.
     let put = "INSERT INTO judge_queue (host, ticket, queued_at) SELECT no, (SELECT nextval('judge_queue_ticket')), $1

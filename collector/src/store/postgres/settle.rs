@@ -4,6 +4,7 @@
 //!  [ BEGIN lock hosts, lock judge queue, load ] ─► decide ─► [ write what differs COMMIT ]
 //! ```
 
+mod attest;
 mod write;
 
 use std::collections::{BTreeSet, HashMap};
@@ -29,7 +30,7 @@ const HOSTS: &str = "
 const TICKETS: &str = "SELECT host, ticket FROM judge_queue WHERE host = ANY ($1::int4[]) ORDER BY host FOR UPDATE";
 
 const VERDICTS: &str = "
-    SELECT host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules, cause
+    SELECT host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, cause
     FROM verdict WHERE host = ANY ($1::int4[])";
 
 const ENDED: &str = "
@@ -37,9 +38,9 @@ const ENDED: &str = "
 
 const REMEDIATIONS: &str = "SELECT host, order_no, record FROM host_remediation WHERE host = ANY ($1::int4[])";
 
-/// The state of each host, what was judged last of it, and when the host enrolled.
+/// The state of each host, what was judged last of it, when the host enrolled, and which rules judged it last.
 const STATES: &str = "
-    SELECT n.host, h.state, s.state_key, n.state_since, n.judged_state, h.enrolled_at
+    SELECT n.host, h.state, s.state_key, n.state_since, n.judged_state, h.enrolled_at, n.judged_rules
     FROM host_current n JOIN host h ON h.no = n.host LEFT JOIN judged_state s ON s.no = n.judged_state
     WHERE n.host = ANY ($1::int4[])";
 
@@ -133,6 +134,7 @@ impl Before {
         }
         for found in states? {
             before.host(&found)?.enrolled_at = row::instant(&found, 5)?;
+            before.host(&found)?.rules = found.try_get(6)?;
             if let Some(key) = row::maybe_digest(&found, 2)? {
                 let state = JudgedState { no: found.try_get(4)?, key, since: row::instant(&found, 3)? };
                 before.host(&found)?.state = Some(state);
@@ -160,8 +162,7 @@ fn read_verdict(found: &Row) -> Step<VerdictRow<i32>> {
         since: row::instant(found, 7)?,
         reason: found.try_get(8)?,
         advice: found.try_get(9)?,
-        rules: found.try_get(10)?,
-        cause: row::member("a cause", Cause::from_code, found, 11)?,
+        cause: row::member("a cause", Cause::from_code, found, 10)?,
     })
 }
 
@@ -173,7 +174,7 @@ pub(super) async fn settle(
     numbers: &Numbers<'_>,
     settlement: &Settlement,
 ) -> Step<Vec<HostId>> {
-    let Settlement { judgements, hits, rules_version, now } = settlement;
+    let Settlement { judgements, hits, rules_version, now, .. } = settlement;
     // Until the commit, no section and no judged state that is named here is removed.
     removal::share(session).await?;
     if judgements.is_empty() {
@@ -199,6 +200,8 @@ pub(super) async fn settle(
             judged.push(judgement.host);
         }
     }
-    write::write(session, numbers, &before.states, changes, hits, rules_version).await?;
+    let attested = attest::attest(session, &changes, settlement).await?;
+    let ledger = std::mem::take(&mut changes.ledger).into_entries(rules_version).chain(attested).collect();
+    write::write(session, numbers, &before.states, changes, hits, ledger).await?;
     Ok(judged)
 }

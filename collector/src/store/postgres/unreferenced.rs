@@ -193,6 +193,19 @@ impl Referred {
         self.up_to = self.up_to.max(read.last.unwrap_or_default());
     }
 
+    /// Takes what was read while the lock was held: the late ones that are complete by now need not be read again.
+    fn advance(&mut self, rest: Read) {
+        self.incomplete.clear();
+        self.take(rest);
+    }
+
+    /// Those of the sections that no snapshot names: neither what was read before nor the rest.
+    fn free(&self, sections: &[i64], rest: &Read) -> Vec<i64> {
+        let named: NumberSet = rest.sections.iter().copied().collect();
+        let is_free = |section: &i64| !self.sections.contains(*section) && !named.contains(*section);
+        sections.iter().copied().filter(is_free).collect()
+    }
+
     /// Reads the snapshots up to this number, all of which are committed.
     async fn read(pool: &Pool, pass: &UnreferencedPass, up_to: i64) -> Result<Self, StoreError> {
         let mut referred = Self::default();
@@ -250,22 +263,19 @@ async fn sections(pool: &Pool, pass: &UnreferencedPass, up_to: i64) -> Result<u6
         let found = pool.run(OPERATION, Transaction::Statement, find).await?;
         let Some(last) = found.last().copied() else { return Ok(removed) };
         after = last;
-        let free: Vec<i64> = found.into_iter().filter(|section| !referred.sections.contains(*section)).collect();
+        let free = referred.free(&found, &Read::default());
         for free in free.chunks(usize::try_from(pass.rows).unwrap_or(usize::MAX).max(1)) {
             let known = &referred;
             let remove = |lease: Arc<Lease>| async move {
                 removal::hold(&lease).await?;
                 let rest = known.rest(&lease).await?;
-                let named: NumberSet = rest.sections.iter().copied().collect();
-                let free: Vec<i64> = free.iter().copied().filter(|section| !named.contains(*section)).collect();
+                let free = known.free(free, &rest);
                 let removed = if free.is_empty() { 0 } else { remove_sections(&lease, &free).await? };
                 Ok((removed, rest))
             };
             let (of_portion, rest) = pool.run(OPERATION, Transaction::Write, remove).await?;
             removed += of_portion;
-            // The late ones that are complete by now need not be read again.
-            referred.incomplete.clear();
-            referred.take(rest);
+            referred.advance(rest);
             tokio::time::sleep(pass.pause).await;
         }
     }
@@ -312,4 +322,23 @@ pub(super) async fn count(session: &Session, dictionary: &Dictionary) -> Step<Un
     }
     let editions = editions::count(session, dictionary).await?;
     Ok(Unreferenced { snapshots: count(SNAPSHOTS).await?, sections, states: count(STATES).await?, editions, texts: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_that_is_named_while_others_are_removed_stays() {
+        let mut referred = Referred::default();
+        referred.take(Read { sections: vec![1], incomplete: vec![7], last: Some(8) });
+        let free = referred.free(&[1, 2, 3, 4], &Read::default());
+        assert_eq!(free, [2, 3, 4]);
+        // With the first of them, a new snapshot is read that names the last.
+        let rest = Read { sections: vec![4], incomplete: Vec::new(), last: Some(9) };
+        assert_eq!(referred.free(&free[..1], &rest), [2]);
+        referred.advance(rest);
+        assert!(referred.incomplete.is_empty());
+        assert_eq!(referred.free(&free[1..], &Read::default()), [3]);
+    }
 }

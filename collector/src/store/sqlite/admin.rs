@@ -29,6 +29,13 @@ struct SqliteTx<'a> {
     end: AtEnd,
 }
 
+impl SqliteTx<'_> {
+    fn change(&self, sql: &str, values: &[Value<'_>]) -> Step<u64> {
+        self.end.may_write()?;
+        Ok(self.sql.prepare_cached(&numbered(sql))?.execute(rusqlite::params_from_iter(values))? as u64)
+    }
+}
+
 impl AdminTx for SqliteTx<'_> {
     fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<Vec<Row>> {
         let mut statement = self.sql.prepare_cached(&numbered(sql))?;
@@ -43,9 +50,14 @@ impl AdminTx for SqliteTx<'_> {
     }
 
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64> {
-        self.end.may_write()?;
-        let rows = self.sql.prepare_cached(&numbered(sql))?.execute(rusqlite::params_from_iter(values))? as u64;
+        let rows = self.change(sql, values)?;
         self.end.count(rows);
+        Ok(rows)
+    }
+
+    fn note_progress(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64> {
+        let rows = self.change(sql, values)?;
+        self.end.count_progress(rows);
         Ok(rows)
     }
 
@@ -55,6 +67,10 @@ impl AdminTx for SqliteTx<'_> {
 
     fn forget_identity(&mut self, host: HostId) {
         self.end.forgotten.push(host);
+    }
+
+    fn announce_rules(&mut self) {
+        self.end.has_new_rules = true;
     }
 
     fn purge(&mut self, host: HostId, host_no: i64, most: u64, now: Timestamp) -> Step<Purged> {
@@ -102,6 +118,9 @@ pub(super) fn write(context: &mut WriteContext<'_>, acting: &Acting, work: &Admi
     }
     for host in end.identities() {
         context.after_commit(move |memory| memory.identities_forget(host));
+    }
+    if end.has_new_rules {
+        context.after_commit(|memory| memory.rules_notify().notify_one());
     }
     for host in end.purged {
         purge::forget(context, host);

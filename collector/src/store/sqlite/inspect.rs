@@ -14,11 +14,12 @@ use std::time::SystemTime;
 
 use muster_proto::model::Timestamp;
 use muster_proto::terminal::Progress;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::fault::{Step, StoreFault};
 use super::{authority, check, migrate, open};
 use crate::store::admin::accounts::FIRST_UNTIL;
+use crate::store::admin::seal;
 use crate::store::{Inspection, StoreError};
 
 /// How often the file is read again because it was changed meanwhile.
@@ -74,6 +75,7 @@ fn read(path: &Path, has_log: bool, place: &str, progress: &Progress) -> Result<
         let until: Option<i64> = sql.query_row(FIRST_UNTIL, [], |row| row.get(0))?;
         Ok(Inspection {
             authority: authority::get(&sql)?,
+            seal: sql.query_row(seal::GET, [], |row| row.get(0)).optional()?,
             first_account_until: until.map(Timestamp::from_millis),
             check: check::check(&sql, progress)?,
         })

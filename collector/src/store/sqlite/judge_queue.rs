@@ -43,6 +43,21 @@ pub(super) fn requeued(context: &mut WriteContext<'_>, host: i64, ticket: i64, n
 pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timestamp) -> Step<Vec<QueuedHost>> {
     // Claimed before the first read of the transaction, so the rows are at least as new as the tickets.
     let tickets = memory.queue().claim(most, now, CLAIM_LASTS);
+    hosts(sql, memory, &tickets)
+}
+
+/// Hosts with row numbers after this one, at most `most`, with all that judging them needs. They need not wait, and their
+/// tickets are 0. Also returns the last of the numbers.
+pub(super) fn page(sql: &Connection, memory: &Memory, after: i64, most: usize) -> Step<(Vec<QueuedHost>, Option<i64>)> {
+    let mut statement = sql.prepare_cached("SELECT no FROM host WHERE no > ?1 ORDER BY no LIMIT ?2")?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let numbers = statement.query_map((after, most), |row| Ok((row.get(0)?, 0)))?;
+    let numbers: Vec<(i64, i64)> = numbers.collect::<Result<_, _>>()?;
+    Ok((hosts(sql, memory, &numbers)?, numbers.last().map(|(no, _)| *no)))
+}
+
+/// Hosts by their row numbers, with their tickets.
+fn hosts(sql: &Connection, memory: &Memory, tickets: &[(i64, i64)]) -> Step<Vec<QueuedHost>> {
     let find = format!(
         "SELECT h.id, s.id, h.state, l.digest, h.snapshot_since, e.last_seen, h.ticket,
                 EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = ?2), {}
@@ -52,7 +67,7 @@ pub(super) fn claim(sql: &Connection, memory: &Memory, most: usize, now: Timesta
     );
     let mut statement = sql.prepare_cached(&find)?;
     let mut claimed = Vec::with_capacity(tickets.len());
-    for (no, ticket) in tickets {
+    for &(no, ticket) in tickets {
         let mut rows = statement.query((no, HostMark::TwoHolders.code()))?;
         let Some(found) = rows.next()? else { continue };
         let id: HostId = row::host_id(found, 0)?;
@@ -110,6 +125,8 @@ pub(super) fn rules_adopt(context: &mut WriteContext<'_>, rules_version: &str, n
     sql.prepare_cached("UPDATE rules SET adopted_at = NULL WHERE adopted_at IS NOT NULL")?.execute([])?;
     let number = row::rules_number(sql, rules_version)?;
     sql.prepare_cached("UPDATE rules SET adopted_at = ?2 WHERE no = ?1")?.execute((number, now.millis()))?;
+    sql.prepare_cached("INSERT INTO rule_period (from_at, version) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute((now.millis(), rules_version))?;
     // One ticket for all hosts will do, because a ticket is compared only with that of the same host.
     let ticket = context.memory.next_ticket();
     sql.prepare_cached("UPDATE host SET ticket = ?1, queued_at = coalesce(queued_at, ?2)")?

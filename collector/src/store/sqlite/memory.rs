@@ -164,6 +164,7 @@ pub(super) struct Memory {
     dictionaries: Dictionaries,
     recent: RecentUploads,
     queue_notify: Arc<Notify>,
+    rules_notify: Arc<Notify>,
     /// Why a write has failed since the last check.
     write_fault: Mutex<Option<StoreFault>>,
 }
@@ -185,6 +186,7 @@ impl Memory {
             dictionaries: Dictionaries::load(sql, last.edition)?,
             recent: RecentUploads::default(),
             queue_notify: Arc::default(),
+            rules_notify: Arc::default(),
             write_fault: Mutex::default(),
         };
         let mut newest = 0;
@@ -243,6 +245,11 @@ impl Memory {
     /// Notified when a host was put on the judge queue.
     pub(super) const fn queue_notify(&self) -> &Arc<Notify> {
         &self.queue_notify
+    }
+
+    /// Notified when what is applied over the rules has changed.
+    pub(super) const fn rules_notify(&self) -> &Arc<Notify> {
+        &self.rules_notify
     }
 
     /// A ticket that no host has had.

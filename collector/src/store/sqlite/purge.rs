@@ -71,7 +71,7 @@ fn present(sql: &Connection, host: i64, snapshots: &mut BTreeSet<i64>, states: &
     states.extend(state);
     sql.prepare_cached(
         "UPDATE host SET snapshot = NULL, snapshot_since = NULL, snapshot_observed_at = NULL, state = NULL,
-             judged_state = NULL, state_since = NULL, judged_at = NULL WHERE no = ?1",
+             judged_state = NULL, state_since = NULL, judged_at = NULL, judged_rules = NULL WHERE no = ?1",
     )?
     .execute([host])?;
     sql.prepare_cached(

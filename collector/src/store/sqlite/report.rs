@@ -67,13 +67,19 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
     if let Some(state) = state.filter(|_| change.has_new_state) {
         context.sql.prepare_cached("UPDATE host SET state = ?2 WHERE no = ?1")?.execute((host.no, state))?;
     }
-    write(context, host.no, &change, operation.now)?;
     // Another report of this host in the same transaction must see this one.
     context.note_seen(operation.host, change.seen);
-    if answer == CheckInAnswer::Throttled {
+    remember(context, operation, &answer, &change);
+    // Last: who judges the host finds in memory when it was seen.
+    write(context, host.no, &change, operation.now)?;
+    Ok(answer)
+}
+
+/// What the memory learns of a check-in.
+fn remember(context: &mut WriteContext<'_>, operation: &CheckIn, answer: &CheckInAnswer, change: &HostChange<i64>) {
+    if *answer == CheckInAnswer::Throttled {
         let (id, now) = (operation.host, change.seen.last_seen);
-        context.after_commit(move |memory| memory.renew(id, now));
-        return Ok(answer);
+        return context.after_commit(move |memory| memory.renew(id, now));
     }
     let (id, arrival) = (operation.host, Arrival::from(operation));
     // With any other answer, the snapshot that it names is not the current one yet.
@@ -88,7 +94,6 @@ pub(super) fn check_in(context: &mut WriteContext<'_>, operation: &CheckIn) -> S
             live.state = state.or(live.state);
         });
     });
-    Ok(answer)
 }
 
 pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapshot) -> Step<Delivered> {
@@ -116,12 +121,13 @@ pub(super) fn deliver(context: &mut WriteContext<'_>, received: &ReceivedSnapsho
     if answer == Delivered::NewRun {
         return note_return(context, operation.host, arrival.run, &change).map(|()| answer);
     }
-    write(context, host.no, &change, operation.now)?;
     context.note_seen(operation.host, change.seen);
     let (id, snapshot) = (operation.host, operation.digest);
     context.after_commit(move |memory| {
         memory.note(id, arrival.run, arrival.seq, arrival.now, |live| live.snapshot = Some(snapshot));
     });
+    // Last, as for a check-in.
+    write(context, host.no, &change, operation.now)?;
     Ok(answer)
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::fault::{Step, StoreFault};
 use super::memory::Memory;
 use super::writer::WriteContext;
-use super::{ledger, row, section_hits, tally};
+use super::{attest, ledger, row, section_hits, tally};
 use crate::ledger::actor::ActorId;
 use crate::store::decide::settle::{Changes, HostNumbers, Judged, JudgedState, Numbers as _, VerdictRow};
 use crate::store::{Judgement, Settlement, decide};
@@ -50,7 +50,7 @@ impl decide::settle::Numbers<i64> for Numbers<'_> {
 }
 
 pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) -> Step<()> {
-    let Settlement { judgements, hits, rules_version, now } = settlement;
+    let Settlement { judgements, hits, rules_version, now, .. } = settlement;
     let (sql, now) = (context.sql, *now);
     let numbers = Numbers::of(sql, context.memory, settlement)?;
     // Hits belong to sections and rules, so they are right even if no judgement counts.
@@ -70,8 +70,9 @@ pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) ->
             judged.push(judgement.host);
         }
     }
-    write(sql, &changes)?;
-    for entry in changes.ledger.into_entries(rules_version) {
+    write(sql, &changes, numbers.rules)?;
+    let attested = attest::attest(sql, &changes.attestations, settlement)?;
+    for entry in changes.ledger.into_entries(rules_version).chain(attested) {
         ledger::write(sql, now, &ActorId::Judge, &entry)?;
     }
     context.after_commit(move |memory| {
@@ -90,11 +91,13 @@ struct LoadedHost {
     enrolled_at: Timestamp,
     /// What was judged last of its state.
     state: Option<JudgedState<i64>>,
+    /// The rules that judged it last.
+    rules: Option<i64>,
 }
 
 fn load_host(sql: &Connection, host: i64) -> Step<Option<LoadedHost>> {
     let mut statement = sql.prepare_cached(
-        "SELECT h.ticket, h.judged_state, h.state_since, j.state_key, h.site, h.enrolled_at
+        "SELECT h.ticket, h.judged_state, h.state_since, j.state_key, h.site, h.enrolled_at, h.judged_rules
          FROM host h LEFT JOIN judged_state j ON j.no = h.judged_state WHERE h.no = ?1",
     )?;
     let mut rows = statement.query([host])?;
@@ -107,12 +110,13 @@ fn load_host(sql: &Connection, host: i64) -> Step<Option<LoadedHost>> {
         numbers: HostNumbers { no: host, site: found.get(4)? },
         ticket: found.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned),
         enrolled_at: row::instant(found, 5)?,
+        rules: found.get(6)?,
         state,
     }))
 }
 
 fn load(sql: &Connection, host: LoadedHost, judgement: &Judgement, numbers: &Numbers<'_>) -> Step<Judged<i64>> {
-    let LoadedHost { numbers: HostNumbers { no: host, .. }, ticket, enrolled_at, state } = host;
+    let LoadedHost { numbers: HostNumbers { no: host, .. }, ticket, enrolled_at, state, rules } = host;
     let verdicts = load_verdicts(sql, host)?;
     let mut has_new = false;
     for judged in &judgement.orders {
@@ -122,13 +126,12 @@ fn load(sql: &Connection, host: LoadedHost, judgement: &Judgement, numbers: &Num
     let ended = if has_new { load_ended(sql, host)? } else { BTreeMap::new() };
     let mut statement = sql.prepare_cached("SELECT order_no, record FROM host_remediation WHERE host = ?1")?;
     let remediations = statement.query_map([host], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    Ok(Judged { ticket, enrolled_at, verdicts, ended, remediations, state })
+    Ok(Judged { ticket, rules, enrolled_at, verdicts, ended, remediations, state })
 }
 
 fn load_verdicts(sql: &Connection, host: i64) -> Step<BTreeMap<i64, (OrderId, VerdictRow<i64>)>> {
     let mut statement = sql.prepare_cached(
-        "SELECT v.order_no, o.id, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since, v.reason, v.advice, v.rules,
-                v.cause
+        "SELECT v.order_no, o.id, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since, v.reason, v.advice, v.cause
          FROM verdict v JOIN orders o ON o.no = v.order_no WHERE v.host = ?1",
     )?;
     let mut rows = statement.query([host])?;
@@ -143,8 +146,7 @@ fn load_verdicts(sql: &Connection, host: i64) -> Step<BTreeMap<i64, (OrderId, Ve
             since: row::instant(found, 7)?,
             reason: found.get(8)?,
             advice: found.get(9)?,
-            rules: found.get(10)?,
-            cause: row::member("a cause", Cause::from_code, found, 11)?,
+            cause: row::member("a cause", Cause::from_code, found, 10)?,
         };
         verdicts.insert(found.get(0)?, (row::name("an order", found, 1, OrderId::new)?, verdict));
     }
@@ -158,7 +160,7 @@ fn load_ended(sql: &Connection, host: i64) -> Step<BTreeMap<i64, Timestamp>> {
     Ok(ended.collect::<Result<_, _>>()?)
 }
 
-fn write(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
+fn write(sql: &Connection, changes: &Changes<'_, i64>, rules: i64) -> Step<()> {
     write_verdicts(sql, changes)?;
     let mut statement = sql.prepare_cached(
         "INSERT INTO verdict_history (host, order_no, since, until, lane, in_scope, cause)
@@ -169,29 +171,33 @@ fn write(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
         statement.execute((old.host, old.order, since, until, old.lane.code(), old.in_scope, old.cause.code()))?;
     }
     let mut statement = sql.prepare_cached(
-        "INSERT INTO host_remediation (host, order_no, record) VALUES (?1, ?2, ?3)
-         ON CONFLICT (host, order_no) DO UPDATE SET record = excluded.record",
+        "INSERT INTO host_remediation (host, order_no, unprotected_since, record) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (host, order_no) DO UPDATE SET unprotected_since = excluded.unprotected_since,
+             record = excluded.record",
     )?;
-    for (host, order, body) in &changes.remediations {
-        statement.execute((host, order, body))?;
+    for (host, order, new) in &changes.remediations {
+        statement.execute((host, order, new.unprotected_since.map(Timestamp::millis), &new.record))?;
     }
     let mut statement = sql.prepare_cached("DELETE FROM host_remediation WHERE host = ?1 AND order_no = ?2")?;
     for (host, order) in &changes.forgotten {
         statement.execute((host, order))?;
     }
-    write_hosts(sql, changes)?;
+    let mut statement =
+        sql.prepare_cached("INSERT INTO duty_pending (host, order_no) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    for (host, order) in &changes.duties_pending {
+        statement.execute((host, order))?;
+    }
+    write_hosts(sql, changes, rules)?;
     tally::apply(sql, &changes.tally)
 }
 
 fn write_verdicts(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
     let mut statement = sql.prepare_cached(
-        "INSERT INTO verdict (host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, rules,
-                              cause)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+        "INSERT INTO verdict (host, order_no, lane, in_scope, presence, protection, due, since, reason, advice, cause)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
          ON CONFLICT (host, order_no) DO UPDATE SET lane = excluded.lane, in_scope = excluded.in_scope,
              presence = excluded.presence, protection = excluded.protection, due = excluded.due,
-             since = excluded.since, reason = excluded.reason, advice = excluded.advice, rules = excluded.rules,
-             cause = excluded.cause",
+             since = excluded.since, reason = excluded.reason, advice = excluded.advice, cause = excluded.cause",
     )?;
     for (host, order, verdict) in &changes.verdicts {
         statement.execute((
@@ -205,7 +211,6 @@ fn write_verdicts(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
             verdict.since.millis(),
             verdict.reason,
             verdict.advice,
-            verdict.rules,
             verdict.cause.code(),
         ))?;
     }
@@ -217,14 +222,14 @@ fn write_verdicts(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
 }
 
 /// Takes the hosts off the judge queue, and writes what was judged of their states.
-fn write_hosts(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
+fn write_hosts(sql: &Connection, changes: &Changes<'_, i64>, rules: i64) -> Step<()> {
     let mut statement = sql.prepare_cached("INSERT INTO host_state (host, since, judged_state) VALUES (?1, ?2, ?3)")?;
     for (host, state, since) in &changes.state_history {
         statement.execute((host, since.millis(), state))?;
     }
     let mut statement = sql.prepare_cached(
-        "UPDATE host SET ticket = NULL, queued_at = NULL, judged_at = ?2,
-             judged_state = coalesce(?3, judged_state), state_since = coalesce(?4, state_since) WHERE no = ?1",
+        "UPDATE host SET ticket = NULL, queued_at = NULL, judged_at = ?2, judged_rules = ?3,
+             judged_state = coalesce(?4, judged_state), state_since = coalesce(?5, state_since) WHERE no = ?1",
     )?;
     for host in &changes.hosts {
         let (state, since) = match changes.states.get(host) {
@@ -232,7 +237,7 @@ fn write_hosts(sql: &Connection, changes: &Changes<'_, i64>) -> Step<()> {
             // `coalesce` then keeps the state that is stored.
             None => (None, None),
         };
-        statement.execute((host, changes.now.millis(), state, since))?;
+        statement.execute((host, changes.now.millis(), rules, state, since))?;
     }
     Ok(())
 }

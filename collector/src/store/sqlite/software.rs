@@ -16,11 +16,6 @@ use crate::store::{SearchBudget, SiteScope, SoftwareQuery, snapshot_codec};
 const NEWEST: i64 = 64;
 
 pub(super) fn find(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> Step<SoftwareReport> {
-    // A statement that was interrupted does not say why.
-    search(sql, memory, query).map_err(|fault| query.budget.check().err().map_or(fault, StoreFault::from))
-}
-
-fn search(sql: &Connection, memory: &Memory, query: &SoftwareQuery) -> Step<SoftwareReport> {
     let budget = &query.budget;
     let editions = memory.dictionaries().search(query)?;
     let sections = sections(sql, &editions, budget)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::BodyExt as _;
-use muster_proto::model::{AccountName, CaPin, Holder, Lane, SiteId, Timestamp};
+use muster_proto::model::{AccountName, CaPin, DutySubject, Holder, HostId, Lane, SiteId, Timestamp};
 use muster_proto::wire;
 use prost::Message as _;
 use tonic::body::Body;
@@ -17,12 +17,16 @@ use super::*;
 use crate::actions::{self, AccountRequest, Caller};
 use crate::api::grpc::{Fleet, OperatorsGate, operators_routes};
 use crate::api::{Access, ResourceWatch, probes::Readiness};
+use crate::judge::NewDuty;
 use crate::store::{self, NewToken, SiteScope, Store, admin};
 use crate::telemetry::Metrics;
 
 /// Each site has a host, a token and an account that are named after it.
 const SITES: [&str; 2] = ["north", "south"];
 const START: i64 = 1_767_000_000_000;
+const ORDER: &str = "us-bis-icts-2021-002";
+/// Duties of each host. Those of `north` have the first numbers.
+const DUTIES: u64 = 10;
 
 struct Lab {
     store: Arc<dyn Store>,
@@ -43,6 +47,7 @@ impl Lab {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("opens");
         let rules = Arc::new(ArcSwap::from_pointee(crate::rules::load(None).expect("rules")));
+        keep(&store, &rules.load()).await;
         let metrics = Metrics::new();
         let clock: crate::clock::Clock = Arc::new(now);
         let readiness = Arc::new(Readiness::default());
@@ -100,7 +105,25 @@ impl Lab {
         let judged = || vec![store::contract::judged(Lane::Replace)];
         let judgements = claimed.iter().map(|host| store::contract::judgement(host, judged())).collect();
         store::contract::settled(&self.store, judgements, now()).await;
+        self.duties(host_id).await;
         self.account(&format!("account-{site}"), Role::Viewer, &[site]).await;
+    }
+
+    /// Open duties about a host: one to be read, and one for each account to be done.
+    async fn duties(&self, host: HostId) {
+        let duty = |second: u64| NewDuty {
+            order: ORDER.parse().expect("an id"),
+            clock: "report".to_owned(),
+            subject: DutySubject::Host(host),
+            opened: now().plus(std::time::Duration::from_secs(second)),
+            due: now().plus(std::time::Duration::from_secs(1_000)),
+            once: false,
+            by_finding: false,
+        };
+        let new: Vec<NewDuty> = (0..DUTIES).map(duty).collect();
+        let open = move |tx: &mut dyn admin::AdminTx| admin::duties::open(tx, &new, now());
+        let acting = store::Acting { actor: root().actor, now: now() };
+        admin::write(self.store.as_ref(), "duties_open", acting, open).await.expect("opens");
     }
 
     /// The header of a new account.
@@ -137,6 +160,22 @@ impl Lab {
     }
 }
 
+/// Keeps rules and puts them in force.
+async fn keep(store: &Arc<dyn Store>, rules: &crate::rules::RuleSet) {
+    let [shipped, overlay] = rules.base.packs();
+    let set = admin::orders::KeptRules {
+        version: rules.version.clone(),
+        revision: 0,
+        active: ORDER.to_owned(),
+        packs: [shipped.into(), overlay.into(), overlay.into()],
+        kept_at: now(),
+    };
+    let keep = move |tx: &mut dyn admin::AdminTx| admin::orders::keep(tx, &set);
+    let acting = store::Acting { actor: root().actor, now: now() };
+    admin::write(store.as_ref(), "rules_keep", acting, keep).await.expect("keeps");
+    store.rules_adopt(&rules.version, now()).await.expect("adopts");
+}
+
 /// A valid request of each method about a site. Requests of methods that change something are valid once.
 fn request(method: &str, site: &str, n: usize) -> Vec<u8> {
     let (host, account) = (format!("host-{site}"), format!("account-{site}"));
@@ -146,6 +185,13 @@ fn request(method: &str, site: &str, n: usize) -> Vec<u8> {
         "SearchSoftware" => {
             wire::SearchSoftwareRequest { text: "curl".to_owned(), host_rows: 10, ..Default::default() }.encode_to_vec()
         }
+        "GetOrderFiles" => wire::GetOrderFilesRequest { id: ORDER.to_owned(), at_ms: None }.encode_to_vec(),
+        "ApplyOrders" => {
+            let text = format!("addendum = true\nid = \"acme-{n}\"\norder = \"{ORDER}\"\n");
+            let file = wire::OrderFile { name: "acme.toml".to_owned(), text, sha256: String::new() };
+            wire::ApplyOrdersRequest { files: vec![file], dry_run: true }.encode_to_vec()
+        }
+        "SwitchOrder" => wire::SwitchOrderRequest { id: ORDER.to_owned(), change: 2, dry_run: true }.encode_to_vec(),
         "GetProduct" => wire::GetProductRequest { id: "kaspersky-endpoint-security".to_owned() }.encode_to_vec(),
         "CreateEnrollmentToken" => {
             wire::CreateEnrollmentTokenRequest { site: site.to_owned(), ..Default::default() }.encode_to_vec()
@@ -166,6 +212,13 @@ fn request(method: &str, site: &str, n: usize) -> Vec<u8> {
         .encode_to_vec(),
         "RotateAccount" => wire::RotateAccountRequest { account, ..Default::default() }.encode_to_vec(),
         "RevokeAccount" => wire::RevokeAccountRequest { account: format!("spare-{site}-{n}") }.encode_to_vec(),
+        "GetAttestation" => wire::GetAttestationRequest { host, order: String::new() }.encode_to_vec(),
+        "GetDuty" => wire::GetDutyRequest { number: 1 }.encode_to_vec(),
+        "FinishDuty" => {
+            // The accounts are counted from 0.
+            let number = 2 + n as u64 % 100;
+            wire::FinishDutyRequest { number, reference: "a report".to_owned(), evidence: None }.encode_to_vec()
+        }
         "GetLedgerEntry" => wire::GetLedgerEntryRequest { number: 1 }.encode_to_vec(),
         // The others need no fields.
         _ => Vec::new(),
@@ -205,6 +258,10 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
                 continue;
             }
             match (method.sites, *kind) {
+                // Its host is not `done`.
+                (SiteRule::Named, "fleet" | "own") if name == "GetAttestation" => {
+                    assert_eq!(code, Code::FailedPrecondition, "{told}");
+                }
                 (SiteRule::NoSite, _) | (_, "fleet") | (SiteRule::Filtered | SiteRule::Named, "own") => {
                     assert_eq!(code, Code::Ok, "{told}");
                 }
@@ -237,6 +294,7 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
         ("ListHosts", ["host-north", "host-south"]),
         ("ListFindings", ["host-north", "host-south"]),
         ("ListChanges", ["host-north", "host-south"]),
+        ("ListDuties", ["host-north", "host-south"]),
         ("ListEnrollmentTokens", ["token-north", "token-south"]),
         ("ListAccounts", ["account-north", "account-south"]),
     ] {

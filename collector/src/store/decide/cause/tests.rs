@@ -1,11 +1,11 @@
 //! One test of the whole table of causes, and one for each rule of precedence.
 
+use std::collections::BTreeMap;
+
 use muster_proto::model::{ProductId, ProductSeen, Reason, ReasonKind, Timestamp};
 
 use super::*;
 use crate::judge::Positive;
-
-const RULES: i64 = 5;
 
 fn record(version: &str) -> Remediation {
     let product = ProductSeen {
@@ -16,38 +16,47 @@ fn record(version: &str) -> Remediation {
     };
     let reason = Reason { product: Some(product), ..Reason::new(ReasonKind::Product, "rule", "it is installed") };
     let at = Timestamp::from_millis(1);
-    let positive = Positive { since: at, last_seen: at, presence: Presence::Installed, reasons: vec![reason] };
+    let positive = Positive {
+        since: at,
+        last_seen: at,
+        presence: Presence::Installed,
+        reasons: vec![reason],
+        products: BTreeMap::new(),
+    };
     Remediation { positive: Some(positive), ..Remediation::default() }
 }
 
 /// A host in a lane, with the presence and protection that lead to it.
 #[derive(Clone)]
 struct Is {
-    placed: Placed<i64>,
+    placed: Placed,
     remediation: Remediation,
 }
 
 fn is(lane: Lane, presence: Presence, protection: Protection) -> Is {
     let installed = matches!(presence, Presence::Active | Presence::Installed);
     let remediation = if installed { record("12.0") } else { Remediation::default() };
-    Is { placed: Placed { lane, presence, protection, in_scope: true, rules: RULES }, remediation }
+    Is { placed: Placed { lane, presence, protection, in_scope: true }, remediation }
 }
 
 /// The cause for a host that had sent a scan before.
 fn between(old: &Is, new: &Is) -> Cause {
+    judged_again(old, new, false)
+}
+
+fn by_other_rules(old: &Is, new: &Is) -> Cause {
+    judged_again(old, new, true)
+}
+
+fn judged_again(old: &Is, new: &Is, had_other_rules: bool) -> Cause {
     let (verdict, remediation) = (Some(old.placed), Some(old.remediation.clone()));
-    let before = Before { verdict, remediation, had_snapshot: true, had_verdicts: true };
+    let before = Before { verdict, had_other_rules, remediation, had_snapshot: true, had_verdicts: true };
     cause(&before, &new.placed, &new.remediation)
 }
 
 fn first(had_snapshot: bool, had_verdicts: bool, new: &Is) -> Cause {
-    let before = Before { verdict: None, remediation: None, had_snapshot, had_verdicts };
+    let before = Before { verdict: None, had_other_rules: false, remediation: None, had_snapshot, had_verdicts };
     cause(&before, &new.placed, &new.remediation)
-}
-
-fn by_other_rules(mut is: Is) -> Is {
-    is.placed.rules += 1;
-    is
 }
 
 fn out_of_scope(mut is: Is) -> Is {
@@ -117,13 +126,12 @@ fn the_first_verdict_and_the_first_scan_are_the_enrollment() {
     let unknown = is(Lane::Unknown, Presence::Unknown, Protection::Unknown);
     assert_eq!(first(false, false, &unknown), Cause::Enrolled);
     let replace = is(Lane::Replace, Presence::Installed, Protection::None);
-    let scan = |new: Is| {
+    for had_other_rules in [false, true] {
         let verdict = Some(unknown.placed);
-        let before = Before { verdict, remediation: None, had_snapshot: false, had_verdicts: true };
-        cause(&before, &new.placed, &new.remediation)
-    };
-    let other = by_other_rules(replace.clone());
-    assert_eq!((scan(replace), scan(other)), (Cause::Enrolled, Cause::Enrolled), "whichever rules judge it");
+        let before = Before { verdict, had_other_rules, remediation: None, had_snapshot: false, had_verdicts: true };
+        let scan = cause(&before, &replace.placed, &replace.remediation);
+        assert_eq!(scan, Cause::Enrolled, "whichever rules judge it");
+    }
 }
 
 #[test]
@@ -144,7 +152,7 @@ fn other_rules_are_the_cause_whether_or_not_the_host_changed_too() {
         out_of_scope(old.clone()),
     ] {
         let text = format!("{:?}", new.placed);
-        assert_eq!(between(&old, &by_other_rules(new)), Cause::Rules, "{text}");
+        assert_eq!(by_other_rules(&old, &new), Cause::Rules, "{text}");
     }
 }
 

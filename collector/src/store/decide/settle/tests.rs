@@ -1,14 +1,15 @@
 //! Decisions about one host, without a database.
 
-use muster_proto::model::HostId;
+use muster_proto::model::{HostId, ProductId, ProductSeen, Reason, ReasonKind};
 
 use super::*;
-use crate::judge::Removal;
+use crate::judge::{Removal, Unprotected};
 use crate::ledger::entry::Entry;
 
 const HOST: i64 = 7;
 const SITE: i64 = 3;
 const NUMBERS: HostNumbers<i64> = HostNumbers { no: HOST, site: SITE };
+const RULES: i64 = 5;
 const ORDER: i64 = 1;
 
 /// Orders are `order-1`, `order-2` and so on; a phrase has its length as its number.
@@ -22,7 +23,7 @@ impl Numbers<i64> for Plain {
         Ok(i64::try_from(text.len()).expect("short"))
     }
     fn rules(&self) -> i64 {
-        5
+        RULES
     }
 }
 
@@ -45,6 +46,8 @@ fn judged(lane: Lane) -> JudgedOrder {
         reason: "reason".to_owned(),
         advice: "do it".to_owned(),
         remediation: Remediation::default(),
+        attestation: None,
+        opens_duties: false,
     }
 }
 
@@ -64,12 +67,11 @@ fn row(lane: Lane, since: i64) -> VerdictRow<i64> {
         cause: Cause::Enrolled,
         reason: 6,
         advice: 5,
-        rules: 5,
     }
 }
 
 fn never_judged() -> Judged<i64> {
-    Judged { ticket: Some(3), ..Judged::default() }
+    Judged { ticket: Some(3), rules: Some(RULES), ..Judged::default() }
 }
 
 fn in_lane(lane: Lane, since: i64) -> Judged<i64> {
@@ -196,8 +198,32 @@ fn the_cause_of_the_lane_stays_with_the_verdict_and_is_in_the_ledger() {
 }
 
 #[test]
+fn other_rules_with_the_same_answer_write_no_verdict() {
+    let judgement = judgement(vec![judged(Lane::Confirm)]);
+    let before = Judged { rules: Some(RULES - 1), ..in_lane(Lane::Confirm, 10) };
+    let changes = decided(&judgement, before, 20);
+    assert_eq!((changes.verdicts, changes.hosts), (Vec::new(), BTreeSet::from([HOST])));
+}
+
+#[test]
+fn an_order_that_is_no_longer_judged_ends_the_time_without_protection() {
+    let removal =
+        Removal { since: at(1), present_boot_id: String::new(), new_boot: false, clean_scans: Vec::new(), was: None };
+    let with = |unprotected| {
+        let record = Remediation { removal: Some(removal.clone()), unprotected, ..Remediation::default() };
+        to_json(&record).expect("is JSON")
+    };
+    let open = with(Unprotected { since: Some(at(5)), longest_ms: 1, total_ms: 1 });
+    let before = Judged { remediations: BTreeMap::from([(ORDER, open)]), ..in_lane(Lane::Protect, 10) };
+    let judgement = judgement(Vec::new());
+    let ended = with(Unprotected { since: None, longest_ms: 15, total_ms: 16 });
+    let row = RemediationRow { unprotected_since: None, record: ended };
+    assert_eq!(decided(&judgement, before, 20).remediations, [(HOST, ORDER, row)]);
+}
+
+#[test]
 fn an_order_that_is_no_longer_judged_leaves_its_remediation_record() {
-    let stored = BTreeMap::from([(ORDER, "{}".to_owned())]);
+    let stored = BTreeMap::from([(ORDER, to_json(&Remediation::default()).expect("is JSON"))]);
     let before = Judged { remediations: stored, ..in_lane(Lane::Confirm, 10) };
     let judgement = judgement(Vec::new());
     let changes = decided(&judgement, before, 20);
@@ -216,14 +242,16 @@ fn a_remediation_record_is_written_when_it_differs_and_deleted_when_it_is_empty(
         clean_scans: Vec::new(),
         was: None,
     };
-    let remediation = Remediation { removal: Some(removal), ..Remediation::default() };
+    let unprotected = Unprotected { since: Some(at(2)), ..Unprotected::default() };
+    let remediation = Remediation { removal: Some(removal), unprotected, ..Remediation::default() };
     let text = to_json(&remediation).expect("is JSON");
+    let row = RemediationRow { unprotected_since: Some(at(2)), record: text.clone() };
     let remembers = judgement(vec![JudgedOrder { remediation, ..judged(Lane::Confirm) }]);
     let forgets = judgement(vec![judged(Lane::Confirm)]);
     let stored =
         |text: &str| Judged { remediations: BTreeMap::from([(ORDER, text.to_owned())]), ..in_lane(Lane::Confirm, 10) };
-    assert_eq!(decided(&remembers, never_judged(), 20).remediations, [(HOST, ORDER, text.clone())]);
-    assert_eq!(decided(&remembers, stored("{}"), 20).remediations, [(HOST, ORDER, text.clone())]);
+    assert_eq!(decided(&remembers, never_judged(), 20).remediations, [(HOST, ORDER, row.clone())]);
+    assert_eq!(decided(&remembers, stored("{}"), 20).remediations, [(HOST, ORDER, row.clone())]);
     assert!(decided(&remembers, stored(&text), 20).remediations.is_empty());
     assert_eq!(decided(&forgets, stored(&text), 20).forgotten, [(HOST, ORDER)]);
     assert!(decided(&forgets, never_judged(), 20).forgotten.is_empty());
@@ -255,4 +283,44 @@ fn a_judgement_counts_once_and_only_with_the_newest_ticket() {
     assert!(changes.judge(NUMBERS, &judgement, never_judged(), &Plain).expect("decides"));
     assert!(!changes.judge(NUMBERS, &judgement, never_judged(), &Plain).expect("decides"), "twice is once");
     assert_eq!(changes.verdicts.len(), 1);
+}
+
+#[test]
+fn duties_are_looked_at_for_new_findings_orders_and_rules_alone() {
+    let product = |id: &str| {
+        let id = ProductId::new(id).expect("valid");
+        let product = ProductSeen { id, name: String::new(), version: String::new(), presence: Presence::Installed };
+        Reason { product: Some(product), ..Reason::new(ReasonKind::Product, "rule", "it is installed") }
+    };
+    let with = |products: &[&str]| {
+        let reasons = products.iter().map(|id| product(id)).collect();
+        let positive = Positive {
+            since: at(10),
+            last_seen: at(20),
+            presence: Presence::Installed,
+            reasons,
+            products: BTreeMap::new(),
+        };
+        let remediation = Remediation { positive: Some(positive), ..Remediation::default() };
+        JudgedOrder { remediation, opens_duties: true, ..judged(Lane::Replace) }
+    };
+    let old = row(Lane::Replace, 10);
+    let judged_again = |old: Option<VerdictRow<i64>>, stored: &[&str], new: &JudgedOrder, had_other_rules| {
+        let stored = to_json(&with(stored).remediation).expect("writes");
+        opens_duties(new, old.as_ref(), Some(&stored), had_other_rules).expect("reads")
+    };
+    let pending =
+        |old: Option<VerdictRow<i64>>, stored: &[&str], new: &JudgedOrder| judged_again(old, stored, new, false);
+    assert!(!pending(Some(old), &["a"], &with(&["a"])), "nothing is new");
+    assert!(pending(Some(old), &["a"], &with(&["a", "b"])), "a second product");
+    assert!(pending(None, &["a"], &with(&["a"])), "the order is new");
+    assert!(judged_again(Some(old), &["a"], &with(&["a"]), true), "its clocks may be new");
+    assert!(pending(Some(VerdictRow { in_scope: false, ..old }), &["a"], &with(&["a"])), "it applies to the host now");
+    for not in [
+        JudgedOrder { opens_duties: false, ..with(&["a"]) },
+        JudgedOrder { in_scope: false, ..with(&["a"]) },
+        JudgedOrder { remediation: Remediation::default(), ..with(&["a"]) },
+    ] {
+        assert!(!pending(None, &[], &not), "{not:?}");
+    }
 }

@@ -17,7 +17,8 @@ pub(super) const RULES: &[(&str, &str)] = &[
              UNION ALL SELECT 'the history of snapshots' FROM host_snapshot p
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = p.host) OR NOT EXISTS (SELECT 1 FROM snapshot WHERE no = p.snapshot)
              UNION ALL SELECT 'the current row of a host (its state)' FROM host_current n
-                 WHERE n.judged_state IS NOT NULL AND NOT EXISTS (SELECT 1 FROM judged_state WHERE no = n.judged_state)
+                 WHERE (n.judged_state IS NOT NULL AND NOT EXISTS (SELECT 1 FROM judged_state WHERE no = n.judged_state))
+                 OR (n.judged_rules IS NOT NULL AND NOT EXISTS (SELECT 1 FROM rules WHERE no = n.judged_rules))
              UNION ALL SELECT 'the history of states' FROM host_state s
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = s.host)
                  OR NOT EXISTS (SELECT 1 FROM judged_state WHERE no = s.judged_state)
@@ -28,7 +29,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
              UNION ALL SELECT 'a verdict' FROM verdict v
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = v.host) OR NOT EXISTS (SELECT 1 FROM orders WHERE no = v.order_no)
                  OR NOT EXISTS (SELECT 1 FROM phrase WHERE no = v.reason)
-                 OR NOT EXISTS (SELECT 1 FROM phrase WHERE no = v.advice) OR NOT EXISTS (SELECT 1 FROM rules WHERE no = v.rules)
+                 OR NOT EXISTS (SELECT 1 FROM phrase WHERE no = v.advice)
              UNION ALL SELECT 'the history of verdicts' FROM verdict_history v
                  WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = v.host) OR NOT EXISTS (SELECT 1 FROM orders WHERE no = v.order_no)
              UNION ALL SELECT 'the judge queue' FROM judge_queue d WHERE NOT EXISTS (SELECT 1 FROM host WHERE no = d.host)
