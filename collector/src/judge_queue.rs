@@ -18,7 +18,7 @@ mod proof;
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use muster_proto::model::Timestamp;
@@ -33,8 +33,13 @@ use crate::rules::RuleSet;
 use crate::shutdown;
 use crate::store::{QueuedHost, Settlement, Store, StoreError};
 
-/// Hosts in one claim: enough to make a transaction worthwhile, few enough that the first verdict does not wait long.
+/// Hosts in a claim, at first and after a slow batch: enough to make a transaction worthwhile, few enough that the first verdict
+/// does not wait long.
 const BATCH: usize = 256;
+/// Most hosts in a claim. Each batch costs one sync of the disk, so machines of one image are judged in large ones.
+const LARGEST_BATCH: usize = 1_024;
+/// A batch that was judged faster than this is followed by a larger one.
+const QUICK: Duration = Duration::from_millis(50);
 /// How long to wait for a wake-up before looking anyway: another process may have queued hosts.
 const IDLE: Duration = Duration::from_millis(200);
 /// How long to wait after a failure of the store.
@@ -99,29 +104,48 @@ impl JudgeQueue {
         }
     }
 
-    /// Judges every waiting host and returns how many were judged.
+    /// Judges every waiting host and returns how many were judged. A batch is judged while the store writes the one before it.
     ///
     /// # Errors
     /// The store failed. Batches that were settled before stay settled.
     pub async fn drain(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut judged = 0;
+        let (mut judged, mut batch, mut settlement) = (0, BATCH, None);
         loop {
-            // Rules can be replaced while the queue drains, so every batch loads them again.
-            let rules = self.rules.load_full();
-            let mut cache = self.cache.lock().await;
-            // Adoption puts every host on the queue, so it comes before the claim.
-            if cache.is_outdated(&rules.version) {
-                self.store.rules_adopt(&rules.version, now).await?;
-                cache.restart(&rules.version);
-            }
-            let claimed = self.store.queue_claim(BATCH, now).await?;
-            if claimed.is_empty() {
+            let began = Instant::now();
+            let judge = async { (self.judge_batch(batch, now).await, began.elapsed()) };
+            let ((next, took), settled) = tokio::join!(judge, self.settle(settlement.take()));
+            judged += settled?;
+            settlement = next?;
+            if settlement.is_none() {
                 return Ok(judged);
             }
-            let settlement = self.judge(&mut cache, &rules, &claimed, now).await?;
-            judged += settlement.judgements.len() as u64;
-            self.store.queue_settle(settlement).await?;
+            batch = next_batch(batch, took);
         }
+    }
+
+    /// Judges at most so many hosts; `None` if none waits.
+    async fn judge_batch(&self, most: usize, now: Timestamp) -> Result<Option<Settlement>, StoreError> {
+        // Rules can be replaced while the queue drains, so every batch loads them again.
+        let rules = self.rules.load_full();
+        let mut cache = self.cache.lock().await;
+        // Adoption puts every host on the queue, so it comes before the claim.
+        if cache.is_outdated(&rules.version) {
+            self.store.rules_adopt(&rules.version, now).await?;
+            cache.restart(&rules.version);
+        }
+        let claimed = self.store.queue_claim(most, now).await?;
+        if claimed.is_empty() {
+            return Ok(None);
+        }
+        self.judge(&mut cache, &rules, &claimed, now).await.map(Some)
+    }
+
+    /// Writes what a batch has come to; returns how many hosts it judged.
+    async fn settle(&self, settlement: Option<Settlement>) -> Result<u64, StoreError> {
+        let Some(settlement) = settlement else { return Ok(0) };
+        let judged = settlement.judgements.len() as u64;
+        self.store.queue_settle(settlement).await?;
+        Ok(judged)
     }
 
     async fn judge(
@@ -137,4 +161,9 @@ impl JudgeQueue {
         let (rules_version, seal) = (rules.version.clone(), self.seal.clone());
         Ok(Settlement { judgements, hits, rules_version, now, seal })
     }
+}
+
+/// How many hosts to claim after a batch of so many, which took so long to judge.
+fn next_batch(hosts: usize, took: Duration) -> usize {
+    if took <= QUICK { (hosts * 2).min(LARGEST_BATCH) } else { BATCH }
 }

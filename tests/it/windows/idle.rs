@@ -1,9 +1,10 @@
 //! The memory of the service when it has nothing to do: the program as it is shipped, enrolled, after its first delivery.
 //!
 //! Windows has the system's libraries in memory once for all programs, Wine has them in each, and each of Wine's threads takes memory
-//! before it does anything. So a program that loads the same libraries, starts as many threads and does nothing is measured too,
-//! and what counts is the difference (`deploy/ci/windows.d/limits` does the same for a scan).
+//! before it does anything. So a program that loads the libraries which the service has loaded, starts as many threads and does nothing
+//! is measured too, and what counts is the difference (`deploy/ci/windows.d/limits` does the same for a scan).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,9 +14,8 @@ use muster_tests::lab::Lab;
 
 use super::service::{Machine, PATIENCE};
 
-/// A program that does nothing, and the libraries to load, separated by spaces.
+/// A program that does nothing.
 const IDLE: &str = "MUSTER_TEST_WINDOWS_IDLE";
-const LIBRARIES: &str = "MUSTER_TEST_WINDOWS_LIBRARIES";
 /// The goal is 12 MiB. It is not met (21 to 23 MiB): libraries that Windows Management Instrumentation loads later count here, too.
 const LIMIT_KIB: u64 = 32 * 1024;
 /// After the delivery the agent returns memory and ends threads.
@@ -45,6 +45,13 @@ fn measured(process: &Path) -> Result<(u64, u64)> {
     Ok((number("VmRSS:")?, number("Threads:")?))
 }
 
+/// The libraries of Windows that a process has loaded, also those that it has asked for while it ran.
+fn libraries(process: &Path) -> Result<BTreeSet<String>> {
+    let maps = std::fs::read_to_string(process.join("maps"))?;
+    let names = maps.lines().filter_map(|line| line.rsplit('/').next()).filter(|name| name.ends_with(".dll"));
+    Ok(names.map(str::to_owned).collect())
+}
+
 #[test]
 #[ignore = "deploy/ci/windows runs it under Wine"]
 fn an_idle_service_takes_little_memory() -> Result<()> {
@@ -54,14 +61,15 @@ fn an_idle_service_takes_little_memory() -> Result<()> {
     machine.steps(&["install"])?;
     eventually("the service has delivered", PATIENCE, || machine.delivered())?;
     std::thread::sleep(SETTLED);
-    let (service, threads) = measured(&process(&["muster-agent.exe", " run"])?)?;
+    let running = process(&["muster-agent.exe", " run"])?;
+    let ((service, threads), libraries) = (measured(&running)?, libraries(&running)?);
+    ensure!(libraries.contains("wbemprox.dll"), "the service has not asked WMI: {libraries:?}");
     machine.steps(&["uninstall"])?;
 
-    let named = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
-    let (idle, libraries) = (named(IDLE)?, named(LIBRARIES)?);
+    let idle = std::env::var(IDLE).with_context(|| format!("{IDLE} is not set"))?;
     let threads_wanted = threads.to_string();
     let mut arguments = vec![threads_wanted.as_str(), "5000"];
-    arguments.extend(libraries.split_whitespace());
+    arguments.extend(libraries.iter().map(String::as_str));
     let nothing = std::thread::scope(|scope| -> Result<u64> {
         let running = scope.spawn(|| machine.wine.run(Path::new(&idle), &arguments));
         std::thread::sleep(Duration::from_secs(3));

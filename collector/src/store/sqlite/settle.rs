@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use muster_proto::convert::stored;
 use muster_proto::model::{Cause, Digest, Lane, OrderId, Presence, Protection, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use super::fault::{Step, StoreFault};
 use super::memory::Memory;
@@ -20,6 +20,16 @@ struct Numbers<'a> {
     memory: &'a Memory,
     orders: HashMap<&'a str, i64>,
     rules: i64,
+}
+
+/// The statements that read what is stored of a host. They are prepared once, because a settlement has many hosts.
+struct HostReader<'s> {
+    /// All orders, by their numbers.
+    orders: HashMap<i64, OrderId>,
+    host: CachedStatement<'s>,
+    verdicts: CachedStatement<'s>,
+    ended: CachedStatement<'s>,
+    remediations: CachedStatement<'s>,
 }
 
 impl<'a> Numbers<'a> {
@@ -55,17 +65,18 @@ pub(super) fn settle(context: &mut WriteContext<'_>, settlement: &Settlement) ->
     let numbers = Numbers::of(sql, context.memory, settlement)?;
     // Hits belong to sections and rules, so they are right even if no judgement counts.
     section_hits::hits_put(sql, hits, numbers.rules)?;
+    let mut reader = HostReader::new(sql)?;
     let mut changes = Changes::new(now);
     let (mut judged, mut settled) = (Vec::new(), Vec::new());
     for judgement in judgements {
         let Some(no) = context.memory.host_no(judgement.host) else { continue };
         // Also if the judgement does not count: the claim on its ticket is over.
         settled.push((no, judgement.ticket.cast_signed()));
-        let Some(host) = load_host(sql, no)? else { continue };
+        let Some(host) = reader.host(no)? else { continue };
         // The rest is loaded only for judgements that count.
         if changes.is_newest(no, judgement, host.ticket) {
             let numbers_of_host = host.numbers;
-            let before = load(sql, host, judgement, &numbers)?;
+            let before = reader.rest(host, judgement, &numbers)?;
             changes.judge(numbers_of_host, judgement, before, &numbers)?;
             judged.push(judgement.host);
         }
@@ -95,69 +106,87 @@ struct LoadedHost {
     rules: Option<i64>,
 }
 
-fn load_host(sql: &Connection, host: i64) -> Step<Option<LoadedHost>> {
-    let mut statement = sql.prepare_cached(
-        "SELECT h.ticket, h.judged_state, h.state_since, j.state_key, h.site, h.enrolled_at, h.judged_rules
-         FROM host h LEFT JOIN judged_state j ON j.no = h.judged_state WHERE h.no = ?1",
-    )?;
-    let mut rows = statement.query([host])?;
-    let Some(found) = rows.next()? else { return Ok(None) };
-    let state = match (found.get(1)?, row::maybe_instant(found, 2)?, found.get::<_, Option<[u8; 32]>>(3)?) {
-        (Some(no), Some(since), Some(key)) => Some(JudgedState { no, key: Digest::from_bytes(key), since }),
-        _ => None,
-    };
-    Ok(Some(LoadedHost {
-        numbers: HostNumbers { no: host, site: found.get(4)? },
-        ticket: found.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned),
-        enrolled_at: row::instant(found, 5)?,
-        rules: found.get(6)?,
-        state,
-    }))
-}
-
-fn load(sql: &Connection, host: LoadedHost, judgement: &Judgement, numbers: &Numbers<'_>) -> Step<Judged<i64>> {
-    let LoadedHost { numbers: HostNumbers { no: host, .. }, ticket, enrolled_at, state, rules } = host;
-    let verdicts = load_verdicts(sql, host)?;
-    let mut has_new = false;
-    for judged in &judgement.orders {
-        has_new |= !verdicts.contains_key(&numbers.order(&judged.order)?);
+impl<'s> HostReader<'s> {
+    fn new(sql: &'s Connection) -> Step<Self> {
+        let mut all = sql.prepare_cached("SELECT no, id FROM orders")?;
+        let mut rows = all.query([])?;
+        let mut orders = HashMap::new();
+        while let Some(found) = rows.next()? {
+            orders.insert(found.get(0)?, row::name("an order", found, 1, OrderId::new)?);
+        }
+        Ok(Self {
+            orders,
+            host: sql.prepare_cached(
+                "SELECT h.ticket, h.judged_state, h.state_since, j.state_key, h.site, h.enrolled_at, h.judged_rules
+                 FROM host h LEFT JOIN judged_state j ON j.no = h.judged_state WHERE h.no = ?1",
+            )?,
+            verdicts: sql.prepare_cached(
+                "SELECT order_no, lane, in_scope, presence, protection, due, since, reason, advice, cause
+                 FROM verdict WHERE host = ?1",
+            )?,
+            ended: sql
+                .prepare_cached("SELECT order_no, max(until) FROM verdict_history WHERE host = ?1 GROUP BY order_no")?,
+            remediations: sql.prepare_cached("SELECT order_no, record FROM host_remediation WHERE host = ?1")?,
+        })
     }
-    // An older history matters only to an order without a verdict.
-    let ended = if has_new { load_ended(sql, host)? } else { BTreeMap::new() };
-    let mut statement = sql.prepare_cached("SELECT order_no, record FROM host_remediation WHERE host = ?1")?;
-    let remediations = statement.query_map([host], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    Ok(Judged { ticket, rules, enrolled_at, verdicts, ended, remediations, state })
-}
 
-fn load_verdicts(sql: &Connection, host: i64) -> Step<BTreeMap<i64, (OrderId, VerdictRow<i64>)>> {
-    let mut statement = sql.prepare_cached(
-        "SELECT v.order_no, o.id, v.lane, v.in_scope, v.presence, v.protection, v.due, v.since, v.reason, v.advice, v.cause
-         FROM verdict v JOIN orders o ON o.no = v.order_no WHERE v.host = ?1",
-    )?;
-    let mut rows = statement.query([host])?;
-    let mut verdicts = BTreeMap::new();
-    while let Some(found) = rows.next()? {
-        let verdict = VerdictRow {
-            lane: row::member("a lane", Lane::from_code, found, 2)?,
-            in_scope: found.get(3)?,
-            presence: row::member("a presence", Presence::from_code, found, 4)?,
-            protection: row::member("a protection", Protection::from_code, found, 5)?,
-            due: row::maybe_instant(found, 6)?,
-            since: row::instant(found, 7)?,
-            reason: found.get(8)?,
-            advice: found.get(9)?,
-            cause: row::member("a cause", Cause::from_code, found, 10)?,
+    fn host(&mut self, host: i64) -> Step<Option<LoadedHost>> {
+        let mut rows = self.host.query([host])?;
+        let Some(found) = rows.next()? else { return Ok(None) };
+        let state = match (found.get(1)?, row::maybe_instant(found, 2)?, found.get::<_, Option<[u8; 32]>>(3)?) {
+            (Some(no), Some(since), Some(key)) => Some(JudgedState { no, key: Digest::from_bytes(key), since }),
+            _ => None,
         };
-        verdicts.insert(found.get(0)?, (row::name("an order", found, 1, OrderId::new)?, verdict));
+        Ok(Some(LoadedHost {
+            numbers: HostNumbers { no: host, site: found.get(4)? },
+            ticket: found.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned),
+            enrolled_at: row::instant(found, 5)?,
+            rules: found.get(6)?,
+            state,
+        }))
     }
-    Ok(verdicts)
-}
 
-fn load_ended(sql: &Connection, host: i64) -> Step<BTreeMap<i64, Timestamp>> {
-    let mut statement =
-        sql.prepare_cached("SELECT order_no, max(until) FROM verdict_history WHERE host = ?1 GROUP BY order_no")?;
-    let ended = statement.query_map([host], |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?))))?;
-    Ok(ended.collect::<Result<_, _>>()?)
+    fn rest(&mut self, host: LoadedHost, judgement: &Judgement, numbers: &Numbers<'_>) -> Step<Judged<i64>> {
+        let LoadedHost { numbers: HostNumbers { no: host, .. }, ticket, enrolled_at, state, rules } = host;
+        let verdicts = self.verdicts(host)?;
+        let mut has_new = false;
+        for judged in &judgement.orders {
+            has_new |= !verdicts.contains_key(&numbers.order(&judged.order)?);
+        }
+        // An older history matters only to an order without a verdict.
+        let ended = if has_new { self.ended(host)? } else { BTreeMap::new() };
+        let remediations = self.remediations.query_map([host], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let remediations = remediations.collect::<Result<_, _>>()?;
+        Ok(Judged { ticket, rules, enrolled_at, verdicts, ended, remediations, state })
+    }
+
+    fn verdicts(&mut self, host: i64) -> Step<BTreeMap<i64, (OrderId, VerdictRow<i64>)>> {
+        let mut rows = self.verdicts.query([host])?;
+        let mut verdicts = BTreeMap::new();
+        while let Some(found) = rows.next()? {
+            let order = found.get(0)?;
+            let unknown = || StoreFault::damaged(format!("verdict under order {order}"), "there is no such order");
+            let id = self.orders.get(&order).cloned().ok_or_else(unknown)?;
+            let verdict = VerdictRow {
+                lane: row::member("a lane", Lane::from_code, found, 1)?,
+                in_scope: found.get(2)?,
+                presence: row::member("a presence", Presence::from_code, found, 3)?,
+                protection: row::member("a protection", Protection::from_code, found, 4)?,
+                due: row::maybe_instant(found, 5)?,
+                since: row::instant(found, 6)?,
+                reason: found.get(7)?,
+                advice: found.get(8)?,
+                cause: row::member("a cause", Cause::from_code, found, 9)?,
+            };
+            verdicts.insert(order, (id, verdict));
+        }
+        Ok(verdicts)
+    }
+
+    fn ended(&mut self, host: i64) -> Step<BTreeMap<i64, Timestamp>> {
+        let ended = self.ended.query_map([host], |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?))))?;
+        Ok(ended.collect::<Result<_, _>>()?)
+    }
 }
 
 fn write(sql: &Connection, changes: &Changes<'_, i64>, rules: i64) -> Step<()> {
@@ -228,16 +257,15 @@ fn write_hosts(sql: &Connection, changes: &Changes<'_, i64>, rules: i64) -> Step
         statement.execute((host, since.millis(), state))?;
     }
     let mut statement = sql.prepare_cached(
-        "UPDATE host SET ticket = NULL, queued_at = NULL, judged_at = ?2, judged_rules = ?3,
-             judged_state = coalesce(?4, judged_state), state_since = coalesce(?5, state_since) WHERE no = ?1",
+        "UPDATE host SET ticket = NULL, queued_at = NULL, judged_at = ?2, judged_rules = ?3 WHERE no = ?1",
     )?;
     for host in &changes.hosts {
-        let (state, since) = match changes.states.get(host) {
-            Some((key, since)) => (Some(judged_state(sql, *host, key)?), Some(since.millis())),
-            // `coalesce` then keeps the state that is stored.
-            None => (None, None),
-        };
-        statement.execute((host, changes.now.millis(), rules, state, since))?;
+        statement.execute((host, changes.now.millis(), rules))?;
+    }
+    // Apart, because a state has an index that every statement which names it writes.
+    let mut statement = sql.prepare_cached("UPDATE host SET judged_state = ?2, state_since = ?3 WHERE no = ?1")?;
+    for (host, (key, since)) in &changes.states {
+        statement.execute((host, judged_state(sql, *host, key)?, since.millis()))?;
     }
     Ok(())
 }
