@@ -106,7 +106,7 @@ impl Service {
         let mut next = Next::Scan { woken: false };
         while let Next::Scan { woken } = next {
             let Some(pause) = self.turn(woken).await? else { break };
-            os::memory::give_back();
+            os::memory::rest();
             tracing::debug!(pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "waiting");
             next = self.wait(pause).await;
             if next != Next::End && self.arm().await?.is_none() {

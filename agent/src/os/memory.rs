@@ -10,9 +10,15 @@ pub fn keep_few_heaps(block_bytes: usize) {
     library::keep_few_heaps(block_bytes);
 }
 
-/// Returns free memory to the system. Call this after a scan: the next one is minutes away.
+/// Returns free memory to the system.
 pub fn give_back() {
     library::give_back();
+}
+
+/// Returns free memory, and on Windows also what is not used for now. Call this after a scan: the next one is minutes away.
+pub fn rest() {
+    library::give_back();
+    library::rest();
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -45,6 +51,8 @@ mod library {
         // SAFETY: malloc_trim(3) may be called at any time from any thread; it gives back only what is free.
         unsafe { malloc_trim(0) };
     }
+
+    pub(super) const fn rest() {}
 }
 
 #[cfg(all(target_os = "linux", target_env = "musl"))]
@@ -55,11 +63,32 @@ mod library {
     }
 
     pub(super) const fn give_back() {}
+
+    pub(super) const fn rest() {}
 }
 
-#[cfg(not(all(target_os = "linux", any(target_env = "gnu", target_env = "musl"))))]
+#[cfg(target_os = "windows")]
+mod library {
+    use windows_sys::Win32::System::Threading::{GetCurrentProcess, SetProcessWorkingSetSize};
+
+    pub(super) const fn keep_few_heaps(_block_bytes: usize) {}
+
+    pub(super) const fn give_back() {}
+
+    #[expect(unsafe_code, reason = "the standard library has no such function")]
+    pub(super) fn rest() {
+        // SAFETY: the handle is that of this process and needs no closing. With these two sizes Windows takes the pages of a program
+        // out of memory, and brings back what it uses.
+        // <https://learn.microsoft.com/windows/win32/api/memoryapi/nf-memoryapi-setprocessworkingsetsize>
+        unsafe { SetProcessWorkingSetSize(GetCurrentProcess(), usize::MAX, usize::MAX) };
+    }
+}
+
+#[cfg(not(any(target_os = "windows", all(target_os = "linux", any(target_env = "gnu", target_env = "musl")))))]
 mod library {
     pub(super) const fn keep_few_heaps(_block_bytes: usize) {}
 
     pub(super) const fn give_back() {}
+
+    pub(super) const fn rest() {}
 }
