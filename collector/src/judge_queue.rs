@@ -114,6 +114,11 @@ impl JudgeQueue {
             let began = Instant::now();
             let judge = async { (self.judge_batch(batch, now).await, began.elapsed()) };
             let ((next, took), settled) = tokio::join!(judge, self.settle(settlement.take()));
+            if let (Err(_), Ok(Some(_))) = (&settled, &next) {
+                // Otherwise these hosts would wait until their claims end. Of two failures the first is reported.
+                let _ = self.settle(next?).await;
+                return settled;
+            }
             judged += settled?;
             settlement = next?;
             if settlement.is_none() {

@@ -22,21 +22,25 @@ const CLAIM_LASTS: Duration = Duration::from_secs(60);
 
 /// Rows that another collector is claiming at this moment are skipped, so nobody waits. A collector whose rules are not in
 /// force gets nothing.
-const CLAIM: &str = concat!(
-    "WITH picked AS MATERIALIZED (
-         SELECT host FROM judge_queue
-         WHERE (claim_ticket IS DISTINCT FROM ticket OR claimed_at <= $2 OR claimed_by <> ALL ($3::int4[]))
-           AND ($6 = 0 OR NOT EXISTS (SELECT 1 FROM rules WHERE adopted_at IS NOT NULL AND no <> $6))
-         ORDER BY queued_at, host LIMIT $1 FOR UPDATE SKIP LOCKED
-     ), taken AS (
-         UPDATE judge_queue q SET claim_ticket = q.ticket, claimed_at = $4, claimed_by = $5 FROM picked p WHERE q.host = p.host
-         RETURNING q.host, q.ticket, q.queued_at
-     )
-     SELECT t.host, t.ticket, h.id, s.id, h.state, l.digest, n.snapshot_since, n.last_seen,
-            EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $7), ",
+const CLAIM: &str = "
+    WITH picked AS MATERIALIZED (
+        SELECT host FROM judge_queue
+        WHERE (claim_ticket IS DISTINCT FROM ticket OR claimed_at <= $2 OR claimed_by <> ALL ($3::int4[]))
+          AND ($6 = 0 OR NOT EXISTS (SELECT 1 FROM rules WHERE adopted_at IS NOT NULL AND no <> $6))
+        ORDER BY queued_at, host LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE judge_queue q SET claim_ticket = q.ticket, claimed_at = $4, claimed_by = $5 FROM picked p WHERE q.host = p.host
+    RETURNING q.host, q.ticket, q.queued_at";
+
+/// Claimed hosts, in the order of these arrays. A statement of its own: one that claims and reads sees hosts as they were when it
+/// began, but may return a ticket that came later with other facts.
+const CLAIMED: &str = concat!(
+    "SELECT t.host, t.ticket, h.id, s.id, h.state, l.digest, n.snapshot_since, n.last_seen,
+            EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $3), ",
     facts_columns!(),
-    " FROM taken t JOIN host h ON h.no = t.host JOIN site s ON s.no = h.site JOIN host_current n ON n.host = t.host
-      LEFT JOIN snapshot l ON l.no = n.snapshot ORDER BY t.queued_at, t.host"
+    " FROM unnest($1::int4[], $2::int8[]) WITH ORDINALITY AS t (host, ticket, place) JOIN host h ON h.no = t.host
+      JOIN site s ON s.no = h.site JOIN host_current n ON n.host = t.host LEFT JOIN snapshot l ON l.no = n.snapshot
+      ORDER BY t.place"
 );
 
 /// Hosts in the order of their row numbers, whether they wait or not.
@@ -71,8 +75,18 @@ pub(super) async fn claim(
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let old = now.minus(CLAIM_LASTS).millis();
     let mark = i64::from(HostMark::TwoHolders.code());
-    let values: Values<'_> = &[&most, &old, &living, &now.millis(), &me, &memory.rules().mine(), &mark];
-    let rows = session.query(CLAIM, values).await?;
+    let values: Values<'_> = &[&most, &old, &living, &now.millis(), &me, &memory.rules().mine()];
+    let mut taken: Vec<(i64, i32, i64)> = Vec::new();
+    for found in session.query(CLAIM, values).await? {
+        taken.push((found.try_get(2)?, found.try_get(0)?, found.try_get(1)?));
+    }
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Those that have waited longest first.
+    taken.sort_unstable();
+    let (hosts, tickets): (Vec<i32>, Vec<i64>) = taken.into_iter().map(|(_, host, ticket)| (host, ticket)).unzip();
+    let rows = session.query(CLAIMED, &[&hosts, &tickets, &mark]).await?;
     queued(session, memory, dictionaries, &rows).await
 }
 
