@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use muster_proto::model::UserScope;
+use muster_proto::model::{IdentityScope, UserScope};
 
 pub use edit::{EditError, with_collector};
 pub use muster_proto::settings::{ConfigFault, ConfigFaults, LogFormat};
@@ -43,6 +43,8 @@ pub struct Settings {
     pub scan_time_limit: Duration,
     /// `scan.user_scope`: how much is reported about what people have in their homes.
     pub user_scope: UserScope,
+    /// `scan.identity`: how much is reported about the hardware and the names of the machine.
+    pub identity: IdentityScope,
     /// `proxy.url` and what belongs to it, or the environment's proxy.
     pub proxy: Option<Proxy>,
     /// `spool.max_mib`: how much may wait for the collector.
@@ -99,6 +101,7 @@ struct ScanKeys {
     #[serde(with = "humantime_serde")]
     time_limit: Duration,
     user_scope: UserScope,
+    identity: IdentityScope,
 }
 
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -126,7 +129,8 @@ impl Default for Keys {
 impl Default for ScanKeys {
     fn default() -> Self {
         let time_limit = Duration::from_secs(60);
-        Self { watchlist: WatchlistPolicy::Collector, time_limit, user_scope: UserScope::Watchlist }
+        let (user_scope, identity) = (UserScope::Watchlist, IdentityScope::Full);
+        Self { watchlist: WatchlistPolicy::Collector, time_limit, user_scope, identity }
     }
 }
 
@@ -227,6 +231,7 @@ fn settle(keys: Keys, flags: &Flags, environment: &BTreeMap<String, String>, lay
         watchlist: keys.scan.watchlist,
         scan_time_limit: keys.scan.time_limit,
         user_scope: keys.scan.user_scope,
+        identity: keys.scan.identity,
         proxy,
         spool_bytes: keys.spool.max_mib.saturating_mul(1 << 20),
         spool_age: keys.spool.max_age,

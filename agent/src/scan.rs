@@ -15,14 +15,14 @@ use std::time::Duration;
 
 use muster_proto::canonical;
 use muster_proto::model::{
-    Digest, HostFacts, HostState, Outcome, Platform, Snapshot, SourceName, UserScope, Watchlist,
+    Digest, HostFacts, HostState, IdentityScope, Outcome, Platform, Snapshot, SourceName, UserScope, Watchlist,
 };
 
 use muster_proto::terminal::Progress;
 
 use crate::deadline::StuckWork;
 use crate::sources::parse::windows::wmi::Answers;
-use crate::sources::record::Record;
+use crate::sources::record::{Part, Record};
 use crate::sources::root::{Accesses, Root};
 use crate::sources::{self, ScanContext, Source};
 use encode::{FinishedSource, Finisher, SectionSpace};
@@ -43,6 +43,8 @@ pub struct ScanOptions {
     pub time_limit: Duration,
     /// Which software in home directories is attributed to users.
     pub user_scope: UserScope,
+    /// Whether what identifies the machine beyond its host name is reported.
+    pub identity: IdentityScope,
     /// This host's secret for user pseudonyms. Without it nothing is attributed to users.
     pub user_key: Option<[u8; 32]>,
     /// What an earlier scan remembers.
@@ -60,6 +62,7 @@ impl Default for ScanOptions {
             keep_wmi: false,
             time_limit: Duration::from_secs(60),
             user_scope: UserScope::None,
+            identity: IdentityScope::Full,
             user_key: None,
             memory: ScanMemory::default(),
             progress: Progress::default(),
@@ -146,10 +149,19 @@ pub fn scan_root(root: Root, options: &ScanOptions) -> ScanResult {
 pub fn read_facts(root: Root, options: &ScanOptions) -> HostFacts {
     let context = run::context(root, options);
     let mut record = sources::record(&context);
-    let parts = run::start_parts(sources::fact_parts(&context).iter(), &context, options);
+    let parts = run::start_parts(fact_parts(&context, options), &context, options);
     log_unknown(&run::enter_parts(parts, &mut record));
     context.root.close();
     record.facts.cleaned()
+}
+
+/// The parts of the facts, as far as the options want them.
+fn fact_parts(context: &ScanContext, options: &ScanOptions) -> impl Iterator<Item = &'static Part> {
+    let identity = match options.identity {
+        IdentityScope::Full => sources::identity_parts(context),
+        IdentityScope::None => &[],
+    };
+    sources::fact_parts(context).iter().chain(identity)
 }
 
 fn log_unknown(unknown: &[String]) {
@@ -167,7 +179,7 @@ fn scan_machine(all: Vec<Box<dyn Source>>, context: &Arc<ScanContext>, options: 
     let space = Arc::new(SectionSpace::new(chosen.len()));
     let finisher = Arc::new(OnceLock::new());
     let running = run::start_sources(chosen, context, options, &finisher);
-    let parts = sources::fact_parts(context).iter().chain(sources::state_parts(context));
+    let parts = fact_parts(context, options).chain(sources::state_parts(context));
     let parts = run::start_parts(parts, context, options);
     let mut record = sources::record(context);
     let unknown = run::enter_parts(parts, &mut record);

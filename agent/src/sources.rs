@@ -387,6 +387,12 @@ pub fn fact_parts(context: &ScanContext) -> &'static [Part] {
     (system(context.platform()).fact_parts)(context.root.is_running_system())
 }
 
+/// The parts of what identifies the machine beyond its host name.
+#[must_use]
+pub fn identity_parts(context: &ScanContext) -> &'static [Part] {
+    system(context.platform()).identity_parts
+}
+
 /// The parts that the state consists of, and the home directories.
 #[must_use]
 pub fn state_parts(context: &ScanContext) -> &'static [Part] {

@@ -42,6 +42,10 @@ pub const CSR_BYTES: usize = 8 * 1024;
 pub const TOKEN_BYTES: usize = 512;
 /// Bytes of a host name (RFC 1035 allows 253).
 pub const HOSTNAME_BYTES: usize = 255;
+/// Bytes of a number that identifies a machine. SMBIOS strings are longer only by mistake.
+pub const IDENTIFIER_BYTES: usize = 128;
+/// Network cards of a host: more than fit into a server.
+pub const MACS_PER_HOST: usize = 32;
 /// How often in a row a run of the agent must come back after another one took its place, until the host counts as held by
 /// two machines. An agent that restarts may cause one return, by a message that was on its way; a machine that is rolled back
 /// again and again causes one with every second rollback. Two machines reach it after three check-ins.

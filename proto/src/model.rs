@@ -10,6 +10,7 @@ mod duty;
 mod hidden;
 mod host;
 mod host_mark;
+mod identity;
 mod ids;
 mod ledger;
 mod observation;
@@ -40,6 +41,7 @@ pub use duty::{DutyEvidence, DutyReport, DutyState, DutySubject, InvalidSubject}
 pub use hidden::is_hidden;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
 pub use host_mark::{HoldersSign, HostActionKind, HostMark, MarkReport};
+pub use identity::{IdentityScope, MachineIdentity};
 pub use ids::{
     AccountId, AccountName, Digest, HostId, InvalidId, KeyFingerprint, OrderId, ProductId, RunId, SiteId, TokenId,
 };

@@ -7,12 +7,12 @@ use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
     Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, DutyEvidence, DutyReport, DutyState,
     DutySubject, Evidence, Explanation, Finding, HitReport, HostActionReport, HostFacts, HostId, HostMark, HostName,
-    HostReport, HostRow, HostState, Kind, Lane, LaneChange, LaneMove, LaneMoves, ListenerUse, Losses, MarkReport,
-    MilestoneReport, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport, OrdersChangeReport, Outcome,
-    Pace, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, PurgeCounts, RealtimeEvidence, Reason,
-    ReasonKind, RefusalClass, Resources, RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses,
-    StoreUse, TermReport, Timestamp, TokenId, TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport,
-    Watchlist,
+    HostReport, HostRow, HostState, Kind, Lane, LaneChange, LaneMove, LaneMoves, ListenerUse, Losses, MachineIdentity,
+    MarkReport, MilestoneReport, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport,
+    OrdersChangeReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection,
+    PurgeCounts, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RulesRefused, SignatureState, SiteId,
+    SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, Timestamp, TokenId, TokenReport, UnitState,
+    UnprotectedTime, UserItem, VerdictReport, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -25,6 +25,15 @@ fn facts() -> HostFacts {
         architecture: "x86_64".to_owned(),
         agent_version: "0.1.0".to_owned(),
         offline_root: true,
+        identity: MachineIdentity {
+            serial: "7B5V4M1".to_owned(),
+            hardware_uuid: "4c4c4544-0042-3510-8056-b4c04f4e4d31".to_owned(),
+            asset_tag: "FIN-0042".to_owned(),
+            macs: vec!["00:1b:63:84:45:e6".to_owned()],
+            fqdn: "web-1.example.org".to_owned(),
+            domain: "example.org".to_owned(),
+            chassis: "notebook".to_owned(),
+        },
     }
 }
 

@@ -312,6 +312,34 @@ fn a_named_settings_file_is_used_or_refused() -> Result<()> {
 }
 
 #[test]
+fn what_identifies_a_machine_is_sent_unless_the_settings_forbid_it() -> Result<()> {
+    let root = Root::debian("web-7")?;
+    root.write("etc/hosts", "127.0.0.1 localhost\n10.0.0.7 web-7.example.org web-7\n")?;
+    let place = root.path().display().to_string();
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("agent.toml");
+    let named = file.display().to_string();
+    let sent = |identity: &str| -> Result<serde_json::Value> {
+        std::fs::write(&file, format!("[scan]\nidentity = \"{identity}\"\n"))?;
+        let arguments = ["--root", &place, "--config", &named, "--show-sent", "-o", "json"];
+        Ok(scan(&arguments)?.expect_code(0)?.json()?["sent"].clone())
+    };
+    let full = sent("full")?;
+    let identity = &full["facts"]["identity"];
+    assert_eq!(
+        (&identity["fqdn"], &identity["domain"]),
+        (&"web-7.example.org".into(), &"example.org".into()),
+        "{full}"
+    );
+    // The hardware is that of this machine, not of the root.
+    assert_eq!((&identity["serial"], &identity["hardware_uuid"]), (&"".into(), &"".into()), "{full}");
+    let none = sent("none")?;
+    assert_eq!(none["facts"]["identity"], serde_json::Value::Null, "{none}");
+    assert!(!none.to_string().contains("example.org"), "{none}");
+    Ok(())
+}
+
+#[test]
 fn a_closed_pipe_is_not_an_error() -> Result<()> {
     let root = Root::debian("pipe")?;
     let mut command = Command::new(binaries::find("muster-agent")?);

@@ -187,6 +187,7 @@ fn facts(hostname: &str) -> HostFacts {
         architecture: "x86_64".to_owned(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         offline_root: false,
+        identity: None,
     }
 }
 

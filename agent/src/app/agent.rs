@@ -2,7 +2,7 @@
 
 use muster_proto::canonical;
 use muster_proto::error_chain;
-use muster_proto::model::{Digest, Losses, Pace, Platform, RefusalClass, Timestamp, Watchlist};
+use muster_proto::model::{Digest, IdentityScope, Losses, Pace, Platform, RefusalClass, Timestamp, Watchlist};
 
 use super::state_files::{self, StateFileError};
 use super::{AppError, EnrollError, enrollment, now, scan_options};
@@ -314,6 +314,8 @@ impl Agent {
     fn read_spooled(&mut self, number: u64) -> Result<Option<Delivery>, AppError> {
         let Some(entry) = self.spool.read(number)? else { return Ok(None) };
         match Delivery::decode(entry.payload) {
+            // The settings may have changed since the scan.
+            Ok(delivery) if self.settings.identity == IdentityScope::None => Ok(Some(delivery.without_identity())),
             Ok(delivery) => Ok(Some(delivery)),
             Err(error) => {
                 tracing::error!(error = %error_chain(&error), "cannot decode a spooled snapshot; it is dropped");

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use muster_proto::model::{EnrollmentToken, HostFacts, Pace, RefusalClass, Timestamp, TokenError};
 
@@ -202,7 +201,7 @@ pub async fn enroll(
         Some(identity) => identity.key,
     };
     let key = store.key(number)?;
-    let (facts, fingerprint) = about_machine(root, settings.scan_time_limit).await?;
+    let (facts, fingerprint) = about_machine(root, settings).await?;
     let identity = uplink::enroll(&target, token, &key, facts, fingerprint, now).await?;
     store.save(&identity)?;
     state_files::remove_own_token(state_dir);
@@ -216,8 +215,9 @@ pub async fn enroll(
 
 /// Facts and fingerprint of the machine. Without its fingerprint a machine that enrolls again would be another host, so a
 /// machine id that cannot be read in time is an error.
-async fn about_machine(root: Root, limit: Duration) -> Result<(HostFacts, Option<[u8; 32]>), EnrollError> {
-    let options = ScanOptions { time_limit: limit, ..ScanOptions::default() };
+async fn about_machine(root: Root, settings: &Settings) -> Result<(HostFacts, Option<[u8; 32]>), EnrollError> {
+    let (limit, identity) = (settings.scan_time_limit, settings.identity);
+    let options = ScanOptions { time_limit: limit, identity, ..ScanOptions::default() };
     let read = move || {
         let id = deadline::run("machine-id", limit, &STUCK, move || (fingerprint(&root), root));
         id.map(|(fingerprint, root)| (scan::read_facts(root, &options), fingerprint))

@@ -132,6 +132,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCo
     let from_settings = settings.as_ref().map_or_else(ScanOptions::default, |settings| ScanOptions {
         watchlist: Some(watchlist(settings, platform)),
         time_limit: settings.scan_time_limit,
+        identity: settings.identity,
         ..ScanOptions::default()
     });
     let configured_scope = settings.as_ref().map(|settings| settings.user_scope);

@@ -11,6 +11,7 @@ mod host;
 mod hostile_packages_tests;
 #[cfg(all(test, unix))]
 mod hostile_tests;
+mod identity;
 mod kernel_modules;
 mod native;
 mod pacman;
@@ -45,6 +46,7 @@ pub(super) const SYSTEM: System = System {
     os_release,
     facts: host::facts,
     fact_parts,
+    identity_parts: identity::IDENTITY,
     state_parts,
     finish: state::finish,
     services: SourceName::SystemdUnits,

@@ -1,6 +1,6 @@
 //! The sources on macOS: none of its own is read yet.
 
-use muster_proto::model::{HostFacts, Outcome, Platform, SourceName};
+use muster_proto::model::{HostFacts, MachineIdentity, Outcome, Platform, SourceName};
 
 use super::parse::os_release::OsRelease;
 use super::record::{Part, Record};
@@ -17,6 +17,7 @@ pub(super) const SYSTEM: System = System {
     os_release,
     facts,
     fact_parts,
+    identity_parts: IDENTITY,
     state_parts,
     finish,
     services: SourceName::Launchd,
@@ -52,6 +53,17 @@ fn facts(context: &ScanContext) -> HostFacts {
 fn fact_parts(_running: bool) -> &'static [Part] {
     &[]
 }
+
+/// From the registry of the kernel (`IOPlatformExpertDevice`). A root that is not running does not have it.
+const IDENTITY: &[Part] = &[Part {
+    what: "what identifies the machine",
+    read: |context| {
+        let is_running = context.root.is_running_system();
+        let identity = if is_running { portable::machine::product() } else { MachineIdentity::default() };
+        Box::new(move |record| record.facts.identity = identity)
+    },
+    unread: |_| {},
+}];
 
 fn state_parts(_running: bool) -> &'static [Part] {
     &[]

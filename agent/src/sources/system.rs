@@ -19,6 +19,8 @@ pub(super) struct System {
     pub(super) facts: fn(&ScanContext) -> HostFacts,
     /// The parts of the facts; the argument says whether the root is the running system.
     pub(super) fact_parts: fn(bool) -> &'static [Part],
+    /// The parts of what identifies the machine beyond its host name.
+    pub(super) identity_parts: &'static [Part],
     pub(super) state_parts: fn(bool) -> &'static [Part],
     /// Completes the state of the running system with the services that were found, and how completely.
     pub(super) finish: fn(&mut Record, &ScanContext, &[String], Outcome),

@@ -8,6 +8,7 @@ mod class_filters;
 mod defender;
 mod filter_drivers;
 mod host;
+mod identity;
 #[cfg(windows)]
 mod live;
 mod machine;
@@ -51,6 +52,7 @@ pub(super) const SYSTEM: System = System {
     os_release,
     facts,
     fact_parts,
+    identity_parts: identity::IDENTITY,
     state_parts,
     finish,
     services: SourceName::Services,

@@ -146,6 +146,12 @@ impl Delivery {
         })
     }
 
+    /// The same delivery without what identifies the machine beyond its host name.
+    #[must_use]
+    pub fn without_identity(self) -> Self {
+        Self { facts: wire::HostFacts { identity: None, ..self.facts }, ..self }
+    }
+
     pub(super) fn section(&self, digest: Digest) -> Option<&Bytes> {
         self.sections.iter().find(|(other, _)| *other == digest).map(|(_, canonical)| canonical)
     }
@@ -161,7 +167,7 @@ pub(super) fn section(digest: Digest, canonical: &Bytes) -> wire::UploadRequest 
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::model::Platform;
+    use muster_proto::model::{MachineIdentity, Platform};
 
     use super::*;
 
@@ -174,6 +180,7 @@ mod tests {
             architecture: "x86_64".into(),
             agent_version: "0.1.0".into(),
             offline_root: false,
+            identity: MachineIdentity { serial: "7B5V4M1".into(), ..MachineIdentity::default() },
         };
         let sections = vec![(Digest::of(b"one"), b"one".to_vec()), (Digest::of(b"two"), b"two".to_vec())];
         Delivery::new(
@@ -194,6 +201,8 @@ mod tests {
         assert_eq!(read.fingerprint.as_ref(), [7; 32]);
         assert_eq!(read.section(Digest::of(b"two")).map(AsRef::as_ref), Some(&b"two"[..]));
         assert_eq!(read.section(Digest::of(b"three")), None);
+        assert_eq!(read.facts.identity.as_ref().map(|identity| identity.serial.as_str()), Some("7B5V4M1"));
+        assert_eq!(read.without_identity().facts.identity, None);
     }
 
     #[test]

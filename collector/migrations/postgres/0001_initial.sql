@@ -146,6 +146,8 @@ CREATE TABLE host (
     agent_version integer NOT NULL,
     platform      smallint NOT NULL,
     offline_root  boolean NOT NULL,
+    -- What identifies the machine beyond its host name: a format and a message. NULL if nothing is known.
+    identity      bytea,
     id            bytea NOT NULL UNIQUE CHECK (octet_length(id) = 16),
     hostname      text COLLATE "C" NOT NULL,
     -- Of the machine that reported last, before that of the enrollment; empty if unknown.

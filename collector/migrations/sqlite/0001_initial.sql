@@ -143,6 +143,8 @@ CREATE TABLE host (
     architecture         INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     agent_version        INTEGER NOT NULL REFERENCES phrase (no) DEFERRABLE INITIALLY DEFERRED,
     offline_root         INTEGER NOT NULL,
+    -- What identifies the machine beyond its host name: a format and a message. NULL if nothing is known.
+    identity             BLOB,
     -- Of the machine that reported last, before that of the enrollment; empty if unknown.
     fingerprint          BLOB NOT NULL,
     enrolled_at          INTEGER NOT NULL,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use muster_proto::model::{
-    HostMark, HostReport, Losses, Outcome, SourceReport, Timestamp, UnprotectedTime, VerdictReport, advice_line,
+    HostMark, HostReport, Losses, MachineIdentity, Outcome, SourceReport, Timestamp, UnprotectedTime, VerdictReport,
+    advice_line,
 };
 
 use super::args::HostArgs;
@@ -110,6 +111,27 @@ pub(super) fn what_to_do(verdict: &VerdictReport) -> String {
     text
 }
 
+/// One line for each thing that identifies the machine and is known.
+fn identity(identity: &MachineIdentity, line: &mut impl FnMut(&str, &str)) {
+    let MachineIdentity { serial, hardware_uuid, asset_tag, macs, fqdn, domain, chassis } = identity;
+    let hardware = [
+        (chassis.as_str(), String::new()),
+        (serial, format!("serial {serial}")),
+        (asset_tag, format!("asset tag {asset_tag}")),
+        (hardware_uuid, format!("UUID {hardware_uuid}")),
+    ];
+    let hardware = hardware.into_iter().filter(|(value, _)| !value.is_empty());
+    let hardware: Vec<String> =
+        hardware.map(|(value, said)| if said.is_empty() { value.to_owned() } else { said }).collect();
+    // The full name has the domain at its end.
+    let name = if fqdn.is_empty() { domain } else { fqdn };
+    for (what, value) in [("hardware", hardware.join(", ")), ("cards", macs.join(", ")), ("full name", name.clone())] {
+        if !value.is_empty() {
+            line(what, &value);
+        }
+    }
+}
+
 pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String {
     let facts = &host.facts;
     let name = if facts.hostname.is_empty() { "(no name)".to_owned() } else { clean(&facts.hostname) };
@@ -118,6 +140,7 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<11} {}\n", clean(value)));
     line("system", &format!("{}, {} {}{root}", or_dash(&facts.os_name), facts.platform, facts.architecture));
     line("kernel", or_dash(&facts.kernel));
+    identity(&facts.identity, &mut line);
     line("site", host.site.as_str());
     line("agent", or_dash(&facts.agent_version));
     if !host.state.addresses.is_empty() {
@@ -328,6 +351,7 @@ pub(super) mod tests {
                 architecture: String::new(),
                 agent_version: String::new(),
                 offline_root: false,
+                identity: MachineIdentity::default(),
             },
             state: HostState::default(),
             enrolled_at: Timestamp::default(),

@@ -13,6 +13,7 @@ mod editions;
 mod enrollment;
 mod holders;
 mod host_actions;
+mod identity;
 mod judge_queue;
 mod kit;
 mod list_plans;
@@ -43,6 +44,7 @@ pub(crate) use editions::*;
 pub(crate) use enrollment::*;
 pub(crate) use holders::*;
 pub(crate) use host_actions::*;
+pub(crate) use identity::*;
 pub(crate) use judge_queue::*;
 pub(crate) use kit::{
     assert_healthy, at, check_in, current, delivery, enrolled as enrolled_fleet, enrollment, facts, host, host_revoke,
@@ -101,6 +103,7 @@ macro_rules! suite {
             a_host_that_was_purged_and_released_reports_everything_again
             only_hosts_of_the_callers_sites_are_changed
             two_agents_with_one_key_are_marked_until_a_review
+            what_identifies_a_machine_is_kept_changed_and_forgotten
             a_report_of_another_machine_marks_the_host
             a_host_and_a_key_that_a_restore_has_lost_are_readmitted
             an_attestation_is_issued_with_the_settling_and_read_again_as_it_was

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{ConvertError, code, id, instant, present, visible, within};
 use crate::model::{
-    Digest, HostFacts, HostState, Losses, Outcome, Pace, RealtimeEvidence, RefusalClass, SignatureState, Timestamp,
-    UnitState, UserItem, Watchlist,
+    Digest, HostFacts, HostState, Losses, MachineIdentity, Outcome, Pace, RealtimeEvidence, RefusalClass,
+    SignatureState, Timestamp, UnitState, UserItem, Watchlist,
 };
 use crate::{limits, wire};
 
@@ -79,6 +79,7 @@ impl From<HostFacts> for wire::HostFacts {
             architecture: facts.architecture,
             agent_version: facts.agent_version,
             offline_root: facts.offline_root,
+            identity: Some(facts.identity).filter(|identity| !identity.is_unknown()).map(wire::MachineIdentity::from),
         }
     }
 }
@@ -106,7 +107,38 @@ impl TryFrom<wire::HostFacts> for HostFacts {
             architecture: facts.architecture,
             agent_version: facts.agent_version,
             offline_root: facts.offline_root,
+            identity: facts.identity.map(MachineIdentity::try_from).transpose()?.unwrap_or_default(),
         })
+    }
+}
+
+impl From<MachineIdentity> for wire::MachineIdentity {
+    fn from(identity: MachineIdentity) -> Self {
+        let MachineIdentity { serial, hardware_uuid, asset_tag, macs, fqdn, domain, chassis } = identity;
+        Self { serial, hardware_uuid, asset_tag, macs, fqdn, domain, chassis }
+    }
+}
+
+impl TryFrom<wire::MachineIdentity> for MachineIdentity {
+    type Error = ConvertError;
+    fn try_from(identity: wire::MachineIdentity) -> Result<Self, ConvertError> {
+        let wire::MachineIdentity { serial, hardware_uuid, asset_tag, macs, fqdn, domain, chassis } = identity;
+        within("MachineIdentity.macs", macs.len(), "MACS_PER_HOST", limits::MACS_PER_HOST)?;
+        let numbers = [
+            ("MachineIdentity.serial", &serial),
+            ("MachineIdentity.hardware_uuid", &hardware_uuid),
+            ("MachineIdentity.asset_tag", &asset_tag),
+            ("MachineIdentity.chassis", &chassis),
+        ];
+        for (field, text) in numbers.into_iter().chain(macs.iter().map(|mac| ("MachineIdentity.macs", mac))) {
+            within(field, text.len(), "IDENTIFIER_BYTES", limits::IDENTIFIER_BYTES)?;
+            visible(field, text)?;
+        }
+        for (field, name) in [("MachineIdentity.fqdn", &fqdn), ("MachineIdentity.domain", &domain)] {
+            within(field, name.len(), "HOSTNAME_BYTES", limits::HOSTNAME_BYTES)?;
+            visible(field, name)?;
+        }
+        Ok(Self { serial, hardware_uuid, asset_tag, macs, fqdn, domain, chassis })
     }
 }
 

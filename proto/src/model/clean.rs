@@ -2,7 +2,9 @@
 //! states hold, because people read them.
 
 use super::hidden::is_hidden;
-use super::{HostFacts, HostState, Observation, RealtimeEvidence, SignatureState, UnitState, UserItem};
+use super::{
+    HostFacts, HostState, MachineIdentity, Observation, RealtimeEvidence, SignatureState, UnitState, UserItem,
+};
 use crate::limits;
 
 /// Cleans a text: control characters become spaces, spaces at both ends are removed, and the rest is cut to at most
@@ -45,10 +47,31 @@ impl HostFacts {
     /// The facts with visible texts within the limits of the contract. The collector refuses others.
     #[must_use]
     pub fn cleaned(mut self) -> Self {
-        let Self { hostname, platform: _, os_name, kernel, architecture, agent_version, offline_root: _ } = &mut self;
+        let Self { hostname, platform: _, os_name, kernel, architecture, agent_version, offline_root: _, identity } =
+            &mut self;
+        *identity = std::mem::take(identity).cleaned();
         show_in_place(hostname, limits::HOSTNAME_BYTES);
         for text in [os_name, kernel, architecture, agent_version] {
             show_in_place(text, limits::TEXT_BYTES);
+        }
+        self
+    }
+}
+
+impl MachineIdentity {
+    /// With visible texts within the limits of the contract, and the addresses in order.
+    #[must_use]
+    pub fn cleaned(mut self) -> Self {
+        // All fields are named, so that a new text cannot be forgotten here.
+        let Self { serial, hardware_uuid, asset_tag, macs, fqdn, domain, chassis } = &mut self;
+        macs.sort();
+        macs.dedup();
+        macs.truncate(limits::MACS_PER_HOST);
+        for text in [serial, hardware_uuid, asset_tag, chassis].into_iter().chain(macs) {
+            show_in_place(text, limits::IDENTIFIER_BYTES);
+        }
+        for name in [fqdn, domain] {
+            show_in_place(name, limits::HOSTNAME_BYTES);
         }
         self
     }

@@ -1,7 +1,7 @@
 //! What belongs to one host only: its facts, and the state that differs from host to host and from day to day.
 
 use super::closed_list::closed_list;
-use super::{Outcome, Platform, Timestamp};
+use super::{MachineIdentity, Outcome, Platform, Timestamp};
 
 closed_list! {
     /// How much an agent reports about items in home directories and their users. Sections list the items without users.
@@ -32,6 +32,9 @@ pub struct HostFacts {
     pub agent_version: String,
     /// Whether the agent scans a mounted image (`--root`) instead of the running system.
     pub offline_root: bool,
+    /// What identifies the machine beyond its name. Unknown if `scan.identity` of the agent is `none`.
+    #[serde(default, skip_serializing_if = "MachineIdentity::is_unknown")]
+    pub identity: MachineIdentity,
 }
 
 /// The small record beside the snapshot. It contains everything that differs between two machines of one image.

@@ -128,7 +128,7 @@ fn fingerprint(root: &Root) -> Option<[u8; 32]> {
     files.iter().find_map(|path| os::machine_fingerprint(&root.read_text(path).ok()?))
 }
 
-fn hostname(root: &Root) -> String {
+pub(super) fn hostname(root: &Root) -> String {
     let text = root.read_text("/etc/hostname").unwrap_or_default();
     text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default().to_owned()
 }
@@ -159,20 +159,25 @@ fn architecture(root: &Root) -> String {
     native.map_or_else(String::new, |package| elf::from_debian(&package.architecture).to_owned())
 }
 
-/// The virtualisation of the running system: `container`, a hypervisor, or `none`. Uses only world-readable evidence.
-fn virtualisation(root: &Root) -> &'static str {
+/// Whether the running system is a container: it sees the firmware of its host. Uses only world-readable evidence.
+pub(super) fn is_container(root: &Root) -> bool {
     let exists = |path: &str| matches!(root.kind_at(path), Ok(Some(_)));
-    let text = |path: &str| root.read_text(path).unwrap_or_default().trim().to_ascii_lowercase();
-    let of_cgroup = text("/proc/1/cgroup");
+    let of_cgroup = root.read_text("/proc/1/cgroup").unwrap_or_default().to_ascii_lowercase();
     let containers = ["docker", "kubepods", "containerd", "/lxc/", "libpod"];
-    // Before the hardware: a container sees the firmware data of its host.
-    if exists("/.dockerenv")
+    exists("/.dockerenv")
         || exists("/run/.containerenv")
         || exists("/run/systemd/container")
+        || exists("/run/secrets/kubernetes.io")
         || containers.iter().any(|word| of_cgroup.contains(word))
-    {
+}
+
+/// The virtualisation of the running system: `container`, a hypervisor, or `none`. Uses only world-readable evidence.
+fn virtualisation(root: &Root) -> &'static str {
+    // Before the hardware: a container sees the firmware data of its host.
+    if is_container(root) {
         return "container";
     }
+    let text = |path: &str| root.read_text(path).unwrap_or_default().trim().to_ascii_lowercase();
     // Vendors spell these texts in different ways, so `text` folds their case.
     let board = format!("{} {}", text("/sys/class/dmi/id/sys_vendor"), text("/sys/class/dmi/id/product_name"));
     let vendors = [

@@ -1,7 +1,7 @@
 //! Facts about the running system, from `sysinfo`.
 
-use muster_proto::model::{HostFacts, Platform};
-use sysinfo::System;
+use muster_proto::model::{HostFacts, MachineIdentity, Platform};
+use sysinfo::{Product, System};
 
 use crate::sources::root::Root;
 
@@ -34,5 +34,15 @@ pub(in crate::sources) fn no_facts(platform: Platform, offline_root: bool) -> Ho
         architecture: String::new(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         offline_root,
+        identity: MachineIdentity::default(),
+    }
+}
+
+/// The numbers that the running system has of its hardware.
+pub(in crate::sources) fn product() -> MachineIdentity {
+    MachineIdentity {
+        serial: Product::serial_number().unwrap_or_default(),
+        hardware_uuid: Product::uuid().unwrap_or_default().to_ascii_lowercase(),
+        ..MachineIdentity::default()
     }
 }

@@ -5,6 +5,7 @@ mod applications;
 mod bounds;
 mod browsers;
 mod certificates;
+mod identity;
 mod outcomes;
 mod paths;
 mod places;

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use muster_proto::model::{Digest, EnrollmentToken, HostFacts, Pace, Platform, RefusalClass, TokenId, TokenSecret};
+use muster_proto::model::{
+    Digest, EnrollmentToken, HostFacts, MachineIdentity, Pace, Platform, RefusalClass, TokenId, TokenSecret,
+};
 use muster_proto::wire;
 use muster_proto::wire::agent_service_server::{AgentService, AgentServiceServer};
 use prost::Message;
@@ -286,5 +288,6 @@ pub(crate) fn facts() -> HostFacts {
         architecture: String::new(),
         agent_version: String::new(),
         offline_root: false,
+        identity: MachineIdentity::default(),
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{
-    Digest, HostActionKind, HostFacts, HostId, HostState, KeyFingerprint, Kind, Lane, Observation, OrderId, Outcome,
-    Platform, Presence, Protection, RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, TokenId,
-    TokenReport,
+    Digest, HostActionKind, HostFacts, HostId, HostState, KeyFingerprint, Kind, Lane, MachineIdentity, Observation,
+    OrderId, Outcome, Platform, Presence, Protection, RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName,
+    Timestamp, TokenId, TokenReport,
 };
 
 use crate::judge::Remediation;
@@ -50,6 +50,7 @@ pub(crate) fn facts(hostname: &str) -> HostFacts {
         architecture: "x86_64".to_owned(),
         agent_version: "0.1.0".to_owned(),
         offline_root: false,
+        identity: MachineIdentity::default(),
     }
 }
 

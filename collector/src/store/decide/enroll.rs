@@ -79,7 +79,7 @@ pub(in crate::store) fn enroll<No>(
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::model::{HostFacts, HostId, KeyFingerprint, Platform, TokenId};
+    use muster_proto::model::{HostFacts, HostId, KeyFingerprint, MachineIdentity, Platform, TokenId};
 
     use super::*;
 
@@ -94,6 +94,7 @@ mod tests {
             architecture: String::new(),
             agent_version: String::new(),
             offline_root: false,
+            identity: MachineIdentity::default(),
         }
     }
 

@@ -62,7 +62,7 @@ pub(in crate::store) fn readmit<No>(
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::model::{HostId, KeyFingerprint, Platform, SiteId};
+    use muster_proto::model::{HostId, KeyFingerprint, MachineIdentity, Platform, SiteId};
 
     use super::*;
 
@@ -75,6 +75,7 @@ mod tests {
             architecture: String::new(),
             agent_version: String::new(),
             offline_root: false,
+            identity: MachineIdentity::default(),
         });
         Readmission {
             host: HostId::from_bytes([1; 16]),

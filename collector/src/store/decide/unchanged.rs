@@ -81,7 +81,7 @@ pub(in crate::store) fn state_key(state: &HostState) -> Digest {
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::model::{HostId, Platform, RunId};
+    use muster_proto::model::{HostId, MachineIdentity, Platform, RunId};
 
     use super::*;
     use crate::store::last_seen::RunReturns;
@@ -98,6 +98,7 @@ mod tests {
             architecture: "x86_64".to_owned(),
             agent_version: "0.1.0".to_owned(),
             offline_root: false,
+            identity: MachineIdentity::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use muster_proto::convert::stored;
 use muster_proto::model::{HostId, HostMark, KeyFingerprint};
 use tokio_postgres::Row;
 
@@ -58,19 +59,20 @@ pub(super) async fn create(session: &Session, rows: &[NewRow<'_>]) -> Step<()> {
     let make = "
         WITH new AS (
             SELECT * FROM unnest($1::bytea[], $2::int4[], $3::text[], $4::int2[], $5::int4[], $6::int4[], $7::int4[],
-                                 $8::int4[], $9::bool[], $10::bytea[], $11::int8[], $12::bytea[], $13::int8[], $14::int4[])
+                                 $8::int4[], $9::bool[], $10::bytea[], $11::int8[], $12::bytea[], $13::int8[], $14::int4[],
+                                 $15::bytea[])
                 AS u (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
-                      fingerprint, enrolled_at, key, key_at, token)
+                      fingerprint, enrolled_at, key, key_at, token, identity)
         ), made AS (
             INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
-                              fingerprint, enrolled_at, enrolled_with)
+                              fingerprint, enrolled_at, enrolled_with, identity)
             SELECT id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
-                   fingerprint, enrolled_at, token FROM new RETURNING no, id
+                   fingerprint, enrolled_at, token, identity FROM new RETURNING no, id
         ), now AS (
             INSERT INTO host_current (host, last_seen) SELECT m.no, n.enrolled_at FROM made m JOIN new n ON n.id = m.id
         ), key AS (
             INSERT INTO host_key (fingerprint, host, status, created_at)
-            SELECT n.key, m.no, $15, n.key_at FROM made m JOIN new n ON n.id = m.id
+            SELECT n.key, m.no, $16, n.key_at FROM made m JOIN new n ON n.id = m.id
         )
         INSERT INTO judge_queue (host, ticket, queued_at)
         SELECT m.no, nextval('judge_queue_ticket'), n.enrolled_at FROM made m JOIN new n ON n.id = m.id";
@@ -82,6 +84,8 @@ pub(super) async fn create(session: &Session, rows: &[NewRow<'_>]) -> Step<()> {
     let offline: Vec<bool> = rows.iter().map(|row| row.new.facts.offline_root).collect();
     let fingerprints: Vec<&[u8]> = rows.iter().map(|row| row.new.fingerprint).collect();
     let keys: Vec<&[u8]> = rows.iter().map(|row| row.new.key.as_bytes().as_slice()).collect();
+    let identities: Vec<Option<Vec<u8>>> =
+        rows.iter().map(|row| stored::identity_bytes(&row.new.facts.identity)).collect();
     let tokens: Vec<Option<i32>> = rows.iter().map(|row| row.token).collect();
     let values: Values<'_> = &[
         &ids,
@@ -98,6 +102,7 @@ pub(super) async fn create(session: &Session, rows: &[NewRow<'_>]) -> Step<()> {
         &keys,
         &times(|row| row.new.key_at.millis()),
         &tokens,
+        &identities,
         &row::code(KeyStatus::InUse.code()),
     ];
     session.execute(make, values).await?;

@@ -1,7 +1,9 @@
 //! Reading columns: codes, ids, times.
 
 use muster_proto::convert::stored;
-use muster_proto::model::{Digest, HostFacts, HostId, HostState, Lane, Platform, RunId, SiteId, Timestamp};
+use muster_proto::model::{
+    Digest, HostFacts, HostId, HostState, Lane, MachineIdentity, Platform, RunId, SiteId, Timestamp,
+};
 use tokio_postgres::Row;
 
 use super::fault::{PostgresFault, Step};
@@ -112,7 +114,7 @@ macro_rules! facts_columns {
     () => {
         "h.hostname, h.platform, (SELECT text FROM phrase WHERE no = h.os_name), \
          (SELECT text FROM phrase WHERE no = h.kernel), (SELECT text FROM phrase WHERE no = h.architecture), \
-         (SELECT text FROM phrase WHERE no = h.agent_version), h.offline_root"
+         (SELECT text FROM phrase WHERE no = h.agent_version), h.offline_root, h.identity"
     };
 }
 pub(super) use facts_columns;
@@ -126,7 +128,14 @@ pub(super) fn facts(row: &Row, at: usize) -> Step<HostFacts> {
         architecture: row.try_get(at + 4)?,
         agent_version: row.try_get(at + 5)?,
         offline_root: row.try_get(at + 6)?,
+        identity: identity(row, at + 7)?,
     })
+}
+
+/// What identifies a machine beyond its host name.
+fn identity(row: &Row, at: usize) -> Step<MachineIdentity> {
+    let Some(bytes) = row.try_get::<_, Option<&[u8]>>(at)? else { return Ok(MachineIdentity::default()) };
+    stored::read_identity(bytes).map_err(|error| PostgresFault::damaged("the identity of a host", error.to_string()))
 }
 
 /// A host's state; empty before the first.

@@ -1,5 +1,6 @@
 //! Who a host is: enrollment, its keys, and their revocation.
 
+use muster_proto::convert::stored;
 use muster_proto::model::{HostId, HostMark, KeyFingerprint, Timestamp};
 use rusqlite::Connection;
 
@@ -53,8 +54,8 @@ fn create(context: &mut WriteContext<'_>, operation: &NewHost<'_>, site: i64, to
     let ticket = context.memory.next_ticket();
     sql.prepare_cached(
         "INSERT INTO host (id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
-                           fingerprint, enrolled_at, ticket, queued_at, enrolled_with)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11, ?13)",
+                           fingerprint, enrolled_at, ticket, queued_at, enrolled_with, identity)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11, ?13, ?14)",
     )?
     .execute((
         operation.host.as_bytes(),
@@ -70,6 +71,7 @@ fn create(context: &mut WriteContext<'_>, operation: &NewHost<'_>, site: i64, to
         operation.now.millis(),
         ticket,
         token,
+        stored::identity_bytes(&facts.identity),
     ))?;
     let no = sql.last_insert_rowid();
     sql.prepare_cached("INSERT INTO host_check_in (host, last_seen) VALUES (?1, ?2)")?

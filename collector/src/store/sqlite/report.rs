@@ -216,7 +216,7 @@ fn write_facts(context: &WriteContext<'_>, host: i64, facts: &HostFacts, fingerp
         .sql
         .prepare_cached(
             "UPDATE host SET hostname = ?2, platform = ?3, os_name = ?4, kernel = ?5, architecture = ?6,
-                 agent_version = ?7, offline_root = ?8, fingerprint = ?9 WHERE no = ?1",
+                 agent_version = ?7, offline_root = ?8, fingerprint = ?9, identity = ?10 WHERE no = ?1",
         )?
         .execute((
             host,
@@ -228,6 +228,7 @@ fn write_facts(context: &WriteContext<'_>, host: i64, facts: &HostFacts, fingerp
             phrases.phrase(&facts.agent_version),
             facts.offline_root,
             fingerprint,
+            stored::identity_bytes(&facts.identity),
         ))?;
     Ok(())
 }

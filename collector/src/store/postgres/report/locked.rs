@@ -62,6 +62,8 @@ pub(super) struct FactsRow {
     pub(super) offline_root: bool,
     /// Of the machine; empty if unknown.
     pub(super) fingerprint: Vec<u8>,
+    /// In its stored form.
+    pub(super) identity: Option<Vec<u8>>,
 }
 
 impl FactsRow {
@@ -79,6 +81,7 @@ impl FactsRow {
             ],
             offline_root: facts.offline_root,
             fingerprint: fingerprint.to_owned(),
+            identity: stored::identity_bytes(&facts.identity),
         })
     }
 }
@@ -127,6 +130,7 @@ impl LockedHost {
             phrases: [found.try_get(3)?, found.try_get(4)?, found.try_get(5)?, found.try_get(6)?],
             offline_root: found.try_get(7)?,
             fingerprint: found.try_get(9)?,
+            identity: found.try_get(10)?,
         });
         self.state = found.try_get(8)?;
         Ok(())

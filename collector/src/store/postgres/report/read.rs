@@ -31,7 +31,7 @@ pub(super) const LOCK: &str = "
 
 /// Facts and state of hosts that sent some.
 pub(super) const FACTS: &str = "
-    SELECT no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state, fingerprint
+    SELECT no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state, fingerprint, identity
     FROM host WHERE no = ANY ($1::int4[])";
 
 /// Sections of a snapshot, each once, in its order.

@@ -64,10 +64,10 @@ pub(super) const OLD_GAPS: &str = "
 pub(super) const FACTS: &str = "
     UPDATE host h SET hostname = u.hostname, platform = u.platform, os_name = u.os_name, kernel = u.kernel,
         architecture = u.architecture, agent_version = u.agent_version, offline_root = u.offline_root,
-        state = coalesce(u.state, h.state), fingerprint = u.fingerprint
+        state = coalesce(u.state, h.state), fingerprint = u.fingerprint, identity = u.identity
     FROM unnest($1::int4[], $2::text[], $3::int2[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::bool[], $9::bytea[],
-                $10::bytea[])
-        AS u (no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state, fingerprint)
+                $10::bytea[], $11::bytea[])
+        AS u (no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state, fingerprint, identity)
     WHERE h.no = u.no";
 
 pub(super) const STATES: &str = "
@@ -374,13 +374,14 @@ async fn put_facts(session: &Session, hosts: impl Iterator<Item = &LockedHost>) 
     let (mut hostnames, mut platforms, mut roots) = (Vec::<&str>::new(), Vec::<i16>::new(), Vec::<bool>::new());
     let mut phrases: [Vec<i32>; 4] = Default::default();
     let mut states: Vec<Option<&[u8]>> = Vec::new();
-    let mut fingerprints: Vec<&[u8]> = Vec::new();
+    let (mut fingerprints, mut identities) = (Vec::<&[u8]>::new(), Vec::<Option<&[u8]>>::new());
     for (host, facts) in hosts.filter_map(|host| Some((host, host.facts.as_ref()?))) {
         numbers.push(host.no);
         hostnames.push(&facts.hostname);
         platforms.push(facts.platform);
         roots.push(facts.offline_root);
         fingerprints.push(&facts.fingerprint);
+        identities.push(facts.identity.as_deref());
         states.push(host.state.as_deref().filter(|_| host.has_new_state));
         for (column, value) in phrases.iter_mut().zip(facts.phrases) {
             column.push(value);
@@ -399,6 +400,7 @@ async fn put_facts(session: &Session, hosts: impl Iterator<Item = &LockedHost>) 
             &roots,
             &states,
             &fingerprints,
+            &identities,
         ];
         session.execute(FACTS, values).await?;
     }

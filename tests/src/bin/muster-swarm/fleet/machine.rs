@@ -2,7 +2,8 @@
 
 use muster_proto::model::Kind;
 use muster_proto::model::{
-    HostFacts, HostState, Observation, Outcome, Platform, RealtimeEvidence, SignatureState, Timestamp, UnitState,
+    HostFacts, HostState, MachineIdentity, Observation, Outcome, Platform, RealtimeEvidence, SignatureState, Timestamp,
+    UnitState,
 };
 
 use super::{Model, Profile};
@@ -88,6 +89,7 @@ impl Model {
             architecture: architecture.to_owned(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             offline_root: false,
+            identity: MachineIdentity::default(),
         }
     }
 
