@@ -27,6 +27,8 @@ mod serve;
 mod store_size;
 mod store_watch;
 mod system_user;
+#[cfg(test)]
+mod test_kit;
 mod throttled;
 mod tokens;
 mod unfinished;

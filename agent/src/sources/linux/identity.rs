@@ -1,5 +1,6 @@
 //! What identifies a machine of Linux beyond its host name: numbers of its firmware, its network cards, its names on the network.
-//! Only files are read; the serial number, the UUID and the tag of a machine only by root.
+//! Only files are read. Those with the serial number and the UUID need root, or the capability CAP_DAC_READ_SEARCH that the
+//! service has.
 
 use muster_proto::model::MachineIdentity;
 
@@ -89,16 +90,18 @@ fn line(root: &Root, path: &str) -> String {
 
 /// The full name of a machine: its host name if that has a domain, otherwise what `/etc/hosts` calls it. The DNS is not asked.
 fn fqdn(hostname: &str, hosts: &str) -> String {
-    if hostname.contains('.') {
-        return hostname.to_ascii_lowercase();
-    }
-    let is_of_host = |name: &&str| {
-        let (first, _) = name.split_once('.').unwrap_or_default();
-        first.eq_ignore_ascii_case(hostname) && !name.ends_with(".localdomain")
+    let of_host = |line: &str| {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut names = line.split_whitespace().skip(1);
+        let is_of_host = |name: &&str| {
+            name.split_once('.').is_some_and(|(first, _)| !first.is_empty() && first.eq_ignore_ascii_case(hostname))
+        };
+        names.find(is_of_host).map(str::to_owned)
     };
-    let lines = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
-    let found = lines.filter_map(|line| line.split_whitespace().skip(1).find(is_of_host)).next();
-    found.filter(|_| !hostname.is_empty()).unwrap_or_default().to_ascii_lowercase()
+    let named = hostname.contains('.').then(|| hostname.to_owned());
+    let found = named.or_else(|| hosts.lines().find_map(of_host)).unwrap_or_default().to_ascii_lowercase();
+    // What installers write where nobody has named a domain.
+    if found.ends_with(".localdomain") { String::new() } else { found }
 }
 
 #[cfg(all(test, unix))]
@@ -115,6 +118,7 @@ mod tests {
         assert_eq!(fqdn("WEB.other.org", hosts), "web.other.org");
         assert_eq!(fqdn("mail", hosts), "");
         assert_eq!(fqdn("localhost", hosts), "");
+        assert_eq!(fqdn("localhost.localdomain", hosts), "");
         assert_eq!(fqdn("", "10.0.0.9 .example.org"), "");
     }
 

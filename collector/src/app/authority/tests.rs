@@ -8,8 +8,8 @@ use super::*;
 use crate::actions::{self, AccountRequest};
 use crate::app::prepare::{Asked, prepare};
 use crate::app::system_user;
+use crate::app::test_kit::settings_in;
 use crate::clock::system_now;
-use crate::config::Flags;
 use crate::store::contract::{ledger, small_fleet};
 
 struct Place {
@@ -20,11 +20,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a directory");
-        let config = folder.path().join("collector.toml");
-        std::fs::write(&config, "").expect("written");
-        let data_dir = Some(folder.path().join("data").display().to_string());
-        let flags = Flags { config: Some(config), data_dir, ..Flags::default() };
-        Self { settings: Settings::load(&flags, Vec::new()).expect("valid"), folder }
+        Self { settings: settings_in(folder.path()), folder }
     }
 
     /// A collector with two hosts, whose CA has signed for them; it is stopped.

@@ -173,16 +173,13 @@ fn rules_note(settings: &Settings, folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::test_kit::settings_in;
 
     #[test]
     fn a_restore_deletes_nothing_that_an_init_created_while_the_digests_were_read() {
         let place = tempfile::tempdir().expect("a directory");
         let (data, folder) = (place.path().join("data"), place.path().join("backup"));
-        let config = place.path().join("collector.toml");
-        std::fs::write(&config, "").expect("written");
-        let data_dir = Some(data.display().to_string());
-        let flags = Flags { config: Some(config), data_dir, ..Flags::default() };
-        let settings = Settings::load(&flags, Vec::new()).expect("valid");
+        let settings = settings_in(place.path());
         files::directory(&folder.join(COLLECTOR)).expect("made");
         for (name, _) in DATA_FILES {
             files::write(&folder.join(COLLECTOR).join(name), b"of the backup").expect("written");

@@ -6,8 +6,8 @@ use muster_proto::model::EntryKind;
 
 use super::*;
 use crate::app::prepare::{Asked, prepare};
+use crate::app::test_kit::settings_in;
 use crate::clock::system_now;
-use crate::config::Flags;
 use crate::store::contract::ledger;
 
 struct Place {
@@ -18,11 +18,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a directory");
-        let config = folder.path().join("collector.toml");
-        std::fs::write(&config, "").expect("written");
-        let data_dir = Some(folder.path().join("data").display().to_string());
-        let flags = Flags { config: Some(config), data_dir, ..Flags::default() };
-        Self { settings: Settings::load(&flags, Vec::new()).expect("valid"), _folder: folder }
+        Self { settings: settings_in(folder.path()), _folder: folder }
     }
 
     fn file(&self, name: &str) -> PathBuf {
