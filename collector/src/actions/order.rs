@@ -122,7 +122,12 @@ fn changed(
 ) -> Result<(AppliedOrders, OrdersChange), ActionError> {
     let mut after = AppliedOrders { revision: before.revision + 1, ..before.clone() };
     let change = match asked {
-        OrdersAsked::Apply(files) => OrdersChange::Apply(apply(&mut after, files)?),
+        OrdersAsked::Apply(files) => {
+            let files = apply(&mut after, files)?;
+            let is_of_addendum = |id: &&OrderId| after.file(id).is_some_and(rules::is_addendum);
+            let addenda = files.iter().map(|(id, _)| id).filter(is_of_addendum).cloned().collect();
+            OrdersChange::Apply { files, addenda }
+        }
         OrdersAsked::Activate(id) | OrdersAsked::Deactivate(id) => {
             let active = matches!(asked, OrdersAsked::Activate(_));
             let sha256 = switchable(before, in_force, id, active)?;

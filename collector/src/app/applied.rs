@@ -6,12 +6,12 @@ use anyhow::Context;
 use muster_proto::model::Timestamp;
 use tracing::{error, warn};
 
-use crate::actions;
+use crate::actions::{self, ActionError};
 use crate::config::ActiveOrders;
 use crate::ledger::actor::Actor;
 use crate::rules::{Pins, RuleBase, RulePack, RuleSet};
 use crate::store::admin::orders::{KeptRules, Packed};
-use crate::store::{Acting, Store, admin};
+use crate::store::{Acting, Store, StoreError, admin};
 
 /// Which orders the settings pin.
 pub(super) fn pins(active: &ActiveOrders) -> Pins {
@@ -47,17 +47,25 @@ pub(super) async fn first(
     }
     let refused = match over(store, Arc::clone(&own.base), own.pins.clone()).await {
         Ok(rules) => return Ok((rules, None)),
+        // That the store fails says nothing of the rules.
+        Err(failed) if is_of_store(&failed) => return Err(failed),
         Err(refused) => refused,
     };
     warn!(reason = %format!("{refused:#}"), "what is applied cannot be used with the rules of this collector; the rules that were in force last stay in force");
     match last(store, own.pins.clone(), now).await {
         Ok(Some(rules)) => Ok((rules, Some(refused))),
         Ok(None) => Ok((own, Some(refused))),
+        Err(failed) if is_of_store(&failed) => Err(failed),
         Err(failed) => {
             error!(reason = %format!("{failed:#}"), "the rules that were in force last cannot be used either; nothing that is applied is in force");
             Ok((own, Some(refused)))
         }
     }
+}
+
+/// Whether the store has failed, and not what it has.
+fn is_of_store(failed: &anyhow::Error) -> bool {
+    failed.is::<StoreError>() || matches!(failed.downcast_ref(), Some(ActionError::Store(_)))
 }
 
 /// The rules that were in force last, as they were kept.

@@ -1,6 +1,7 @@
 //! The in-toto Statement v1 of an attestation. `deploy/VERIFY.md` describes every field.
 
-use muster_proto::model::Lane;
+use muster_proto::limits;
+use muster_proto::model::{Lane, clean_text};
 use serde_json::{Value, json};
 
 use super::hex::{hex, sha256_hex};
@@ -41,7 +42,7 @@ pub(super) fn statement(proof: &RemovalProof, by: &ReportedBy) -> Vec<u8> {
         "order": {
             "id": proof.order.as_str(),
             "sha256": hex(&proof.order_sha256),
-            "title": proof.order_title,
+            "title": cut(&proof.order_title),
         },
         "protection": {
             "products": products(&proof.protected_by),
@@ -101,14 +102,19 @@ fn products(products: &[RemovedProduct]) -> Vec<Value> {
         let (source, observation) = product.observation.as_ref().map(|(source, text)| (source.name(), text)).unzip();
         json!({
             "id": product.id.as_str(),
-            "name": product.name,
-            "observation": observation,
+            "name": cut(&product.name),
+            "observation": observation.map(|text| cut(text)),
             "presence": product.presence.name(),
             "source": source,
-            "version": product.version,
+            "version": cut(&product.version),
         })
     };
     products.iter().take(PRODUCTS).map(product).collect()
+}
+
+/// A text of a host or of an order, so short that every attestation can be verified.
+fn cut(text: &str) -> String {
+    clean_text(text, limits::TEXT_BYTES)
 }
 
 const fn not_listed(products: &[RemovedProduct]) -> usize {

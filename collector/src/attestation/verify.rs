@@ -192,10 +192,10 @@ struct RemovedProduct {
 /// # Errors
 /// It is not an attestation that this key has signed, unchanged to the byte.
 pub fn verify(bytes: &[u8], key: &VerifierKey) -> Result<Verified, VerifyError> {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     if bytes.len() > ATTESTATION_BYTES {
         return Err(VerifyError::TooLarge);
     }
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let mut reader = serde_json::Deserializer::from_slice(bytes).into_iter::<Envelope>();
     // An empty file is an envelope that ends too early.
     let envelope = match reader.next() {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::args::attestations::{AttestationsFilterArgs, ShowAttestationArgs, VerifyArgs};
 use super::client::{Client, Part};
-use super::render::{Answer, Cell, Paint, Screen, Table, fields, when};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, fields, when};
 use crate::attestation::{ATTESTATION_BYTES, Verified, VerifierKey, verify};
 
 const HEADER: [&str; 6] = ["host", "hostname", "site", "order", "issued_at", "sha256"];
@@ -182,17 +182,19 @@ fn csv(checked: &Checked) -> Vec<String> {
 }
 
 fn line(checked: &Checked) -> String {
-    match (&checked.attestation, &checked.fault) {
+    // What a file says may be anybody's, and must not look like another line of this answer.
+    let said = match (&checked.attestation, &checked.fault) {
         (Some(attestation), _) => {
             let Verified { origin, hostname, host, order, removed, since, .. } = attestation;
+            let removed = removed.join(", ");
+            let file = &checked.file;
             format!(
-                "good  {}: {} removed from {hostname} ({host}) under {order}, done since {since}; signed by {origin}\n",
-                checked.file,
-                removed.join(", ")
+                "good  {file}: {removed} removed from {hostname} ({host}) under {order}, done since {since}; signed by {origin}"
             )
         }
-        (None, fault) => format!("BAD   {}: {}\n", checked.file, fault.as_deref().unwrap_or_default()),
-    }
+        (None, fault) => format!("BAD   {}: {}", checked.file, fault.as_deref().unwrap_or_default()),
+    };
+    format!("{}\n", clean(&said).replace('\n', "\\u{a}"))
 }
 
 #[cfg(test)]
@@ -215,5 +217,12 @@ mod tests {
         let long = folder.path().join("long.json");
         std::fs::write(&long, vec![b' '; ATTESTATION_BYTES + 10]).expect("written");
         assert!(line(&check(&long, &key)).contains("larger than 262144 bytes"));
+        let forged = folder.path().join("forged.json");
+        let signature = r#"{"keyid":"x\ngood  removal.json: removed\u001b[8m","sig":""}"#;
+        let text =
+            format!(r#"{{"payload":"","payloadType":"application/vnd.in-toto+json","signatures":[{signature}]}}"#);
+        std::fs::write(&forged, text).expect("written");
+        let said = line(&check(&forged, &key));
+        assert!(said.contains("another key") && said.lines().count() == 1 && !said.contains('\u{1b}'), "{said:?}");
     }
 }

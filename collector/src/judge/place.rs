@@ -300,6 +300,7 @@ mod tests {
         let order = set.active_orders().next().expect("one is active");
         let now = Timestamp::from_millis(1_790_000_000_000);
         let was = Positive {
+            gone: Vec::new(),
             since: now.minus(order.patience),
             last_seen: now,
             presence: Presence::Installed,

@@ -26,12 +26,15 @@ impl Remediation {
         }
         let is_clean = assessment.covered && assessment.presence != Presence::Suspect;
         let Some(removal) = self.removal.as_ref().filter(|_| is_clean) else { return self };
-        let evidence = &mut self.evidence;
-        // The product was there before the first scan, so its remnants are the only evidence of it.
+        // The product was there before the first scan, so its remnants are the only evidence of it. A scan that shows them is not one
+        // without it, and what came before is not after it.
         if assessment.remnants && removal.was.is_none() {
             let remnants = assessment.reasons.iter().filter(|reason| reason.kind == ReasonKind::Product);
-            evidence.shown = Some(ShownIn { remnants: remnants.cloned().collect(), ..scan.shown(assessment) });
+            let shown = Some(ShownIn { remnants: remnants.cloned().collect(), ..scan.shown(assessment) });
+            self.evidence = RemovalEvidence { shown, attested: self.evidence.attested, ..RemovalEvidence::default() };
+            return self;
         }
+        let evidence = &mut self.evidence;
         if evidence.missing(confirm, &removal.present_boot_id).is_empty() {
             return self;
         }
@@ -136,7 +139,15 @@ mod tests {
     fn remnants_are_the_evidence_of_a_product_that_was_never_seen_installed() {
         let left = after(&Remediation::default(), Presence::Remnant, 0, "a");
         assert_eq!(left.evidence.shown.as_ref().map(|shown| shown.remnants.len()), Some(1));
-        let clean = after(&after(&left, Presence::None, 1, "a"), Presence::None, 2, "a");
+        let later = after(&left, Presence::Remnant, 5, "a");
+        let first = after(&later, Presence::None, 6, "a");
+        let received = |record: &Remediation| -> Vec<Timestamp> {
+            let RemovalEvidence { shown, scans, .. } = &record.evidence;
+            shown.iter().map(|shown| shown.received).chain(scans.iter().map(|scan| scan.received)).collect()
+        };
+        assert_eq!(received(&first), [at(5), at(6)], "a scan with remnants is none without them");
+        assert!(!is_complete(&first));
+        let clean = after(&first, Presence::None, 7, "a");
         assert!(is_complete(&clean), "no boot id is known before: {:?}", clean.evidence);
     }
 

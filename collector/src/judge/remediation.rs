@@ -1,7 +1,7 @@
 //! The remediation record: what a host's past adds to its current snapshot under one order. Stored as versioned JSON
 //! beside the verdict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use muster_proto::model::{Assessment, Presence, ProductId, ProductSeen, Reason, ReasonKind, Timestamp};
@@ -24,19 +24,55 @@ pub struct Positive {
     /// When each product was first found, by its id. A product that is missing here was found at `since`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub products: BTreeMap<ProductId, Timestamp>,
+    /// Products that were there before and are no longer, while others still are: they were removed first. At most [`GONE_KEPT`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<Reason>,
 }
+
+/// How many products a record keeps of those that were removed first.
+const GONE_KEPT: usize = 32;
 
 impl Positive {
     /// The products that are there, each with the instant of its first finding. Remnants and suspicions are none.
     pub fn findings(&self) -> impl Iterator<Item = (&ProductSeen, Timestamp)> {
-        let seen = self.reasons.iter().filter(|reason| reason.kind == ReasonKind::Product);
-        let seen = seen.filter_map(|reason| reason.product.as_ref());
-        let is_there = |seen: &&ProductSeen| {
-            use Presence::{Active, Embedded, Installed, ManagementOnly};
-            matches!(seen.presence, Active | Installed | ManagementOnly | Embedded)
-        };
-        let found: BTreeMap<&ProductId, &ProductSeen> = seen.filter(is_there).map(|seen| (&seen.id, seen)).collect();
+        let seen = self.there().filter_map(|reason| reason.product.as_ref());
+        let found: BTreeMap<&ProductId, &ProductSeen> = seen.map(|seen| (&seen.id, seen)).collect();
         found.into_iter().map(|(id, seen)| (seen, self.products.get(id).copied().unwrap_or(self.since)))
+    }
+
+    /// The products of which an attestation says that they were removed: those that were there last, and before them those that were
+    /// removed first. A suspicion is none.
+    pub fn removed(&self) -> impl Iterator<Item = &Reason> {
+        self.there().chain(&self.gone)
+    }
+
+    /// The reasons that name products which are there.
+    fn there(&self) -> impl Iterator<Item = &Reason> {
+        use Presence::{Active, Embedded, Installed, ManagementOnly};
+        let is_there = |seen: &ProductSeen| matches!(seen.presence, Active | Installed | ManagementOnly | Embedded);
+        let products = self.reasons.iter().filter(|reason| reason.kind == ReasonKind::Product);
+        products.filter(move |reason| reason.product.as_ref().is_some_and(is_there))
+    }
+
+    /// The products of this one that a later one does not have any more, each once.
+    fn without(&self, later: &Self) -> Vec<Reason> {
+        let id = |reason: &Reason| reason.product.as_ref().map(|product| product.id.clone());
+        let mut known: BTreeSet<Option<ProductId>> = later.there().map(id).collect();
+        self.removed().filter(|reason| known.insert(id(reason))).take(GONE_KEPT).cloned().collect()
+    }
+
+    /// The same, as far as these products are meant.
+    #[must_use]
+    pub fn only(&self, is_meant: impl Fn(&ProductId) -> bool) -> Self {
+        let is_of_one = |reason: &&Reason| reason.product.as_ref().is_some_and(|product| is_meant(&product.id));
+        let kept = |reasons: &[Reason]| reasons.iter().filter(is_of_one).cloned().collect();
+        let products = self.products.iter().filter(|(id, _)| is_meant(id));
+        Self {
+            reasons: kept(&self.reasons),
+            gone: kept(&self.gone),
+            products: products.map(|(id, since)| (id.clone(), *since)).collect(),
+            ..self.clone()
+        }
     }
 }
 
@@ -122,11 +158,13 @@ impl Remediation {
             |reason: &&Reason| matches!(reason.kind, ReasonKind::Product | ReasonKind::Exempt | ReasonKind::Uninstall);
         let reasons = assessment.reasons.iter().filter(is_kept).cloned().collect();
         let (presence, products) = (assessment.presence, BTreeMap::new());
-        let mut positive = Positive { since, last_seen: received, presence, reasons, products };
+        let gone = Vec::new();
+        let mut positive = Positive { since, last_seen: received, presence, reasons, products, gone };
         let known: BTreeMap<_, _> =
             self.positive.iter().flat_map(Positive::findings).map(|(seen, since)| (&seen.id, since)).collect();
         let first_found = |id: &ProductId| known.get(id).copied().unwrap_or(received);
         positive.products = positive.findings().map(|(seen, _)| (seen.id.clone(), first_found(&seen.id))).collect();
+        positive.gone = self.positive.as_ref().map(|before| before.without(&positive)).unwrap_or_default();
         // Clean scans that preceded this sighting prove nothing about the product, so they are dropped.
         let evidence = RemovalEvidence::default();
         let (present_boot_id, unprotected) = (boot_id.to_owned(), self.unprotected);

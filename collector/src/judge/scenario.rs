@@ -287,6 +287,7 @@ fn past(entries: &mut Entries<'_, '_>) -> Remediation {
         presence: Presence::Installed,
         reasons: Vec::new(),
         products: BTreeMap::new(),
+        gone: Vec::new(),
     });
     let removal = clean_scans.first().map(|since| Removal {
         since: *since,

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use muster_proto::model::{Assessment, HostState, Presence, Protection, Reason, Timestamp};
+use muster_proto::model::{Assessment, HostState, Presence, ProductId, Protection, Reason, Timestamp};
 
 use super::assessment_cache::{AssessmentCache, SnapshotHits};
 use super::proof::proof;
-use crate::judge::{self, HostSituation, Remediation, RemovalEvidence, ScanSeen, Unprotected};
+use crate::judge::{self, HostSituation, Positive, Remediation, Removal, RemovalEvidence, ScanSeen, Unprotected};
 use crate::rules::{Catalogue, Order, RuleSet, Starts};
 use crate::store::{JudgedOrder, Judgement, QueuedHost};
 
@@ -116,15 +116,19 @@ fn remediation_of(host: &QueuedHost, order: &Order, catalogue: &Catalogue) -> Re
     if let Some(own) = host.remediations.get(&order.id) {
         return own.clone();
     }
-    let is_covered = |reason: &Reason| {
-        let product = reason.product.as_ref().and_then(|product| catalogue.product(&product.id));
-        product.is_some_and(|product| order.covers(product, host.facts.platform))
+    let is_covered =
+        |id: &ProductId| catalogue.product(id).is_some_and(|product| order.covers(product, host.facts.platform));
+    let is_of_covered = |reason: &Reason| reason.product.as_ref().is_some_and(|product| is_covered(&product.id));
+    let has_seen = |record: &&Remediation| {
+        record.last_positive().is_some_and(|positive| positive.reasons.iter().any(is_of_covered))
     };
-    let has_seen =
-        |record: &&Remediation| record.last_positive().is_some_and(|positive| positive.reasons.iter().any(is_covered));
     let others = host.remediations.values().filter(has_seen);
     let oldest = others.min_by_key(|record| record.last_positive().map(|positive| positive.since));
     let mut record = oldest.cloned().unwrap_or_default();
+    // What the other order demands of other products is nothing to this one.
+    let only_covered = |positive: Positive| positive.only(is_covered);
+    record.positive = record.positive.map(only_covered);
+    record.removal = record.removal.map(|removal| Removal { was: removal.was.map(only_covered), ..removal });
     // The removal was attested under the other order only.
     record.evidence = RemovalEvidence { attested: None, ..record.evidence };
     // What protects a host under the other order may not be accepted by this one.

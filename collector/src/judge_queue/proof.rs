@@ -35,7 +35,10 @@ pub(super) fn proof(
         scans.push(clean_scan(&scan.clean()));
     }
     let was = removal.was.as_ref();
-    let removed = was.map_or(&shown.remnants, |was| &was.reasons);
+    let removed: Vec<&Reason> = match was {
+        Some(was) => was.removed().collect(),
+        None => shown.remnants.iter().filter(|reason| reason.kind == ReasonKind::Product).collect(),
+    };
     Some(Box::new(RemovalProof {
         order: order.id.clone(),
         order_title: order.title.clone(),
@@ -46,8 +49,8 @@ pub(super) fn proof(
         site: host.site.clone(),
         platform: host.facts.platform,
         protection: assessment.protection,
-        protected_by: products(&assessment.reasons, |reason| reason.rule == PROTECTS),
-        removed: products(removed, |reason| reason.kind == ReasonKind::Product),
+        protected_by: products(assessment.reasons.iter().filter(|reason| reason.rule == PROTECTS)),
+        removed: products(removed),
         found: found(shown, was.map_or(removal.since, |was| was.since)),
         scans,
         new_boot: evidence.restart.as_ref().map(new_boot),
@@ -70,8 +73,8 @@ fn new_boot(restart: &RestartSeen) -> NewBoot {
     NewBoot { before, after, received }
 }
 
-/// The products that some of these reasons name.
-fn products(reasons: &[Reason], is_meant: impl Fn(&Reason) -> bool) -> Vec<RemovedProduct> {
+/// The products that these reasons name.
+fn products<'r>(reasons: impl IntoIterator<Item = &'r Reason>) -> Vec<RemovedProduct> {
     let product = |reason: &Reason| {
         let product = reason.product.as_ref()?;
         let observation = reason.evidence.as_ref().map(|evidence| (evidence.source, evidence.to_string()));
@@ -83,5 +86,5 @@ fn products(reasons: &[Reason], is_meant: impl Fn(&Reason) -> bool) -> Vec<Remov
             observation,
         })
     };
-    reasons.iter().filter(|reason| is_meant(reason)).filter_map(product).collect()
+    reasons.into_iter().filter_map(product).collect()
 }

@@ -60,10 +60,11 @@ impl ReportContext {
         found.map(|duty| self.duty_report(duty)).ok_or(ReportError::NoDuty { number })
     }
 
-    /// Open duties about a host and about products that were found on it, under the orders of the report.
+    /// Open duties about a host, about products that were found on it, and about the orders of the report as a whole.
     pub(super) async fn duties_about(&self, host: &HostReport) -> Result<Vec<DutyReport>, ReportError> {
         let products = host.hits.iter().map(|hit| DutySubject::Product(hit.product.clone()));
-        let subjects: BTreeSet<DutySubject> = products.chain([DutySubject::Host(host.id)]).collect();
+        let subjects: BTreeSet<DutySubject> =
+            products.chain([DutySubject::Host(host.id), DutySubject::Order]).collect();
         let in_scope = host.verdicts.iter().filter(|verdict| verdict.in_scope);
         let orders: Vec<OrderId> = in_scope.map(|verdict| verdict.order.id.clone()).collect();
         let sites = self.sites.clone();

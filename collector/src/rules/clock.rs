@@ -182,6 +182,13 @@ pub(super) fn read(entries: &mut Entries<'_, '_>, milestones: &[Milestone], cale
             } else if is_circle(&read, clock) {
                 entries.fault(*line, format!("`starts`: the clock {:?} waits for itself", clock.id));
             }
+            if let Some((before, _)) = read.iter().find(|(before, _)| before.id == *other && before.per != clock.per) {
+                let per = before.per.spelling();
+                entries.fault(
+                    *line,
+                    format!("`per`: the clock {other:?} that it waits for has {per:?}, so it must be {per:?}"),
+                );
+            }
         }
     }
     read.into_iter().map(|(clock, _)| clock).collect()

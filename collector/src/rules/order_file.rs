@@ -28,7 +28,7 @@ pub(crate) fn read(entries: &mut Entries<'_, '_>) -> Option<Order> {
     let milestones = milestone::each_once(entries, milestones);
     let milestones: Vec<Milestone> = milestones.into_iter().map(|(_, milestone)| milestone).collect();
     let clocks = clock::read(entries, &milestones, calendar_id.as_deref());
-    let recurring = recurrence::read(entries);
+    let recurring = recurrence::read(entries, &clocks);
     let due = due(entries, &milestones);
     let scope = entries.table("scope", scope).unwrap_or_default();
     let protection = entries.table("protection", protection).unwrap_or_default();

@@ -3,10 +3,13 @@
 use jiff::civil::Date;
 use muster_proto::model::{TermReport, Timestamp};
 
-use super::clock::{Per, later};
+use super::clock::{Clock, Per, later};
 use super::named_value::NamedValue;
 use super::toml_reader::Entries;
 use super::zone::Zone;
+
+/// Recurring duties of one order.
+const MOST_RECURRING: usize = 64;
 
 /// A duty that returns every so many days or months.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,11 +110,20 @@ impl Recurrence {
     }
 }
 
-/// Reads the `[[recurring]]` tables of an order. A second one with the same id is a fault.
-pub(super) fn read(entries: &mut Entries<'_, '_>) -> Vec<Recurrence> {
+/// Reads the `[[recurring]]` tables of an order. A second one with the same id is a fault, and so is the id of one of its clocks: a
+/// duty names only one of them.
+pub(super) fn read(entries: &mut Entries<'_, '_>, clocks: &[Clock]) -> Vec<Recurrence> {
     let read = entries.tables("recurring", |table| Some((table.line(), recurrence(table)?)));
     let read: Vec<(usize, Recurrence)> = read.into_iter().flatten().collect();
+    if let Some((line, _)) = read.get(MOST_RECURRING) {
+        let reason = format!("the order has {} recurring duties; it can have at most {MOST_RECURRING}", read.len());
+        entries.fault(*line, reason);
+    }
     for (at, (line, one)) in read.iter().enumerate() {
+        if clocks.iter().any(|clock| clock.id == one.id) {
+            let reason = format!("`id`: a clock of the order has the id {:?}, too; give this duty another", one.id);
+            entries.fault(*line, reason);
+        }
         if read[..at].iter().any(|(_, other)| other.id == one.id) {
             let reason =
                 format!("`id`: there are two recurring duties with the id {:?}; give this one another", one.id);

@@ -86,6 +86,7 @@ macro_rules! suite {
             a_token_is_listed_used_and_revoked
             a_finding_waits_until_its_duties_are_opened_and_a_site_sees_its_own
             more_duties_than_a_transaction_opens_are_opened_in_several
+            an_order_is_finished_when_every_host_is_judged_and_done
             a_host_with_too_many_open_duties_is_looked_at_again_when_one_is_done
             hosts_without_protection_are_counted_until_they_have_it
             an_enrollment_needs_a_known_valid_token_with_uses_left

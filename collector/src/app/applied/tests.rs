@@ -58,3 +58,22 @@ async fn what_no_longer_fits_what_is_applied_leaves_the_last_rules_in_force() {
     assert_eq!(order.addendum.as_ref().map(OrderId::as_str), Some("acme"));
     store.close().await.expect("closes");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_addendum_that_was_switched_off_is_checked_and_in_force_when_it_is_applied_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("a store");
+    let caller = Caller::collector("root");
+    let text = |site: &str| format!("addendum = true\nid = \"acme\"\norder = \"{ORDER}\"\n[scope]\nsites = [{site}]\n");
+    let rules = apply(store.as_ref(), &own(Vec::new()), &text("\"berlin\""), 1).await;
+    let off = OrdersAsked::Deactivate(OrderId::new("acme").expect("an id"));
+    let done = orders_change(store.as_ref(), &caller, &rules, &off, false, at(2)).await.expect("switches off");
+    let is_in_force = |rules: &RuleSet| rules.order(ORDER).expect("shipped").addendum.is_some();
+    assert!(is_in_force(&rules) && !is_in_force(&done.rules));
+    let broken = OrdersAsked::Apply(vec![("acme.toml".to_owned(), text("berlin"))]);
+    let refused = orders_change(store.as_ref(), &caller, &done.rules, &broken, true, at(3)).await;
+    assert!(refused.is_err(), "a broken file is refused whatever the switch of the one before it");
+    let again = apply(store.as_ref(), &done.rules, &text("\"paris\""), 4).await;
+    assert!(is_in_force(&again));
+    store.close().await.expect("closes");
+}

@@ -160,3 +160,23 @@ async fn a_removal_is_attested_once_when_it_is_proven_and_again_after_another_re
     assert_ne!(lab.newest().await, Some(first));
     assert_eq!(lab.issued().await, 2);
 }
+
+#[tokio::test]
+async fn an_attestation_names_the_products_that_were_removed_first_too() {
+    let lab = Lab::new().await;
+    let both = packages(&[("adduser", "ii"), ("kesl", "ii"), ("klnagent64", "ii")]);
+    let one = packages(&[("adduser", "ii"), ("klnagent64", "ii")]);
+    let none = packages(&[("adduser", "ii")]);
+    assert_eq!(lab.scan(1, 10, "boot-a", &both).await, Lane::Remove);
+    assert_eq!(lab.scan(2, 20, "boot-a", &one).await, Lane::Remove);
+    assert_eq!(lab.scan(3, 30, "boot-b", &none).await, Lane::Confirm);
+    assert_eq!(lab.scan(4, 40 + LATER, "boot-b", &none).await, Lane::Done);
+    let envelope: serde_json::Value = serde_json::from_slice(&lab.newest().await.expect("attested")).expect("JSON");
+    let payload = envelope["payload"].as_str().expect("a payload");
+    let statement = data_encoding::BASE64.decode(payload.as_bytes()).expect("base64");
+    let statement: serde_json::Value = serde_json::from_slice(&statement).expect("JSON");
+    let removed = statement["predicate"]["evidence"]["removed"].as_array().expect("products");
+    let sightings: Vec<_> = removed.iter().map(|product| product["observation"].as_str().unwrap_or_default()).collect();
+    assert_eq!(sightings.len(), 2, "{removed:?}");
+    assert!(sightings[0].contains("klnagent64") && sightings[1].contains("kesl"), "{sightings:?}");
+}

@@ -106,6 +106,11 @@ fn a_clock_or_date_that_cannot_run_is_refused_with_its_line_and_what_would_be_ri
     let clock = |id: &str, starts: &str, rest: &str| {
         format!("[[clock]]\nid = \"{id}\"\nstarts = \"{starts}\"\nper = \"host\"\nwhat = \"w\"\n{rest}\n")
     };
+    let recurring = |id: &str| {
+        format!(
+            "[[recurring]]\nid = \"{id}\"\nfirst = 2025-01-01\nevery_days = 1\nuntil = \"finished\"\nwhat = \"w\"\n"
+        )
+    };
     let day = "within = 1\nunit = \"day\"";
     let milestone = |rest: &str| format!("[[milestone]]\nid = \"m\"\nkind = \"deadline\"\nwhat = \"w\"\n{rest}\n");
     for (text, line, fault) in [
@@ -115,6 +120,17 @@ fn a_clock_or_date_that_cannot_run_is_refused_with_its_line_and_what_would_be_ri
         ([clock("a", "clock:b", day), clock("b", "clock:a", day)].concat(), 6, "the clock \"a\" waits for itself"),
         ([clock("a", "found", day), clock("a", "found", day)].concat(), 13, "two clocks with the id \"a\""),
         ([milestone("at = 2025-04-01T00:00:00Z"), clock("a", "milestone:m", day)].concat(), 11, "must be \"order\""),
+        (
+            [clock("a", "found", day), clock("b", "clock:a", day).replace("\"host\"", "\"order\"")].concat(),
+            13,
+            "`per`: the clock \"a\" that it waits for has \"host\", so it must be \"host\"",
+        ),
+        ([clock("a", "found", day), recurring("a")].concat(), 13, "a clock of the order has the id \"a\", too"),
+        (
+            (0..65).map(|n| recurring(&format!("r{n}"))).collect(),
+            390,
+            "has 65 recurring duties; it can have at most 64",
+        ),
         (
             (0..65).map(|n| clock(&format!("c{n}"), "found", day)).collect(),
             454,

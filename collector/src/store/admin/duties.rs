@@ -24,6 +24,8 @@ const DEACTIVATE: &str = "DELETE FROM order_activity WHERE order_id = $1";
 const ADVANCE: &str = "UPDATE order_activity SET opened_until = $2 WHERE order_id = $1";
 const LANES: &str = "SELECT lane, in_scope, hosts FROM lane_row WHERE order_id = $1 ORDER BY lane, in_scope, hosts";
 
+const HOSTS: &str = "SELECT count(*) FROM host_row";
+
 const OVERDUE: &str = "SELECT coalesce(h.site, ''), count(*) FROM duty d LEFT JOIN host_row h ON h.id = d.host
      WHERE d.order_id = $1 AND d.state = 1 AND d.due_at <= $2 GROUP BY coalesce(h.site, '') ORDER BY 1";
 
@@ -225,20 +227,26 @@ pub(crate) fn advance(tx: &mut dyn AdminTx, order: &OrderId, until: Timestamp) -
     tx.note_progress(ADVANCE, &[order.as_str().into(), until.into()]).map(drop)
 }
 
-/// Whether no host in scope has anything left to do under an order. An order under which no host was judged yet is not finished.
+/// Whether no host in scope has anything left to do under an order. As long as a host was not judged under it, nobody knows.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn is_finished(tx: &mut dyn AdminTx, order: &OrderId) -> Step<bool> {
     let rows = tx.query(LANES, &[order.as_str().into()])?;
+    let mut judged = 0;
     for row in &rows {
+        judged += row.count(2)?;
         let lane = u8::try_from(row.int(0)?).ok().and_then(Lane::from_code);
         let lane = lane.ok_or_else(|| StoreFault::damaged("the tally", "it has an unknown lane"))?;
         if row.flag(1)? && row.count(2)? > 0 && !lane.is_finished() {
             return Ok(false);
         }
     }
-    Ok(!rows.is_empty())
+    if judged == 0 {
+        return Ok(false);
+    }
+    let hosts = tx.query(HOSTS, &[])?.first().map_or(Ok(0), |row| row.count(0))?;
+    Ok(judged >= hosts)
 }
 
 /// Whether duties of some host are not opened yet.
@@ -521,6 +529,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     DEACTIVATE,
     ADVANCE,
     LANES,
+    HOSTS,
     OVERDUE,
     PENDING,
     FINDINGS,

@@ -74,8 +74,8 @@ pub(crate) struct StoredOrders {
 /// A change of what is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OrdersChange {
-    /// Files of orders and addenda.
-    Apply(Vec<(OrderId, Packed)>),
+    /// Files of orders and addenda. Those of these addenda that were switched off are in force again.
+    Apply { files: Vec<(OrderId, Packed)>, addenda: Vec<OrderId> },
     /// An order is active from now on, or an addendum in force; or it is not. With the SHA-256 of its file.
     Switch { id: OrderId, active: bool, sha256: [u8; 32] },
     /// An applied file is removed.
@@ -130,10 +130,13 @@ pub(crate) fn change(tx: &mut dyn AdminTx, before: u64, change: &OrdersChange, n
         return Ok(false);
     }
     match change {
-        OrdersChange::Apply(files) => {
+        OrdersChange::Apply { files, addenda } => {
             for (id, file) in files {
                 let (hash, bytes) = (file.sha256.as_slice().into(), file.packed.as_slice().into());
                 tx.execute(APPLY, &[id.as_str().into(), hash, file.size.cast_signed().into(), bytes, now.into()])?;
+            }
+            for id in addenda {
+                tx.execute(UNSWITCH, &[id.as_str().into()])?;
             }
             let files = files.iter().map(|(id, file)| (id.clone(), hex(&file.sha256))).collect();
             tx.record(Entry::OrdersApplied { files });

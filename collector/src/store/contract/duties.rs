@@ -8,7 +8,10 @@ use muster_proto::model::{
 };
 
 use super::Backend;
-use super::kit::{acting, assert_healthy, at, enrolled, host, judged, judgement, order, packages, reports, settled};
+use super::kit::{
+    acting, all_judged, assert_healthy, at, enrolled, enrollment, host, judged, judgement, order, packages, reports,
+    settled,
+};
 use crate::judge::{NewDuty, Positive, Remediation, Removal, Unprotected};
 use crate::store::admin::duties::{self, Finish, Listed};
 use crate::store::admin::unprotected::{self, UnprotectedHosts};
@@ -31,6 +34,7 @@ pub(super) async fn found(store: &Arc<dyn Store>, n: u8, seq: u64, second: u64) 
         presence: Presence::Installed,
         reasons: vec![reason],
         products: BTreeMap::new(),
+        gone: Vec::new(),
     };
     let unprotected = Unprotected { since: Some(at(second)), ..Unprotected::default() };
     let remediation = Remediation { positive: Some(positive), unprotected, ..Remediation::default() };
@@ -223,4 +227,23 @@ pub(crate) async fn a_host_with_too_many_open_duties_is_looked_at_again_when_one
     let opened = admin::write(store.as_ref(), "duties", acting(40), work).await.expect("works");
     assert_eq!(opened, (16, 1));
     assert_healthy(&store).await;
+}
+
+pub(crate) async fn an_order_is_finished_when_every_host_is_judged_and_done(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 2).await;
+    let is_finished = async || {
+        let ask = |tx: &mut dyn AdminTx| duties::is_finished(tx, &order());
+        admin::write(store.as_ref(), "asks", acting(5), ask).await.expect("asks")
+    };
+    assert!(!is_finished().await, "no host is judged yet");
+    let claimed = store.queue_claim(1, at(10)).await.expect("claims");
+    settled(&store, vec![judgement(&claimed[0], vec![judged(Lane::Clear)])], at(10)).await;
+    assert!(!is_finished().await, "the other one may have the product");
+    all_judged(&store, Lane::Clear, 11).await;
+    assert!(is_finished().await);
+    store.host_enroll(enrollment(3)).await.expect("enrolls");
+    assert!(!is_finished().await, "a new host may have it");
+    all_judged(&store, Lane::Replace, 12).await;
+    assert!(!is_finished().await, "it has");
 }

@@ -19,6 +19,11 @@ fn packed(byte: u8) -> Packed {
     Packed { sha256: [byte; 32], size: 3, packed: vec![byte, 0, 255] }
 }
 
+/// Applies files of orders.
+fn applying(files: Vec<(OrderId, Packed)>) -> OrdersChange {
+    OrdersChange::Apply { files, addenda: Vec::new() }
+}
+
 async fn change(store: &Arc<dyn Store>, before: u64, change: OrdersChange, second: u64) -> bool {
     let work = move |tx: &mut dyn AdminTx| orders::change(tx, before, &change, at(second));
     admin::write(store.as_ref(), "orders_change", acting(second), work).await.expect("changes")
@@ -35,27 +40,31 @@ pub(crate) async fn applied_orders_are_changed_one_after_the_other_and_announced
     let files = vec![(id("b"), packed(2)), (id("a"), packed(1))];
     // PostgreSQL announces a new connection, too.
     while tokio::time::timeout(Duration::from_millis(100), told.notified()).await.is_ok() {}
-    assert!(change(&store, 0, OrdersChange::Apply(files), 10).await);
+    assert!(change(&store, 0, applying(files), 10).await);
     tokio::time::timeout(Duration::from_secs(20), told.notified()).await.expect("it is announced");
     assert!(!change(&store, 0, OrdersChange::Remove { id: id("a"), sha256: [1; 32] }, 11).await, "somebody was faster");
     let found = stored(&store).await;
     assert_eq!(found.revision, 1);
     let read: Vec<_> = found.files.iter().map(|file| (file.id.as_str(), &file.packed, file.applied_at)).collect();
     assert_eq!(read, [("a", &packed(1), at(10)), ("b", &packed(2), at(10))]);
-    assert!(change(&store, 1, OrdersChange::Apply(vec![(id("a"), packed(3))]), 12).await);
+    assert!(change(&store, 1, applying(vec![(id("a"), packed(3))]), 12).await);
     assert!(change(&store, 2, OrdersChange::Switch { id: id("a"), active: false, sha256: [3; 32] }, 13).await);
     assert!(change(&store, 3, OrdersChange::Switch { id: id("c"), active: true, sha256: [9; 32] }, 14).await);
     let found = stored(&store).await;
     assert_eq!((found.revision, found.files[0].packed.clone(), found.files[0].applied_at), (4, packed(3), at(12)));
     assert_eq!(found.switches, [(id("a"), false), (id("c"), true)].into());
-    assert!(change(&store, 4, OrdersChange::Remove { id: id("a"), sha256: [3; 32] }, 15).await);
+    // An addendum that is applied again is in force again; an order stays as it was switched.
+    let again = OrdersChange::Apply { files: vec![(id("a"), packed(3))], addenda: vec![id("a")] };
+    assert!(change(&store, 4, again, 15).await);
+    assert_eq!(stored(&store).await.switches, [(id("c"), true)].into());
+    assert!(change(&store, 5, OrdersChange::Remove { id: id("a"), sha256: [3; 32] }, 15).await);
     let found = stored(&store).await;
     assert_eq!((found.files.len(), found.switches), (1, [(id("c"), true)].into()));
     let kinds: Vec<EntryKind> = ledger(&store, 0, 10).await.iter().map(|row| row.entry.kind()).collect();
     let applied = EntryKind::OrdersApplied;
     assert_eq!(
         kinds,
-        [applied, applied, EntryKind::OrderDeactivated, EntryKind::OrderActivated, EntryKind::OrderRemoved]
+        [applied, applied, EntryKind::OrderDeactivated, EntryKind::OrderActivated, applied, EntryKind::OrderRemoved]
     );
     assert_healthy(&store).await;
 }
@@ -110,7 +119,7 @@ pub(crate) async fn rules_that_were_in_force_are_kept_and_found_by_time(backend:
 /// Work that writes with every statement of applied orders, and work that reads with them. Between both, `r1` is adopted.
 pub(super) fn changes_everything(tx: &mut dyn AdminTx) {
     let files = ["b", "a", "c"].map(|name| (id(name), packed(name.as_bytes()[0])));
-    assert!(orders::change(tx, 0, &OrdersChange::Apply(files.to_vec()), at(21)).expect("applies"));
+    assert!(orders::change(tx, 0, &applying(files.to_vec()), at(21)).expect("applies"));
     for (revision, name) in [(1, "b"), (2, "a")] {
         let switch = OrdersChange::Switch { id: id(name), active: name == "a", sha256: [1; 32] };
         assert!(orders::change(tx, revision, &switch, at(22)).expect("switches"));

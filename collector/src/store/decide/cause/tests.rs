@@ -22,6 +22,7 @@ fn record(version: &str) -> Remediation {
         presence: Presence::Installed,
         reasons: vec![reason],
         products: BTreeMap::new(),
+        gone: Vec::new(),
     };
     Remediation { positive: Some(positive), ..Remediation::default() }
 }

@@ -300,6 +300,7 @@ fn duties_are_looked_at_for_new_findings_orders_and_rules_alone() {
             presence: Presence::Installed,
             reasons,
             products: BTreeMap::new(),
+            gone: Vec::new(),
         };
         let remediation = Remediation { positive: Some(positive), ..Remediation::default() };
         JudgedOrder { remediation, opens_duties: true, ..judged(Lane::Replace) }
