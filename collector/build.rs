@@ -19,6 +19,11 @@ fn main() -> io::Result<()> {
             let _ = writeln!(text, "    ({:?}, include_str!({:?})),", format!("{folder}/{name}"), path);
         }
     }
+    for name in rule_files(&root)? {
+        let path = root.join(&name);
+        println!("cargo::rerun-if-changed={}", path.display());
+        let _ = writeln!(text, "    ({name:?}, include_str!({path:?})),");
+    }
     text.push_str("]\n");
     fs::write(out, text)
 }

@@ -9,6 +9,7 @@ mod order;
 mod random;
 mod renewal;
 mod restore;
+mod roster;
 mod seal;
 mod throttling;
 mod token;
@@ -26,12 +27,13 @@ pub use host::{HostSelection, host_action};
 pub use order::{OrdersAsked, OrdersChanged, applied_orders, orders_change, orders_revision};
 pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
+pub use roster::{EntryDecision, ImportRefusal, ListAsked, RosterImport, entry_decide, roster_advance};
 pub use seal::{seal_key_claim, seal_key_get};
 pub use throttling::{hosts_throttled, throttling_ended};
 pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
 
 use crate::rules::{PackError, RuleErrors};
-use crate::store::{AccountRefusal, FinishRefusal, SiteScope, StoreError};
+use crate::store::{AccountRefusal, ByHandRefusal, FinishRefusal, SiteScope, StoreError};
 
 /// Why an action failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +77,17 @@ pub enum ActionError {
         number: u64,
         /// Why.
         refusal: FinishRefusal,
+    },
+    /// A list of machines is not imported.
+    #[error("{0}")]
+    Import(#[from] ImportRefusal),
+    /// A decision about an entry of the roster is refused.
+    #[error("{}", roster::of_entry(*entry, *refusal))]
+    Entry {
+        /// Its number, as asked.
+        entry: u64,
+        /// Why.
+        refusal: ByHandRefusal,
     },
     /// There is no such enrollment token at the caller's sites.
     #[error("no enrollment token \"{token}\"")]

@@ -21,6 +21,7 @@ mod marks;
 mod prepare;
 mod present;
 mod retention;
+mod roster;
 mod rules;
 mod seal;
 mod serve;

@@ -28,6 +28,7 @@ mod order_files;
 mod orders;
 mod profile;
 mod render;
+mod roster;
 mod software;
 mod status;
 mod tokens;
@@ -158,6 +159,7 @@ async fn execute(
                 OrdersVerb::Check(asked) => order_files::check(&asked, screen),
             }
         }
+        Verb::Roster(asked) => roster::run(connect().await?, asked, screen).await,
         Verb::Duties(asked) => duties::run(connect().await?, asked, screen).await,
         Verb::Accounts(asked) => accounts::run(connect().await?, asked, screen).await,
         Verb::Attestations(AttestationsArgs { verb: None, filter }) => {
@@ -252,7 +254,8 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) -> u8 {
         return 2;
     }
     let _ = writeln!(err, "error: {}", printable(&error_chain(failed.as_ref())));
-    if let Some(advice) = client::advice(failed) {
+    let of_list = failed.downcast_ref::<roster::NotImported>().and_then(roster::NotImported::advice);
+    if let Some(advice) = of_list.or_else(|| client::advice(failed)) {
         let _ = writeln!(err, "  {}", printable(&advice));
     }
     1

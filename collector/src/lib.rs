@@ -20,6 +20,7 @@ pub mod judge;
 pub mod judge_queue;
 pub mod ledger;
 pub mod reports;
+pub mod roster_file;
 pub mod rules;
 pub mod shutdown;
 pub mod store;

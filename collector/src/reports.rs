@@ -13,6 +13,7 @@ mod hosts;
 mod ledger;
 mod order_files;
 mod paging;
+mod roster;
 mod rules;
 mod searches;
 mod software;
@@ -35,6 +36,7 @@ pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;
 pub use ledger::LedgerAsked;
 pub use paging::Page;
+pub use roster::RosterAsked;
 pub use searches::Searches;
 #[cfg(test)]
 pub(crate) use searches::tests::roomy as roomy_searches;
@@ -94,6 +96,12 @@ pub enum ReportError {
     /// The ledger has no entry with this number.
     #[error("the ledger has no entry {number}")]
     NoEntry {
+        /// As asked.
+        number: u64,
+    },
+    /// The roster has no such entry, or the reader may not see it.
+    #[error("the roster has no entry {number}")]
+    NoRosterEntry {
         /// As asked.
         number: u64,
     },

@@ -4,6 +4,7 @@
 //! vendors/*.toml ──┐
 //! states/*.toml ───┤
 //! calendars/*.toml ┤
+//! placeholders.toml ┤
 //! catalogue/*.toml ┼─► TomlReader (keys, lines, faults) ─► product, vendor, order ─► catalogue (compiled) ─► RuleSet
 //! orders/*.toml ───┘
 //! ```
@@ -40,6 +41,7 @@ mod overlay;
 mod pack;
 mod pattern;
 mod pins;
+mod placeholders;
 mod prefilter;
 mod product;
 mod product_code;
@@ -76,6 +78,7 @@ pub use milestone::Milestone;
 pub use order::{ConfirmRule, EmbeddedCode, Need, Order, ProtectionRule, Scope, StartsAt, Wording};
 pub use pack::{PackError, RulePack};
 pub use pins::Pins;
+pub use placeholders::Placeholders;
 pub use product::{DetectionContent, Product};
 pub use recognised::{OtherVendor, Recognised};
 pub use recogniser::{Recogniser, Strength};
@@ -149,6 +152,12 @@ impl RuleSet {
     #[must_use]
     pub fn watchlist_of(&self, platform: Platform) -> Watchlist {
         watchlist::derive(&self.catalogue, platform)
+    }
+
+    /// The values that identify no machine.
+    #[must_use]
+    pub fn placeholders(&self) -> &Placeholders {
+        self.base.placeholders()
     }
 
     /// The orders under which hosts are judged.

@@ -16,6 +16,7 @@ use muster_proto::model::{Digest, HostId, KeyFingerprint, OrderId, SiteId, Snaps
 use muster_proto::terminal::Progress;
 use tokio::sync::Notify;
 
+pub use self::admin::roster::by_hand::ByHandRefusal;
 pub use self::backup::{copy_check, copy_in, copy_out, occupants};
 pub use self::changes::{ChangeKey, ChangesQuery, NotAChangeKey, StoredChanges};
 pub use self::contradiction::Contradiction;
@@ -38,7 +39,8 @@ pub(crate) use self::software::software_page_is_full;
 pub use self::software::{IndexStep, InstalledStates, SoftwareQuery, VersionFilter};
 pub use self::sql::{Acting, AdminTx, AdminWork};
 pub use self::stored::{
-    Inspection, LaneTally, LedgerRow, QueueDepth, StoreCheck, StoredHost, StoredHostRow, StoredSnapshot, StoredVerdict,
+    EntryCount, FleetTally, Inspection, LaneTally, LedgerRow, QueueDepth, StoreCheck, StoredHost, StoredHostRow,
+    StoredSnapshot, StoredVerdict,
 };
 pub use self::unreferenced::{Unreferenced, UnreferencedPass, UnreferencedRemoved};
 use crate::judge::Hit;
@@ -435,8 +437,8 @@ pub trait Store: Send + Sync + 'static {
     /// The database fails.
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError>;
 
-    /// The number of hosts of these sites under one order, by lane. A host is silent if it was last seen before
-    /// `silent_before`.
+    /// The number of hosts of these sites under one order, by lane and by whether they are on the roster, and of the entries of
+    /// the roster at these sites. A host is silent if it was last seen before `silent_before`.
     ///
     /// # Errors
     /// The database fails.
@@ -445,7 +447,7 @@ pub trait Store: Send + Sync + 'static {
         order: &OrderId,
         sites: &SiteScope,
         silent_before: Timestamp,
-    ) -> Result<LaneTally, StoreError>;
+    ) -> Result<FleetTally, StoreError>;
 
     /// One page of hosts, at most [`HostQuery::rows`].
     ///

@@ -11,6 +11,7 @@ mod host_action;
 mod order;
 mod order_change;
 mod resources;
+mod roster;
 pub mod stored;
 
 pub use agent::{RefusalDetail, SectionUpload};

@@ -89,3 +89,15 @@ pub const RULE_FILES: usize = 4096;
 /// How long reading a rule directory may take, in milliseconds. On a local disk it takes less than one second; a network
 /// file system that does not answer must not keep the caller waiting.
 pub const RULES_READ_MS: u64 = 30_000;
+
+/// Bytes of one text of a list of machines. Names of machines and people are shorter; a longer text comes from a wrong column.
+pub const ROSTER_TEXT_BYTES: usize = 200;
+
+/// Rows of one list of machines.
+pub const ROSTER_ROWS: usize = 1_000_000;
+
+/// Rows of one message of an import.
+pub const ROSTER_ROWS_PER_MESSAGE: usize = 250;
+
+/// Bytes of the name of a list of machines.
+pub const ROSTER_SOURCE_BYTES: usize = 40;

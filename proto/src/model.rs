@@ -10,6 +10,7 @@ mod duty;
 mod hidden;
 mod host;
 mod host_mark;
+mod identifier;
 mod identity;
 mod ids;
 mod ledger;
@@ -20,6 +21,10 @@ mod pace;
 mod report;
 mod resources;
 mod role;
+mod roster;
+mod roster_field;
+mod roster_row;
+mod roster_spelling;
 mod section;
 mod snapshot;
 mod sort;
@@ -41,6 +46,7 @@ pub use duty::{DutyEvidence, DutyReport, DutyState, DutySubject, InvalidSubject}
 pub use hidden::is_hidden;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
 pub use host_mark::{HoldersSign, HostActionKind, HostMark, MarkReport};
+pub use identifier::{Identifier, IdentifierKind};
 pub use identity::{IdentityScope, MachineIdentity};
 pub use ids::{
     AccountId, AccountName, Digest, HostId, InvalidId, KeyFingerprint, OrderId, ProductId, RunId, SiteId, TokenId,
@@ -58,6 +64,13 @@ pub use report::{
 };
 pub use resources::{ListenerUse, Resources, StoreUse};
 pub use role::Role;
+pub use roster::{
+    CandidateReason, CandidateReport, EntryReport, EntryState, ImportCounts, ImportExamples, ImportReport, MatchBasis,
+    RecordReport, RosterCounts, RosterSourceReport,
+};
+pub use roster_field::RosterField;
+pub use roster_row::RosterRow;
+pub use roster_spelling::RosterRowFault;
 pub use section::Section;
 pub use snapshot::{Snapshot, SnapshotEntry};
 pub use sort::{FindingsSort, HostsSort};

@@ -10,9 +10,9 @@ use muster_proto::model::{
     HostReport, HostRow, HostState, Kind, Lane, LaneChange, LaneMove, LaneMoves, ListenerUse, Losses, MachineIdentity,
     MarkReport, MilestoneReport, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport,
     OrdersChangeReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection,
-    PurgeCounts, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RulesRefused, SignatureState, SiteId,
-    SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, Timestamp, TokenId, TokenReport, UnitState,
-    UnprotectedTime, UserItem, VerdictReport, Watchlist,
+    PurgeCounts, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RosterCounts, RulesRefused,
+    SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, Timestamp, TokenId,
+    TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -250,6 +250,14 @@ fn reports_survive_the_wire() {
             overdue: 5,
             silent: 6,
         },
+        outside: Some(BoardCounts {
+            lanes: [(Lane::Clear, 2)].into(),
+            total: 3,
+            out_of_scope: 1,
+            overdue: 0,
+            silent: 0,
+        }),
+        roster: Some(RosterCounts { listed: 9, matched: 7, missing: 2, review: 1, excused: 4, outside: 3 }),
         as_of: Timestamp::from_millis(8),
         judge_queue: 1,
         overdue_duties: 2,

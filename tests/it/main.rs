@@ -28,6 +28,7 @@ mod packages;
 mod proxy;
 mod quickstart;
 mod roots;
+mod roster;
 mod scan;
 mod service;
 mod swarm;

@@ -181,3 +181,136 @@ CREATE TABLE order_activity (
     active_since bigint NOT NULL,
     opened_until bigint
 );
+
+-- What hosts are recognised by: see Identifier in the model. A job writes them from the facts of the hosts in `identity_pending`.
+CREATE TABLE host_identifier (
+    value text NOT NULL,
+    kind  bigint NOT NULL,
+    host  bigint NOT NULL,
+    PRIMARY KEY (value, kind, host)
+);
+CREATE INDEX host_identifier_by_host ON host_identifier (host);
+
+-- Hosts that enrolled, or whose facts changed, since their identifiers were written.
+CREATE TABLE identity_pending (
+    host bigint NOT NULL PRIMARY KEY
+);
+
+-- Lists of machines, by the name that an import gives.
+CREATE TABLE roster_source (
+    no          bigint NOT NULL PRIMARY KEY,
+    name        text NOT NULL UNIQUE,
+    imported_at bigint NOT NULL
+);
+
+-- Machines that should answer. `state` is one of EntryState in the model, since `since`. `host` is the number of the host that is
+-- the machine, `basis` how they were matched. `site` is empty and `platform` 0 where no list says it; `counted_site` is the site
+-- of the host where there is one.
+CREATE TABLE roster_entry (
+    no           bigint NOT NULL PRIMARY KEY,
+    name         text NOT NULL,
+    site         text NOT NULL,
+    counted_site text NOT NULL,
+    platform     bigint NOT NULL,
+    state        bigint NOT NULL,
+    since        bigint NOT NULL,
+    host         bigint,
+    basis        bigint NOT NULL,
+    note         bytes,
+    listed_at    bigint NOT NULL
+);
+CREATE UNIQUE INDEX roster_entry_by_host ON roster_entry (host) WHERE host IS NOT NULL;
+CREATE INDEX roster_entry_by_state ON roster_entry (state, name, no);
+CREATE INDEX roster_entry_by_name ON roster_entry (name, no);
+
+-- What entries were before.
+CREATE TABLE roster_entry_history (
+    entry bigint NOT NULL,
+    since bigint NOT NULL,
+    until bigint NOT NULL,
+    state bigint NOT NULL,
+    host  bigint,
+    basis bigint NOT NULL,
+    PRIMARY KEY (entry, since)
+);
+CREATE INDEX roster_entry_history_by_end ON roster_entry_history (until);
+
+-- What a source says of an entry: the row of its list as JSON. `key` says which row of the list it is, `digest` is that of the
+-- row. `closed_at` is when an import no longer had it.
+CREATE TABLE roster_record (
+    no        bigint NOT NULL PRIMARY KEY,
+    source    bigint NOT NULL REFERENCES roster_source (no),
+    entry     bigint NOT NULL REFERENCES roster_entry (no),
+    key       bytes NOT NULL CHECK (octet_length(key) = 16),
+    digest    bytes NOT NULL CHECK (octet_length(digest) = 16),
+    fields    text NOT NULL,
+    closed_at bigint,
+    UNIQUE (source, key)
+);
+CREATE INDEX roster_record_by_entry ON roster_record (entry);
+
+-- What entries are recognised by: the identifiers of the open records, as `host_identifier` has those of hosts.
+CREATE TABLE roster_identifier (
+    value  text NOT NULL,
+    kind   bigint NOT NULL,
+    record bigint NOT NULL,
+    entry  bigint NOT NULL,
+    PRIMARY KEY (value, kind, record)
+);
+CREATE INDEX roster_identifier_by_entry ON roster_identifier (entry);
+
+-- Entries that changed, or whose possible hosts changed, since they were matched.
+CREATE TABLE roster_pending (
+    entry bigint NOT NULL PRIMARY KEY
+);
+
+-- Hosts that may be the machine of an entry: a person decides. `agreeing` are the kinds of identifiers that agree.
+CREATE TABLE roster_candidate (
+    entry    bigint NOT NULL,
+    host     bigint NOT NULL,
+    agreeing text NOT NULL,
+    why      bigint NOT NULL,
+    PRIMARY KEY (entry, host)
+);
+CREATE INDEX roster_candidate_by_host ON roster_candidate (host);
+
+-- Pairs that a person took apart; they are not matched again by themselves.
+CREATE TABLE roster_apart (
+    entry bigint NOT NULL,
+    host  bigint NOT NULL,
+    PRIMARY KEY (entry, host)
+);
+
+-- How many entries are in a state, by site and platform. The site of a matched entry is that of its host.
+CREATE TABLE roster_count (
+    state    bigint NOT NULL,
+    site     text NOT NULL,
+    platform bigint NOT NULL,
+    entries  bigint NOT NULL,
+    PRIMARY KEY (state, site, platform)
+);
+
+-- Imports. `stage` is 1 while rows arrive, 2 while they are applied, 3 when that is done. `account` is the one
+-- that imports; rows came last at `touched_at`. `total` rows
+-- came, of which `added` are new, `changed` differ, and `absent` are those that did not come.
+CREATE TABLE roster_import (
+    no         bigint NOT NULL PRIMARY KEY,
+    source     text NOT NULL,
+    stage      bigint NOT NULL,
+    file       text NOT NULL,
+    started_at bigint NOT NULL,
+    touched_at bigint NOT NULL,
+    account    text NOT NULL,
+    total      bigint NOT NULL,
+    added      bigint NOT NULL,
+    changed    bigint NOT NULL,
+    absent     bigint NOT NULL
+);
+
+-- Rows of an import that are not applied yet, compressed.
+CREATE TABLE roster_portion (
+    import bigint NOT NULL,
+    no     bigint NOT NULL,
+    packed bytes NOT NULL,
+    PRIMARY KEY (import, no)
+);

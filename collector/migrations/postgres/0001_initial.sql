@@ -182,6 +182,8 @@ CREATE TABLE host_current (
     revision             integer NOT NULL DEFAULT 0,
     -- How often in a row a run has come back: see RunReturns.
     returns              smallint NOT NULL DEFAULT 0,
+    -- Whether it is a machine of the roster.
+    listed               boolean NOT NULL DEFAULT false,
     run                  bytea,
     previous_run         bytea,
     CHECK ((snapshot IS NULL) = (snapshot_since IS NULL) AND (snapshot IS NULL) = (snapshot_observed_at IS NULL)),
@@ -276,14 +278,15 @@ CREATE TABLE verdict_history (
     PRIMARY KEY (host, order_no, since)
 );
 
--- Number of hosts by site and lane, updated with every verdict. Silence depends on the time alone and is computed on read.
+-- Number of hosts by site, lane, and whether they are on the roster, updated with every verdict. Silence depends on the time alone and is computed on read.
 CREATE TABLE tally (
     hosts    bigint NOT NULL,
     order_no integer NOT NULL,
     site     integer NOT NULL,
     lane     smallint NOT NULL,
     in_scope boolean NOT NULL,
-    PRIMARY KEY (order_no, site, lane, in_scope)
+    listed   boolean NOT NULL,
+    PRIMARY KEY (order_no, site, lane, in_scope, listed)
 ) WITH (fillfactor = 50);
 
 -- Hosts that wait for judgement. A newer ticket makes a judgement under an older one void. A claim holds for its ticket
@@ -319,6 +322,11 @@ ALTER TABLE section ALTER COLUMN body SET STORAGE MAIN;
 ALTER TABLE snapshot ALTER COLUMN entries SET STORAGE MAIN;
 ALTER TABLE index_block ALTER COLUMN lists SET STORAGE MAIN;
 ALTER TABLE host ALTER COLUMN state SET STORAGE MAIN;
+
+-- What identifies hosts as administrative statements read it; the other backend has the same view.
+CREATE VIEW identity_row AS
+    SELECT h.no, h.hostname, h.platform, h.identity, n.listed, s.id AS site, n.last_seen
+    FROM host h JOIN site s ON s.no = h.site JOIN host_current n ON n.host = h.no;
 
 -- The version of the rules in force as administrative statements read it; the other backend has the same view.
 CREATE VIEW rules_in_force AS SELECT text AS version FROM rules WHERE adopted_at IS NOT NULL;

@@ -150,6 +150,8 @@ CREATE TABLE host (
     enrolled_at          INTEGER NOT NULL,
     -- The number of the token; NULL if a restore has lost it. The token itself is deleted a year after it expired.
     enrolled_with        INTEGER,
+    -- Whether it is a machine of the roster.
+    listed               INTEGER NOT NULL DEFAULT 0,
     -- The current state as the agent sent it; the judged values of it, and since when they have not changed.
     state                BLOB,
     judged_state         INTEGER REFERENCES judged_state (no),
@@ -271,14 +273,15 @@ CREATE TABLE verdict_history (
     PRIMARY KEY (host, order_no, since)
 ) STRICT, WITHOUT ROWID;
 
--- Number of hosts by site and lane, updated with every verdict. Silence depends on the time alone and is computed on read.
+-- Number of hosts by site, lane, and whether they are on the roster, updated with every verdict. Silence depends on the time alone and is computed on read.
 CREATE TABLE tally (
     order_no INTEGER NOT NULL REFERENCES orders (no),
     site     INTEGER NOT NULL REFERENCES site (no),
     lane     INTEGER NOT NULL,
     in_scope INTEGER NOT NULL,
+    listed   INTEGER NOT NULL,
     hosts    INTEGER NOT NULL CHECK (hosts >= 0),
-    PRIMARY KEY (order_no, site, lane, in_scope)
+    PRIMARY KEY (order_no, site, lane, in_scope, listed)
 ) STRICT, WITHOUT ROWID;
 
 -- The ledger: append-only. An entry is written in the transaction of the change that it records. `account` is the one that
@@ -296,6 +299,11 @@ CREATE INDEX ledger_by_account ON ledger (account, no) WHERE account IS NOT NULL
 -- Hosts as administrative statements read them; the other backend has the same view.
 CREATE VIEW host_row AS
     SELECT h.no, h.id, h.hostname, s.id AS site, h.enrolled_at, h.enrolled_with FROM host h JOIN site s ON s.no = h.site;
+
+-- What identifies hosts as administrative statements read it; the other backend has the same view.
+CREATE VIEW identity_row AS
+    SELECT h.no, h.hostname, h.platform, h.identity, h.listed, s.id AS site, e.last_seen
+    FROM host h JOIN site s ON s.no = h.site JOIN host_check_in e ON e.host = h.no;
 
 -- The version of the rules in force as administrative statements read it; the other backend has the same view.
 CREATE VIEW rules_in_force AS SELECT version FROM rules WHERE adopted_at IS NOT NULL;

@@ -8,6 +8,7 @@ mod host_actions;
 mod methods;
 mod operators;
 mod orders;
+mod roster;
 
 use std::time::Duration;
 

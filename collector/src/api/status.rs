@@ -6,10 +6,10 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tracing::error;
 
-use crate::actions::ActionError;
+use crate::actions::{ActionError, ImportRefusal};
 use crate::reports::ReportError;
 use crate::rules::RuleErrors;
-use crate::store::{AccountRefusal, FinishRefusal, StoreError};
+use crate::store::{AccountRefusal, ByHandRefusal, FinishRefusal, StoreError};
 use crate::telemetry::Metrics;
 
 /// Bytes of the faults that a status tells.
@@ -34,6 +34,7 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
         | ReportError::NoRules { .. }
         | ReportError::NoProduct { .. }
         | ReportError::NoAccount { .. }
+        | ReportError::NoRosterEntry { .. }
         | ReportError::NoEntry { .. }
         | ReportError::NoDuty { .. } => Status::not_found(refused.to_string()),
         ReportError::Ambiguous { hosts, .. } => {
@@ -75,6 +76,25 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
             Status::new(code, refused.to_string())
         }
         ActionError::NoToken { .. } => Status::not_found(refused.to_string()),
+        ActionError::Import(refusal) => {
+            let code = match refusal {
+                ImportRefusal::Name | ImportRefusal::Twice { .. } | ImportRefusal::Empty => Code::InvalidArgument,
+                ImportRefusal::Rows | ImportRefusal::Sources => Code::ResourceExhausted,
+                ImportRefusal::Running { .. } | ImportRefusal::Incomplete { .. } => Code::Aborted,
+                ImportRefusal::Loss { .. } => Code::FailedPrecondition,
+            };
+            Status::new(code, refused.to_string())
+        }
+        ActionError::Entry { refusal, .. } => {
+            let code = match refusal {
+                ByHandRefusal::NoEntry | ByHandRefusal::NoHost => Code::NotFound,
+                ByHandRefusal::Taken { .. }
+                | ByHandRefusal::Closed
+                | ByHandRefusal::NotMatched
+                | ByHandRefusal::Matched => Code::FailedPrecondition,
+            };
+            Status::new(code, refused.to_string())
+        }
         ActionError::TooManyTokens => Status::resource_exhausted(refused.to_string()),
         ActionError::OtherSite { .. } => Status::permission_denied(refused.to_string()),
         ActionError::Account { refusal, .. } => {

@@ -20,6 +20,7 @@ use super::index;
 use super::lock::Lock;
 use super::prepare::{Asked, Prepared, prepare};
 use super::retention;
+use super::roster;
 use super::rules::{self, Keeper};
 use super::store_watch::StoreWatch;
 use super::{marks, store_size, throttled};
@@ -246,6 +247,12 @@ impl Collector {
         tasks.spawn(async move {
             duties::follow(store, rules, clock, stop).await;
             "duties"
+        });
+        let (store, rules) = (Arc::clone(&self.store), Arc::clone(&self.in_force));
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            roster::keep(store, rules, clock, stop).await;
+            "roster"
         });
         let (watch, stop) = (self.store_watch(), self.tasks_stop.clone());
         tasks.spawn(async move {

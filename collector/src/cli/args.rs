@@ -6,6 +6,7 @@ pub(super) mod duties;
 pub(super) mod host_actions;
 pub(super) mod ledger;
 pub(super) mod orders;
+pub(super) mod roster;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use duties::DutiesArgs;
 use host_actions::HostActionArgs;
 use ledger::LedgerArgs;
 use orders::OrdersArgs;
+use roster::RosterArgs;
 
 /// Query a Muster collector
 #[derive(Debug, Parser)]
@@ -101,6 +103,8 @@ pub(super) enum Verb {
     Software(SoftwareArgs),
     /// List the orders (legal or policy rules) applied to hosts, or show one
     Orders(OrdersArgs),
+    /// List the machines that should answer, or import a list of them
+    Roster(RosterArgs),
     /// List what orders demand and until when, or note that it is done
     Duties(DutiesArgs),
     /// Inspect and test how products are recognised

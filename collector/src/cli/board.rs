@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_proto::model::{Board, CollectorStatus, OrderReport, Timestamp};
+use muster_proto::model::{Board, BoardCounts, CollectorStatus, OrderReport, Timestamp};
 
 use super::args::BoardArgs;
 use super::client::Client;
@@ -27,18 +27,31 @@ fn rows(boards: &[Board]) -> Vec<Vec<String>> {
     for board in boards {
         let mut row =
             |what: &str, hosts: u64| rows.push(vec![board.order.id.to_string(), what.to_owned(), hosts.to_string()]);
-        for (lane, hosts) in &board.counts.lanes {
-            row(lane.name(), *hosts);
+        counts(&board.counts, "", &mut row);
+        if let (Some(outside), Some(roster)) = (&board.outside, &board.roster) {
+            counts(outside, "outside-", &mut row);
+            row("roster-listed", roster.listed);
+            row("roster-matched", roster.matched);
+            row("roster-missing", roster.missing);
+            row("roster-review", roster.review);
+            row("roster-excused", roster.excused);
         }
-        row("out-of-scope", board.counts.out_of_scope);
-        row("total", board.counts.total);
-        row("overdue", board.counts.overdue);
-        row("seen-silent", board.counts.silent);
         row("judge_queue", board.judge_queue);
         row("overdue-duties", board.overdue_duties);
         row("unprotected", board.unprotected);
     }
     rows
+}
+
+/// The rows of counts, each with the beginning of its name.
+fn counts(counts: &BoardCounts, of: &str, row: &mut impl FnMut(&str, u64)) {
+    for (lane, hosts) in &counts.lanes {
+        row(&format!("{of}{lane}"), *hosts);
+    }
+    row(&format!("{of}out-of-scope"), counts.out_of_scope);
+    row(&format!("{of}total"), counts.total);
+    row(&format!("{of}overdue"), counts.overdue);
+    row(&format!("{of}seen-silent"), counts.silent);
 }
 
 pub(super) fn page(boards: &[Board], status: &CollectorStatus, paint: &Paint) -> String {
@@ -56,20 +69,8 @@ fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {
     let (order, counts) = (&board.order, &board.counts);
     let mut text = format!("{}  {}\n", paint.bold(order.id.as_str()), clean(&order.title));
     text.push_str(&format!("  {}\n\n", due_line(order, board.as_of, counts.overdue, paint)));
-    let bound: u64 = counts.lanes.values().sum();
-    let mut table = Table::new(&["lane", "hosts", "share"]).indented();
-    for (lane, hosts) in &counts.lanes {
-        let share = if bound == 0 || *hosts == 0 { String::new() } else { percent(*hosts, bound) };
-        table.row(vec![Cell::lane(*lane), Cell::number(*hosts), Cell::text(share)]);
-    }
-    table.row(vec![Cell::text("in scope"), Cell::number(bound), Cell::text("")]);
-    table.row(vec![Cell::text("out of scope"), Cell::number(counts.out_of_scope), Cell::text("")]);
-    table.row(vec![
-        Cell::text("total"),
-        Cell::number(counts.total),
-        Cell::text(sum(bound, counts.out_of_scope, counts.total)),
-    ]);
-    text.push_str(&table.text(paint));
+    text.push_str(&lanes(board, paint));
+    text.push_str(&roster(board));
     let duties = overdue_duties(board, paint).map(|line| format!("  {line}\n")).unwrap_or_default();
     let unprotected = unprotected(board, paint).map(|line| format!("  {line}\n")).unwrap_or_default();
     let overdue = format!("{} overdue", counts.overdue);
@@ -83,6 +84,55 @@ fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {
         counts.silent,
         board.as_of.whole_seconds()
     ));
+    text
+}
+
+/// The lanes of the machines that count; beside them, where there is a roster, those of the other hosts.
+fn lanes(board: &Board, paint: &Paint) -> String {
+    let counts = &board.counts;
+    let bound: u64 = counts.lanes.values().sum();
+    let (columns, total) = match (&board.outside, &board.roster) {
+        (Some(_), Some(_)) => (["lane", "on roster", "share", "outside"].as_slice(), "on the roster"),
+        _ => (["lane", "hosts", "share"].as_slice(), "total"),
+    };
+    let mut table = Table::new(columns).indented();
+    let mut row = |name: Cell, machines: u64, share: String, outside: Option<u64>| {
+        let mut cells = vec![name, Cell::number(machines), Cell::text(share)];
+        cells.extend(outside.map(Cell::number));
+        table.row(cells);
+    };
+    let outside = |of: fn(&BoardCounts) -> u64| board.outside.as_ref().map(of);
+    for (lane, hosts) in &counts.lanes {
+        let share = if bound == 0 || *hosts == 0 { String::new() } else { percent(*hosts, bound) };
+        let outside = board.outside.as_ref().map(|outside| outside.lanes.get(lane).copied().unwrap_or_default());
+        row(Cell::lane(*lane), *hosts, share, outside);
+    }
+    row(Cell::text("in scope"), bound, String::new(), outside(|counts| counts.lanes.values().sum()));
+    row(Cell::text("out of scope"), counts.out_of_scope, String::new(), outside(|counts| counts.out_of_scope));
+    let whole = board.roster.map_or(counts.total, |roster| roster.listed);
+    let is_sum = counts.total == whole && bound.checked_add(counts.out_of_scope) == Some(whole);
+    // Checked here too: the client must not show numbers that do not add up.
+    let sum = if is_sum { "adds up" } else { "DOES NOT ADD UP" };
+    row(Cell::text(total), whole, sum.to_owned(), outside(|counts| counts.total));
+    table.text(paint)
+}
+
+/// What the counts are a part of.
+fn roster(board: &Board) -> String {
+    let Some(roster) = &board.roster else {
+        return "  no roster: machines that never enrolled are not counted; `muster roster import` adds a list of machines\n"
+            .to_owned();
+    };
+    let mut text = format!("  every share is a part of the machines in scope of the {} on the roster\n", roster.listed);
+    if roster.review > 0 {
+        text.push_str(&format!(
+            "  {} of the missing ones may be known hosts: `muster roster --state review`\n",
+            roster.review
+        ));
+    }
+    if roster.excused > 0 {
+        text.push_str(&format!("  {} excused and not counted: `muster roster --state excused`\n", roster.excused));
+    }
     text
 }
 
@@ -109,11 +159,6 @@ fn unprotected(board: &Board, paint: &Paint) -> Option<String> {
         Some(since) => format!("{alarm}, the first since {since}"),
         None => alarm,
     })
-}
-
-/// Checks the sum here too: the client must not show numbers that do not add up.
-fn sum(bound: u64, out_of_scope: u64, total: u64) -> &'static str {
-    if bound.checked_add(out_of_scope) == Some(total) { "adds up" } else { "DOES NOT ADD UP" }
 }
 
 pub(super) fn due_line(order: &OrderReport, now: Timestamp, overdue: u64, paint: &Paint) -> String {

@@ -1,5 +1,7 @@
 //! The client of FleetService. Callers see model types only.
 
+mod roster;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Exit codes: the worst active order decides.
 
-use muster_proto::model::{Board, Lane, VerdictReport};
+use muster_proto::model::{Board, BoardCounts, Lane, VerdictReport};
 
 /// A host in scope is unfinished after the order's due date, or a duty is past its time.
 const OVERDUE: u8 = 5;
@@ -23,10 +23,16 @@ fn worst(overdue: bool, finding: bool, gap: bool) -> u8 {
 #[must_use]
 pub fn of_boards(boards: &[Board]) -> u8 {
     let has = |test: fn(Lane) -> bool| {
-        boards.iter().any(|board| board.counts.lanes.iter().any(|(lane, hosts)| *hosts > 0 && test(*lane)))
+        all_counts(boards).any(|counts| counts.lanes.iter().any(|(lane, hosts)| *hosts > 0 && test(*lane)))
     };
-    let overdue = boards.iter().any(|board| board.counts.overdue > 0 || board.overdue_duties > 0);
+    let overdue = all_counts(boards).any(|counts| counts.overdue > 0);
+    let overdue = overdue || boards.iter().any(|board| board.overdue_duties > 0);
     worst(overdue, has(Lane::is_finding), has(Lane::is_coverage_gap))
+}
+
+/// The counts of the machines on the roster, and of those that are not: both have work.
+fn all_counts(boards: &[Board]) -> impl Iterator<Item = &BoardCounts> {
+    boards.iter().flat_map(|board| std::iter::once(&board.counts).chain(&board.outside))
 }
 
 /// The exit code for one host's verdicts under the active orders.

@@ -5,7 +5,7 @@ use std::io::BufReader;
 
 use muster_proto::model::{
     Binding, Board, BoardCounts, CollectorStatus, Finding, HostId, HostMark, Lane, ListenerUse, OrderId, OrderReport,
-    Platform, Presence, Protection, Resources, RulesRefused, SiteId, StoreUse, Timestamp,
+    Platform, Presence, Protection, Resources, RosterCounts, RulesRefused, SiteId, StoreUse, Timestamp,
 };
 
 use super::client::Part;
@@ -43,6 +43,8 @@ fn board(lanes: &[(Lane, u64)], overdue: u64) -> Board {
     Board {
         order: order(Some("2024-09-29T00:00:00-04:00")),
         counts: BoardCounts { lanes: counts, total, out_of_scope: 2, overdue, silent: 1 },
+        outside: None,
+        roster: None,
         as_of: Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").expect("an instant"),
         judge_queue: 3,
         overdue_duties: 0,
@@ -180,6 +182,7 @@ order-1  Title
   in scope          3
   out of scope      2
   total             5  adds up
+  no roster: machines that never enrolled are not counted; `muster roster import` adds a list of machines
 
   1 overdue, 1 silent in any lane, 3 waiting (the oldest for 1s) to be judged
   as of 2026-01-01T00:00:00Z
@@ -188,6 +191,29 @@ order-1  Title
     let mut wrong = board(&[], 0);
     wrong.counts.total += 1;
     assert!(super::board::page(&[wrong], &status, &Paint::plain()).contains("DOES NOT ADD UP"));
+}
+
+#[test]
+fn with_a_roster_the_board_adds_up_to_it_and_shows_the_other_hosts_beside() {
+    let roster = RosterCounts { listed: 7, matched: 5, missing: 2, review: 1, excused: 3, outside: 4 };
+    let outside = board(&[(Lane::Remove, 2)], 0).counts;
+    let mut shown = board(&[(Lane::Missing, 2), (Lane::Clear, 3)], 0);
+    (shown.roster, shown.outside) = (Some(roster), Some(outside));
+    let text = super::board::page(&[shown.clone()], &status(), &Paint::plain());
+    for line in [
+        "  LANE           ON ROSTER  SHARE    OUTSIDE",
+        "  missing                2  40.0%          0",
+        "  remove                 0                 2",
+        "  on the roster          7  adds up        4",
+        "  every share is a part of the machines in scope of the 7 on the roster",
+        "  1 of the missing ones may be known hosts: `muster roster --state review`",
+        "  3 excused and not counted: `muster roster --state excused`",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}\n{text}");
+    }
+    assert_eq!(of_boards(&[shown.clone()]), 3, "a host that is not on the roster has work left");
+    shown.roster = Some(RosterCounts { listed: 8, ..roster });
+    assert!(super::board::page(&[shown], &status(), &Paint::plain()).contains("DOES NOT ADD UP"));
 }
 
 struct Outcome {

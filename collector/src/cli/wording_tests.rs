@@ -149,6 +149,8 @@ fn pages(order: &Order, verdict: &VerdictReport, duties: &[DutyReport]) -> Vec<S
     let of_order = Board {
         order: order.report(),
         counts,
+        outside: None,
+        roster: None,
         as_of: now(),
         judge_queue: 0,
         overdue_duties: duties.len() as u64,

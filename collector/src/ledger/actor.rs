@@ -23,6 +23,8 @@ pub enum Actor {
     Judge,
     /// An agent.
     Agent,
+    /// The job that matches the roster with hosts.
+    Roster,
 }
 
 /// An actor as an entry holds it.
@@ -47,6 +49,8 @@ pub enum ActorId {
     Judge,
     /// An agent.
     Agent,
+    /// The job that matches the roster with hosts.
+    Roster,
 }
 
 impl ActorId {
@@ -55,7 +59,7 @@ impl ActorId {
     pub const fn account(&self) -> Option<&AccountId> {
         match self {
             Self::Account { account, .. } => Some(account),
-            Self::Collector { .. } | Self::Rules | Self::Judge | Self::Agent => None,
+            Self::Collector { .. } | Self::Rules | Self::Judge | Self::Agent | Self::Roster => None,
         }
     }
 
@@ -64,7 +68,7 @@ impl ActorId {
     pub const fn user(&self) -> Option<u64> {
         match self {
             Self::Collector { user } => Some(*user),
-            Self::Account { .. } | Self::Rules | Self::Judge | Self::Agent => None,
+            Self::Account { .. } | Self::Rules | Self::Judge | Self::Agent | Self::Roster => None,
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    AccountId, Budget, Cause, Digest, DutyEvidence, DutySubject, EntryKind, Holder, HoldersSign, HostId, Lane, OrderId,
-    PurgeCounts, Role, SiteId, Timestamp, TokenId,
+    AccountId, Budget, Cause, Digest, DutyEvidence, DutySubject, EntryKind, Holder, HoldersSign, HostId, ImportCounts,
+    Lane, MatchBasis, OrderId, PurgeCounts, Role, SiteId, Timestamp, TokenId,
 };
 
 use super::actor::ActorId;
@@ -247,6 +247,49 @@ pub enum Entry {
         /// The SHA-256 of the attestation, in hexadecimal digits.
         sha256: String,
     },
+    /// A list of machines is being imported.
+    RosterImportStarted {
+        /// The number of the import.
+        import: u64,
+        /// The name of the list.
+        source: String,
+        /// What it changes of the list.
+        counts: ImportCounts,
+    },
+    /// A list of machines was imported.
+    RosterImported {
+        /// The number of the import.
+        import: u64,
+        /// The name of the list.
+        source: String,
+        /// What it has changed of the list.
+        counts: ImportCounts,
+    },
+    /// Entries of the roster were matched with hosts.
+    RosterMatched {
+        /// The numbers of the entries.
+        entries: Vec<u64>,
+        /// The host of each of them.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+        /// How they were matched.
+        basis: MatchBasis,
+    },
+    /// Entries of the roster are no longer matched with these hosts.
+    RosterUnmatched {
+        /// The numbers of the entries.
+        entries: Vec<u64>,
+        /// The host of each of them.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+    },
+    /// A person said why an entry of the roster needs no host.
+    RosterExcused {
+        /// The number of the entry.
+        entry: u64,
+        /// The hash of the reason. The text has a row of its own, so that it can be forgotten.
+        reason: Digest,
+    },
     /// The store keeps the public half of the key that signs attestations, and accepts no other from now on.
     SealKeyKept {
         /// The verifier key: origin, id and public key.
@@ -375,6 +418,11 @@ impl Entry {
             Self::AdminTokenRenewed { .. } => EntryKind::AdminTokenRenewed,
             Self::AttestationIssued { .. } => EntryKind::AttestationIssued,
             Self::SealKeyKept { .. } => EntryKind::SealKeyKept,
+            Self::RosterImportStarted { .. } => EntryKind::RosterImportStarted,
+            Self::RosterImported { .. } => EntryKind::RosterImported,
+            Self::RosterMatched { .. } => EntryKind::RosterMatched,
+            Self::RosterUnmatched { .. } => EntryKind::RosterUnmatched,
+            Self::RosterExcused { .. } => EntryKind::RosterExcused,
         }
     }
 
@@ -391,9 +439,11 @@ impl Entry {
             | Self::HostsReleased(action)
             | Self::HostsReviewed(action)
             | Self::HostsPurged { action, .. } => &action.hosts,
-            Self::LanesChanged { hosts, .. } | Self::HostsThrottled { hosts, .. } | Self::ThrottlingEnded { hosts } => {
-                hosts
-            }
+            Self::LanesChanged { hosts, .. }
+            | Self::HostsThrottled { hosts, .. }
+            | Self::ThrottlingEnded { hosts }
+            | Self::RosterMatched { hosts, .. }
+            | Self::RosterUnmatched { hosts, .. } => hosts,
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::AccountCreated { .. }
@@ -411,6 +461,9 @@ impl Entry {
             | Self::DutiesClosed { .. }
             | Self::ServerKeyRenewed
             | Self::AdminTokenRenewed { .. }
+            | Self::RosterImportStarted { .. }
+            | Self::RosterImported { .. }
+            | Self::RosterExcused { .. }
             | Self::SealKeyKept { .. } => &[],
         }
     }
@@ -430,6 +483,7 @@ impl Entry {
             | Self::HostsReviewed(action)
             | Self::HostsPurged { action, .. } => Some(&action.reason),
             Self::DutyDone { reference, .. } => Some(reference),
+            Self::RosterExcused { reason, .. } => Some(reason),
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::AccountCreated { .. }
@@ -454,6 +508,10 @@ impl Entry {
             | Self::ServerKeyRenewed
             | Self::AdminTokenRenewed { .. }
             | Self::AttestationIssued { .. }
+            | Self::RosterImportStarted { .. }
+            | Self::RosterImported { .. }
+            | Self::RosterMatched { .. }
+            | Self::RosterUnmatched { .. }
             | Self::SealKeyKept { .. } => None,
         }
     }
@@ -491,6 +549,11 @@ impl Entry {
             | Self::ServerKeyRenewed
             | Self::AdminTokenRenewed { .. }
             | Self::AttestationIssued { .. }
+            | Self::RosterImportStarted { .. }
+            | Self::RosterImported { .. }
+            | Self::RosterMatched { .. }
+            | Self::RosterUnmatched { .. }
+            | Self::RosterExcused { .. }
             | Self::SealKeyKept { .. } => None,
         }
     }

@@ -1,10 +1,11 @@
 //! The board: how many hosts are in each lane, for each order.
 
-use muster_proto::model::{Board, BoardCounts, Lane, OrderId};
+use muster_proto::model::{Board, BoardCounts, EntryState, Lane, OrderId, RosterCounts};
 
 use super::{ReportContext, ReportError};
 use crate::judge::{effective_lane, is_past_due, silent_before};
-use crate::store::{LaneTally, admin};
+use crate::rules::Order;
+use crate::store::{FleetTally, LaneTally, admin};
 
 impl ReportContext {
     /// The boards of the active orders, or of one.
@@ -16,7 +17,13 @@ impl ReportContext {
         let mut boards = Vec::new();
         for order in self.orders_asked(order)? {
             let tally = self.store.lane_tally(&order.id, &self.sites, silent_before(order, self.now)).await?;
-            let counts = counts(&tally, is_past_due(order, self.now));
+            let is_past_due = is_past_due(order, self.now);
+            let roster = roster(&tally);
+            let outside = roster.map(|_| counts(&tally.outside, &[], is_past_due));
+            let counts = match roster {
+                Some(_) => counts(&tally.listed, &missing(&tally, order), is_past_due),
+                None => counts(&tally.hosts(), &[], is_past_due),
+            };
             let (id, sites, now) = (order.id.clone(), self.sites.clone(), self.now);
             let overdue = move |tx: &mut dyn admin::AdminTx| admin::duties::overdue(tx, &id, &sites, now);
             let overdue_duties = admin::read(self.store.as_ref(), "duties_overdue", overdue).await?;
@@ -25,14 +32,47 @@ impl ReportContext {
             let unprotected = admin::read(self.store.as_ref(), "unprotected_count", unprotected).await?;
             let (unprotected, unprotected_since) = (unprotected.hosts, unprotected.since);
             let (order, as_of, judge_queue) = (order.report(), self.now, depth.waiting);
-            boards.push(Board { order, counts, as_of, judge_queue, overdue_duties, unprotected, unprotected_since });
+            boards.push(Board {
+                order,
+                counts,
+                outside,
+                roster,
+                as_of,
+                judge_queue,
+                overdue_duties,
+                unprotected,
+                unprotected_since,
+            });
         }
         Ok(boards)
     }
 }
 
-/// The counts of a tally. All of them come from one tally, so they always add up.
-pub(super) fn counts(tally: &LaneTally, past_due: bool) -> BoardCounts {
+/// How many entries the roster has in each state; `None` if no entry counts.
+pub(super) fn roster(tally: &FleetTally) -> Option<RosterCounts> {
+    let of = |is_meant: fn(EntryState) -> bool| -> u64 {
+        tally.entries.iter().filter(|count| is_meant(count.state)).map(|count| count.entries).sum()
+    };
+    let outside = &tally.outside;
+    let counts = RosterCounts {
+        listed: of(EntryState::is_counted),
+        matched: of(|state| state == EntryState::Matched),
+        missing: of(EntryState::is_missing),
+        review: of(|state| state == EntryState::Review),
+        excused: of(|state| state == EntryState::Excused),
+        outside: outside.in_scope.values().sum::<u64>() + outside.out_of_scope + outside.unjudged,
+    };
+    Some(counts).filter(|counts| counts.listed + counts.excused > 0)
+}
+
+/// Machines of the roster that have no host, with whether the order applies to them. Where no list says site or platform, it does.
+fn missing(tally: &FleetTally, order: &Order) -> Vec<(bool, u64)> {
+    let missing = tally.entries.iter().filter(|count| count.state.is_missing());
+    missing.map(|count| (order.may_bind(count.platform, count.site.as_ref()), count.entries)).collect()
+}
+
+/// The counts of a tally and of missing machines. All of them come from one tally, so they always add up.
+pub(super) fn counts(tally: &LaneTally, missing: &[(bool, u64)], past_due: bool) -> BoardCounts {
     let mut counts = BoardCounts {
         lanes: Lane::ALL.iter().map(|lane| (*lane, 0)).collect(),
         total: tally.out_of_scope,
@@ -40,7 +80,13 @@ pub(super) fn counts(tally: &LaneTally, past_due: bool) -> BoardCounts {
         overdue: 0,
         silent: 0,
     };
-    for (lane, silent, hosts) in places(tally) {
+    for (_, machines) in missing.iter().filter(|(in_scope, _)| !in_scope) {
+        counts.out_of_scope += machines;
+        counts.total += machines;
+    }
+    let missing =
+        missing.iter().filter(|(in_scope, _)| *in_scope).map(|(_, machines)| (Lane::Missing, false, *machines));
+    for (lane, silent, hosts) in places(tally).chain(missing) {
         *counts.lanes.entry(lane).or_default() += hosts;
         counts.total += hosts;
         counts.silent += if silent { hosts } else { 0 };
@@ -80,11 +126,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lanes_and_hosts_out_of_scope_add_up_to_the_total(tally in tallies(), past_due in any::<bool>()) {
-            let counts = counts(&tally, past_due);
+        fn lanes_and_hosts_out_of_scope_add_up_to_the_total(
+            tally in tallies(),
+            missing in proptest::collection::vec((any::<bool>(), 0_u64..1_000_000), 0..4),
+            past_due in any::<bool>(),
+        ) {
+            let counts = counts(&tally, &missing, past_due);
+            let machines: u64 = missing.iter().map(|(_, machines)| machines).sum();
             let lanes: u64 = counts.lanes.values().sum();
             prop_assert_eq!(lanes + counts.out_of_scope, counts.total);
-            prop_assert_eq!(counts.total, tally.in_scope.values().sum::<u64>() + tally.out_of_scope + tally.unjudged);
+            let hosts = tally.in_scope.values().sum::<u64>() + tally.out_of_scope + tally.unjudged;
+            prop_assert_eq!(counts.total, hosts + machines);
             prop_assert_eq!(counts.lanes.len(), Lane::ALL.len());
             let unfinished: u64 =
                 counts.lanes.iter().filter(|(lane, _)| !lane.is_finished()).map(|(_, hosts)| hosts).sum();
@@ -96,7 +148,7 @@ mod tests {
     #[test]
     fn silence_moves_a_host_out_of_clear_but_not_out_of_replace() {
         let in_scope = [((Lane::Clear, true), 3), ((Lane::Replace, true), 2), ((Lane::Clear, false), 5)].into();
-        let counts = counts(&LaneTally { in_scope, out_of_scope: 1, unjudged: 4, unjudged_silent: 1 }, true);
+        let counts = counts(&LaneTally { in_scope, out_of_scope: 1, unjudged: 4, unjudged_silent: 1 }, &[], true);
         assert_eq!(counts.lanes[&Lane::Silent], 4);
         assert_eq!(counts.lanes[&Lane::Replace], 2);
         assert_eq!(counts.lanes[&Lane::Clear], 5);

@@ -61,7 +61,7 @@ impl ReportContext {
             let mut counted = 0;
             for order in orders {
                 let tally = self.store.lane_tally(&order.id, &sites, silent_before(order, self.now)).await?;
-                counted += findings_of(&tally, &lanes);
+                counted += findings_of(&tally.hosts(), &lanes);
             }
             total = Some(counted);
         }

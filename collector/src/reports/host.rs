@@ -1,20 +1,21 @@
 //! One host and the reasons for its lanes: judged again at this instant from what is stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::model::{
-    Digest, Explanation, HostCandidate, HostId, HostMark, HostReport, Lane, OrderId, Presence, Protection,
-    SnapshotEntry, SourceName, SourceReport, VerdictReport,
+    Digest, Explanation, HostCandidate, HostId, HostMark, HostReport, Identifier, IdentifierKind, Lane, OrderId,
+    Presence, Protection, SnapshotEntry, SourceName, SourceReport, VerdictReport,
 };
 
 use super::verdict::effective;
 use super::{ReportContext, ReportError};
 use crate::judge::{Hit, HostSituation, Remediation, assess, detect, place, products_of};
 use crate::rules::Order;
-use crate::store::{HostKey, HostQuery, StoredHost, StoredSnapshot};
+use crate::store::{HostKey, HostQuery, StoredHost, StoredSnapshot, admin};
 
 impl ReportContext {
-    /// A host by id, or by name or the beginning of its id where only one has it.
+    /// A host by id, or where only one has it by name, by the beginning of its id, or by its serial number, hardware UUID, full
+    /// name, asset tag, or the address of a network card.
     ///
     /// # Errors
     /// There is none, or several have the name, or the store failed.
@@ -55,6 +56,7 @@ impl ReportContext {
                 let mut ids = self.store.host_find(asked, &self.sites).await?;
                 // A host may be named like the beginning of another one's id. Then both are meant, so neither is chosen.
                 ids.extend(self.begin_with(asked).await?);
+                ids.extend(self.identified_by(asked).await?);
                 ids.sort_unstable();
                 ids.dedup();
                 match ids.as_slice() {
@@ -72,6 +74,17 @@ impl ReportContext {
         // The answer is the same as for an unknown host, so it does not reveal that another site has it.
         let found = self.store.host_get(id).await?.filter(|host| self.sites.contains(&host.site));
         found.ok_or_else(none)
+    }
+
+    /// Hosts that have an identifier other than a name. A value that many machines have finds none of them.
+    async fn identified_by(&self, asked: &str) -> Result<BTreeSet<HostId>, ReportError> {
+        let of_kind = |kind: &IdentifierKind| Identifier::new(*kind, asked).filter(|_| *kind != IdentifierKind::Name);
+        let placeholders = self.rules.placeholders();
+        let identifiers: Vec<Identifier> =
+            IdentifierKind::ALL.iter().filter_map(of_kind).filter(|one| !placeholders.has(one)).collect();
+        let sites = self.sites.clone();
+        let find = move |tx: &mut dyn admin::AdminTx| admin::identifiers::find(tx, &identifiers, &sites);
+        Ok(admin::read(self.store.as_ref(), "identifier_find", find).await?)
     }
 
     /// What tells hosts of one name apart.

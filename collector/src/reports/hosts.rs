@@ -117,7 +117,7 @@ impl ReportContext {
             return Ok(self.store.host_matches(query.clone()).await?);
         }
         let Some(order) = order else { return Ok(self.store.host_count(&query.sites).await?) };
-        let tally = self.store.lane_tally(&order.id, &query.sites, silent_before(order, self.now)).await?;
+        let tally = self.store.lane_tally(&order.id, &query.sites, silent_before(order, self.now)).await?.hosts();
         let lanes = if query.lanes.is_empty() { Lane::ALL } else { query.lanes.as_slice() };
         if !query.silent_only {
             return Ok(findings_of(&tally, lanes));

@@ -1,7 +1,7 @@
 //! The ledger for readers: entries with the present names of accounts, users and hosts.
 
 use muster_proto::model::{
-    AccountId, DutySubject, EntryKind, HostId, LedgerEntry, OrderId, PurgeCounts, SiteId, Timestamp,
+    AccountId, DutySubject, EntryKind, HostId, ImportCounts, LedgerEntry, OrderId, PurgeCounts, SiteId, Timestamp,
 };
 
 use super::{Page, ReportContext, ReportError};
@@ -68,6 +68,7 @@ impl ReportContext {
             "rules" => ByActor::Rules,
             "judge" => ByActor::Judge,
             "agent" => ByActor::Agent,
+            "roster" => ByActor::Roster,
             name => {
                 let (asked, scope) = (name.to_owned(), self.sites.clone());
                 let find = move |tx: &mut dyn admin::AdminTx| admin::accounts::find(tx, &scope, &asked);
@@ -105,6 +106,7 @@ fn actor_name(actor: &ActorId, names: &Names) -> String {
         ActorId::Rules => "rules".to_owned(),
         ActorId::Judge => "judge".to_owned(),
         ActorId::Agent => "agent".to_owned(),
+        ActorId::Roster => "roster".to_owned(),
     }
 }
 
@@ -198,6 +200,16 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         Entry::AttestationIssued { host, order, sha256 } => {
             format!("{} under {order}, SHA-256 {sha256}", host_name(host, names))
         }
+        Entry::RosterImportStarted { source, counts, .. } => format!("list {source}: {}", import_counts(*counts)),
+        Entry::RosterImported { source, counts, .. } => format!("list {source}: {}", import_counts(*counts)),
+        Entry::RosterMatched { entries, hosts, basis } => {
+            format!("{} ({basis}): {}", entry_list(entries), host_list(hosts, names))
+        }
+        Entry::RosterUnmatched { entries, hosts } => format!("{}: {}", entry_list(entries), host_list(hosts, names)),
+        Entry::RosterExcused { entry, reason } => {
+            let reason = names.notes.get(reason).map_or("the reason is forgotten", String::as_str);
+            format!("entry {entry}: {reason}")
+        }
         Entry::SealKeyKept { verifier_key } => format!("verifier key {verifier_key}"),
         Entry::AdminTokenRenewed { token } => format!("new admin token {token}; the file of the previous one was lost"),
     }
@@ -210,10 +222,23 @@ fn change(change: &LaneChange) -> String {
 
 /// `duty 7`, `duties 7, 8, 9 and 12 more`
 fn duty_list(duties: &[u64]) -> String {
-    let named: Vec<String> = duties.iter().take(NAMED_HOSTS).map(u64::to_string).collect();
-    let more = duties.len().saturating_sub(NAMED_HOSTS);
+    format!("{} {}", if duties.len() == 1 { "duty" } else { "duties" }, numbers(duties))
+}
+
+fn entry_list(entries: &[u64]) -> String {
+    format!("{} {}", if entries.len() == 1 { "entry" } else { "entries" }, numbers(entries))
+}
+
+fn numbers(numbers: &[u64]) -> String {
+    let named: Vec<String> = numbers.iter().take(NAMED_HOSTS).map(u64::to_string).collect();
+    let more = numbers.len().saturating_sub(NAMED_HOSTS);
     let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("{} {}{rest}", if duties.len() == 1 { "duty" } else { "duties" }, named.join(", "))
+    format!("{}{rest}", named.join(", "))
+}
+
+fn import_counts(counts: ImportCounts) -> String {
+    let ImportCounts { added, changed, unchanged, absent } = counts;
+    format!("{added} new, {changed} changed, {unchanged} unchanged, {absent} absent")
 }
 
 fn site_list(sites: &[SiteId]) -> String {

@@ -19,6 +19,7 @@ use super::overlay::{self, OverlayLimits};
 use super::pack::RulePack;
 use super::pattern::Pattern;
 use super::pins::Pins;
+use super::placeholders::{self, Placeholders};
 use super::product::{self, Product};
 use super::rule_fault::{RuleErrors, RuleFault};
 use super::state::{self, StateTable};
@@ -68,6 +69,7 @@ pub(crate) fn assemble(defaults: Vec<RuleFile>, overlay: Vec<RuleFile>) -> Resul
 pub(crate) struct RuleBase {
     catalogue: Catalogue,
     calendars: BTreeMap<String, Arc<Calendar>>,
+    placeholders: Placeholders,
     orders: Orders,
     /// Folder, name and digest of each file, from which the version is made.
     contents: Vec<String>,
@@ -82,6 +84,7 @@ struct Read {
     vendors: BTreeMap<String, Layered<Vendor>>,
     states: BTreeMap<String, Layered<StateTable>>,
     calendars: BTreeMap<String, Layered<Calendar>>,
+    placeholders: Placeholders,
     orders: Orders,
     faults: Vec<RuleFault>,
     /// Whether some file is not valid TOML. Other files may refer to what it defines.
@@ -165,6 +168,11 @@ impl RuleBase {
         })
     }
 
+    /// The values that identify no machine.
+    pub(super) const fn placeholders(&self) -> &Placeholders {
+        &self.placeholders
+    }
+
     /// The files of the defaults and of the overlay.
     pub(crate) const fn packs(&self) -> &[RulePack; 2] {
         &self.packs
@@ -205,6 +213,9 @@ impl Read {
             ORDERS => {
                 self.orders.file(file, layer, &mut self.faults);
                 self.unread |= self.orders.unread;
+            }
+            "" if file.name == placeholders::FILE => {
+                self.placeholders = self.whole(file, placeholders::read).unwrap_or_default();
             }
             _ => {}
         }
@@ -253,7 +264,7 @@ impl Read {
         if !self.faults.is_empty() {
             return Err(RuleErrors::new(self.faults));
         }
-        Ok(RuleBase { catalogue, calendars, orders: self.orders, contents, packs })
+        Ok(RuleBase { catalogue, calendars, placeholders: self.placeholders, orders: self.orders, contents, packs })
     }
 
     fn check_spellings(&mut self) {

@@ -1,7 +1,7 @@
 //! Values that rule files spell by name: closed lists of the model, and those of the rules.
 
 use muster_proto::model::{
-    Binding, Kind, Lane, MilestoneKind, Outcome, Platform, Precision, Presence, Protection, SourceName,
+    Binding, IdentifierKind, Kind, Lane, MilestoneKind, Outcome, Platform, Precision, Presence, Protection, SourceName,
 };
 
 /// A value of a closed list.
@@ -29,6 +29,7 @@ macro_rules! closed_lists_of_the_model {
 
 closed_lists_of_the_model!(
     Binding,
+    IdentifierKind,
     Kind,
     Lane,
     MilestoneKind,

@@ -286,6 +286,13 @@ impl Order {
         self.prohibits.contains(&presence) && !embedded_out
     }
 
+    /// Whether the order may apply to a machine of which platform or site may be unknown.
+    #[must_use]
+    pub fn may_bind(&self, platform: Option<Platform>, site: Option<&SiteId>) -> bool {
+        (self.scope.platforms.is_empty() || platform.is_none_or(|platform| self.scope.platforms.contains(&platform)))
+            && (self.scope.sites.is_empty() || site.is_none_or(|site| self.scope.sites.contains(site)))
+    }
+
     /// Checks the names in the order's scope against the catalogue. Unknown names are faults, and so is an order that covers
     /// no product and does not say why.
     pub(crate) fn check(&self, catalogue: &Catalogue, file: &str, line: usize) -> Vec<RuleFault> {

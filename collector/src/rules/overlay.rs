@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use muster_proto::limits;
 
+use super::placeholders;
 use super::rule_fault::{RuleErrors, RuleFault};
 use super::toml_reader::RuleFile;
 
@@ -118,6 +119,8 @@ impl Reader<'_> {
             }
             if path.is_dir() && FOLDERS.contains(&name.as_str()) {
                 self.folder(&path, &name);
+            } else if name == placeholders::FILE {
+                self.file(&path, "", name);
             } else if path.is_dir() || name.ends_with(".toml") {
                 self.faults
                     .push(whole(&path, format!("rule files must be in one of the folders {}", FOLDERS.join(", "))));
@@ -135,14 +138,18 @@ impl Reader<'_> {
                 self.overlay.strays.push(whole(&path, "is not read; rule file names must end in .toml".to_owned()));
                 continue;
             }
-            let remedy = " (rules.file_bytes); split it into several files";
-            match read_file(&path, self.limits.file_bytes, remedy) {
-                Ok(text) => {
-                    let place = path.display().to_string();
-                    self.overlay.files.push(RuleFile { folder: folder.to_owned(), name, place, text });
-                }
-                Err(reason) => self.faults.push(whole(&path, reason)),
+            self.file(&path, folder, name);
+        }
+    }
+
+    fn file(&mut self, path: &Path, folder: &str, name: String) {
+        let remedy = " (rules.file_bytes); split it into several files";
+        match read_file(path, self.limits.file_bytes, remedy) {
+            Ok(text) => {
+                let place = path.display().to_string();
+                self.overlay.files.push(RuleFile { folder: folder.to_owned(), name, place, text });
             }
+            Err(reason) => self.faults.push(whole(path, reason)),
         }
     }
 

@@ -5,11 +5,14 @@ pub(crate) mod accounts;
 pub(crate) mod attestations;
 pub(crate) mod duties;
 pub(crate) mod hosts;
+mod identifier_row;
+pub(crate) mod identifiers;
 pub(crate) mod ledger;
 mod notes;
 pub(crate) mod orders;
 #[cfg(test)]
 pub(crate) mod recorder;
+pub(crate) mod roster;
 pub(crate) mod seal;
 mod sites;
 pub(in crate::store) mod system_users;
@@ -80,6 +83,7 @@ pub(crate) fn statements() -> Vec<&'static str> {
         attestations::STATEMENTS,
         duties::STATEMENTS,
         hosts::STATEMENTS,
+        identifiers::STATEMENTS,
         ledger::STATEMENTS,
         notes::STATEMENTS,
         seal::STATEMENTS,
@@ -90,5 +94,6 @@ pub(crate) fn statements() -> Vec<&'static str> {
         unprotected::STATEMENTS,
         tokens::STATEMENTS,
     ];
-    all.concat()
+    let roster = roster::statements();
+    [all.concat(), roster].concat()
 }

@@ -21,6 +21,7 @@ mod lists;
 mod orders;
 mod purge;
 mod retention;
+mod roster;
 mod searches;
 mod size;
 mod snapshots;
@@ -56,6 +57,7 @@ pub(crate) use lists::*;
 pub(crate) use orders::*;
 pub(crate) use purge::*;
 pub(crate) use retention::*;
+pub(crate) use roster::*;
 pub(crate) use searches::*;
 pub(crate) use size::*;
 pub(crate) use snapshots::*;
@@ -164,6 +166,11 @@ macro_rules! suite {
             a_list_is_the_same_however_it_is_read
             a_host_is_found_by_its_name_whatever_its_case
             an_unknown_host_is_told_so
+            lists_are_imported_and_their_machines_matched
+            a_person_decides_which_host_is_a_machine_and_can_undo_it
+            a_machine_that_was_installed_anew_takes_the_place_of_the_one_before
+            hosts_are_found_by_what_identifies_them
+            an_import_that_is_not_started_changes_nothing_and_blocks_no_other_for_long
             lists_are_sorted_in_the_store_and_pages_have_no_gap
             counts_lists_and_searches_can_be_limited_to_sites
             software_is_found_in_current_snapshots_before_and_after_it_is_indexed

@@ -15,6 +15,7 @@ pub(in crate::store) mod keys;
 pub(in crate::store) mod marks;
 pub(in crate::store) mod readmit;
 pub(in crate::store) mod report;
+pub(crate) mod roster;
 pub(in crate::store) mod settle;
 pub(in crate::store) mod silence;
 pub(in crate::store) mod tally;

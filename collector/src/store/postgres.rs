@@ -81,7 +81,7 @@ use self::tls::Tls;
 use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
-    Enrollment, HistoryRemoved, HistoryStep, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth,
+    Enrollment, FleetTally, HistoryRemoved, HistoryStep, HostIdentity, HostQuery, IndexStep, KeyRenewal, QueueDepth,
     QueuedHost, Readmission, Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
     StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, UnreferencedPass, UnreferencedRemoved,
     matches_its_digest,
@@ -352,7 +352,7 @@ impl Store for PostgresStore {
         order: &OrderId,
         sites: &SiteScope,
         silent_before: Timestamp,
-    ) -> Result<LaneTally, StoreError> {
+    ) -> Result<FleetTally, StoreError> {
         let read = |lease: Arc<Lease>| async move {
             tally::read(&lease, &self.memory, &self.dictionaries, order, sites, silent_before).await
         };

@@ -14,6 +14,7 @@
 //!   `$1 IS NULL OR …`: PostgreSQL cannot plan it; write two statements.
 //! - Hot tables are read through views that both schemas have (`host_row`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_proto::model::{HostId, Timestamp};
@@ -213,8 +214,21 @@ pub trait AdminTx {
     /// # Errors
     /// The database fails, or the transaction only reads.
     fn note_progress(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64>;
+    /// The rows of a statement for each of these lists of values, in their order. The statements are sent together, which is much
+    /// faster than one after the other.
+    ///
+    /// # Errors
+    /// The database fails.
+    fn query_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Step<Vec<Vec<Row>>>;
+    /// As [`AdminTx::note_progress`], for each of these lists of values, sent together.
+    ///
+    /// # Errors
+    /// The database fails, or the transaction only reads.
+    fn note_progress_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Step<u64>;
     /// Puts a host on the judge queue when the work is done, by its row number.
     fn requeue(&mut self, host_no: i64);
+    /// Counts a host, by its row number, as a machine of the roster or not, when the work is done.
+    fn list_host(&mut self, host_no: i64, is_listed: bool);
     /// Makes every collector read the identity of this host again after the commit.
     fn forget_identity(&mut self, host: HostId);
     /// Tells every collector after the commit that what is applied over the rules has changed.
@@ -254,6 +268,8 @@ pub(in crate::store) enum Mode {
 pub(in crate::store) struct AtEnd {
     mode: Mode,
     pub(in crate::store) requeued: Vec<i64>,
+    /// Hosts that are now machines of the roster, or no longer.
+    pub(in crate::store) listed: BTreeMap<i64, bool>,
     pub(in crate::store) forgotten: Vec<HostId>,
     pub(in crate::store) purged: Vec<HostId>,
     pub(in crate::store) has_new_rules: bool,
@@ -268,6 +284,7 @@ impl AtEnd {
         Self {
             mode,
             requeued: Vec::new(),
+            listed: BTreeMap::new(),
             forgotten: Vec::new(),
             purged: Vec::new(),
             has_new_rules: false,
@@ -305,11 +322,13 @@ impl AtEnd {
 
     /// Refuses a transaction that changed rows without a trace, or too many rows.
     pub(in crate::store) fn check(&self) -> Step<()> {
-        let left = self.requeued.len() + self.forgotten.len() + self.purged.len() + self.entries.len();
+        let left =
+            self.requeued.len() + self.listed.len() + self.forgotten.len() + self.purged.len() + self.entries.len();
         if left > 0 {
             self.may_write()?;
         }
-        let changed = self.changed.saturating_add(self.progress).saturating_add(self.requeued.len() as u64);
+        let changed =
+            self.changed.saturating_add(self.progress).saturating_add((self.requeued.len() + self.listed.len()) as u64);
         if changed > MAX_ROWS {
             let text = format!("one transaction changed {changed} administrative rows; the limit is {MAX_ROWS}");
             return Err(StoreFault::Other(text));

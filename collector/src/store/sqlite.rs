@@ -72,7 +72,7 @@ use self::section::Packed;
 use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
-    Enrollment, HistoryRemoved, HistoryStep, HostIdentity, HostQuery, IndexStep, KeyRenewal, LaneTally, QueueDepth,
+    Enrollment, FleetTally, HistoryRemoved, HistoryStep, HostIdentity, HostQuery, IndexStep, KeyRenewal, QueueDepth,
     QueuedHost, Readmission, Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
     StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, UnreferencedPass, UnreferencedRemoved,
     matches_its_digest,
@@ -274,7 +274,7 @@ impl Store for SqliteStore {
         order: &OrderId,
         sites: &SiteScope,
         silent_before: Timestamp,
-    ) -> Result<LaneTally, StoreError> {
+    ) -> Result<FleetTally, StoreError> {
         let (order, sites) = (order.clone(), sites.clone());
         let read = move |sql: &Connection, memory: &Memory| tally::read(sql, memory, &order, &sites, silent_before);
         self.readers.read("lane_tally", read).await

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Digest, HostFacts, HostId, HostMark, HostState, Lane, LaneChange, MarkReport, OrderId, Platform, Presence,
-    Protection, SiteId, Snapshot, Timestamp, TokenId,
+    Digest, EntryState, HostFacts, HostId, HostMark, HostState, Lane, LaneChange, MarkReport, OrderId, Platform,
+    Presence, Protection, SiteId, Snapshot, Timestamp, TokenId,
 };
 
-use super::{HostKey, Unreferenced};
+use super::{HostKey, SiteScope, Unreferenced};
 use crate::judge::Remediation;
 use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
@@ -116,6 +116,55 @@ pub struct LaneTally {
     pub unjudged: u64,
     /// Those of them that are silent.
     pub unjudged_silent: u64,
+}
+
+/// The machines under one order: the hosts that are on the roster, the other hosts, and the entries of the roster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FleetTally {
+    /// Hosts that are machines of the roster.
+    pub listed: LaneTally,
+    /// The other hosts.
+    pub outside: LaneTally,
+    /// Entries of the roster.
+    pub entries: Vec<EntryCount>,
+}
+
+/// How many entries of the roster are in a state at one site, on one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryCount {
+    /// The state.
+    pub state: EntryState,
+    /// The site; `None` if no list says it.
+    pub site: Option<SiteId>,
+    /// The platform; `None` if no list says it.
+    pub platform: Option<Platform>,
+    /// How many.
+    pub entries: u64,
+}
+
+impl EntryCount {
+    /// Whether a reader of these sites counts them. Entries whose site nobody knows are for readers of all sites.
+    pub(in crate::store) fn is_of(&self, scope: &SiteScope) -> bool {
+        match &self.site {
+            Some(site) => scope.contains(site),
+            None => *scope == SiteScope::All,
+        }
+    }
+}
+
+impl FleetTally {
+    /// All hosts, whether they are on the roster or not.
+    #[must_use]
+    pub fn hosts(&self) -> LaneTally {
+        let mut all = self.listed.clone();
+        for (place, hosts) in &self.outside.in_scope {
+            *all.in_scope.entry(*place).or_default() += hosts;
+        }
+        all.out_of_scope += self.outside.out_of_scope;
+        all.unjudged += self.outside.unjudged;
+        all.unjudged_silent += self.outside.unjudged_silent;
+        all
+    }
 }
 
 /// The length of the judge queue.

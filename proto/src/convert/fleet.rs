@@ -82,19 +82,21 @@ impl TryFrom<wire::GetStatusResponse> for CollectorStatus {
 
 impl From<Board> for wire::Board {
     fn from(board: Board) -> Self {
-        let count = |(lane, hosts): (Lane, u64)| wire::LaneCount { lane: u32::from(lane.code()), hosts };
+        let counts = wire::LaneCounts::from(board.counts);
         Self {
             order: Some(board.order.into()),
-            lanes: board.counts.lanes.into_iter().map(count).collect(),
-            total: board.counts.total,
-            out_of_scope: board.counts.out_of_scope,
-            overdue: board.counts.overdue,
-            silent: board.counts.silent,
+            lanes: counts.lanes,
+            total: counts.total,
+            out_of_scope: counts.out_of_scope,
+            overdue: counts.overdue,
+            silent: counts.silent,
             as_of_ms: board.as_of.millis(),
             judge_queue: board.judge_queue,
             overdue_duties: board.overdue_duties,
             unprotected: board.unprotected,
             unprotected_since_ms: board.unprotected_since.map(Timestamp::millis),
+            outside: board.outside.map(Into::into),
+            roster: board.roster.map(Into::into),
         }
     }
 }
@@ -102,22 +104,36 @@ impl From<Board> for wire::Board {
 impl TryFrom<wire::Board> for Board {
     type Error = ConvertError;
     fn try_from(board: wire::Board) -> Result<Self, ConvertError> {
-        let count = |count: wire::LaneCount| Ok((lane("LaneCount.lane", count.lane)?, count.hosts));
+        let wire::Board { lanes, total, out_of_scope, overdue, silent, .. } = board;
         Ok(Self {
             order: present("Board.order", board.order)?.try_into()?,
-            counts: BoardCounts {
-                lanes: board.lanes.into_iter().map(count).collect::<Result<BTreeMap<_, _>, ConvertError>>()?,
-                total: board.total,
-                out_of_scope: board.out_of_scope,
-                overdue: board.overdue,
-                silent: board.silent,
-            },
+            counts: wire::LaneCounts { lanes, total, out_of_scope, overdue, silent }.try_into()?,
+            outside: board.outside.map(TryInto::try_into).transpose()?,
+            roster: board.roster.map(Into::into),
             as_of: Timestamp::from_millis(board.as_of_ms),
             judge_queue: board.judge_queue,
             overdue_duties: board.overdue_duties,
             unprotected: board.unprotected,
             unprotected_since: board.unprotected_since_ms.map(Timestamp::from_millis),
         })
+    }
+}
+
+impl From<BoardCounts> for wire::LaneCounts {
+    fn from(counts: BoardCounts) -> Self {
+        let BoardCounts { lanes, total, out_of_scope, overdue, silent } = counts;
+        let count = |(lane, hosts): (Lane, u64)| wire::LaneCount { lane: u32::from(lane.code()), hosts };
+        Self { lanes: lanes.into_iter().map(count).collect(), total, out_of_scope, overdue, silent }
+    }
+}
+
+impl TryFrom<wire::LaneCounts> for BoardCounts {
+    type Error = ConvertError;
+    fn try_from(counts: wire::LaneCounts) -> Result<Self, ConvertError> {
+        let wire::LaneCounts { lanes, total, out_of_scope, overdue, silent } = counts;
+        let count = |count: wire::LaneCount| Ok((lane("LaneCount.lane", count.lane)?, count.hosts));
+        let lanes = lanes.into_iter().map(count).collect::<Result<BTreeMap<_, _>, ConvertError>>()?;
+        Ok(Self { lanes, total, out_of_scope, overdue, silent })
     }
 }
 

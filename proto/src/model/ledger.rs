@@ -66,6 +66,16 @@ closed_list! {
         DutyDone = 51, "duty-done";
         /// Open duties ended, because their order is no longer active.
         DutiesClosed = 52, "duties-closed";
+        /// A list of machines is being imported.
+        RosterImportStarted = 60, "roster-import-started";
+        /// A list of machines was imported.
+        RosterImported = 61, "roster-imported";
+        /// Entries of the roster were matched with hosts.
+        RosterMatched = 62, "roster-matched";
+        /// Entries of the roster are no longer matched with hosts.
+        RosterUnmatched = 63, "roster-unmatched";
+        /// A person said why an entry of the roster needs no host.
+        RosterExcused = 64, "roster-excused";
     }
 }
 
@@ -78,7 +88,8 @@ pub struct LedgerEntry {
     pub at: Timestamp,
     /// What it records.
     pub kind: EntryKind,
-    /// Who acted, for people: `ada (token k3…)`, `root on the collector`, `rules`, `judge`, `agent`.
+    /// Who acted, for people: `ada (token k3…)`, `root on the collector`, `rules`, `judge`, `agent`,
+    /// `roster`.
     pub actor: String,
     /// The account that acted, by its id; empty if no account did.
     pub account: String,

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use super::{
     Binding, Cause, DutyReport, Evidence, HostFacts, HostId, HostMark, HostState, Kind, Lane, MarkReport, OrderId,
-    Outcome, Platform, Presence, ProductId, Protection, Reason, Resources, SiteId, SourceName, Timestamp, TokenId,
+    Outcome, Platform, Presence, ProductId, Protection, Reason, Resources, RosterCounts, SiteId, SourceName, Timestamp,
+    TokenId,
 };
 
 /// One order's counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct BoardCounts {
-    /// Hosts in each lane, including empty lanes. They add up to `total - out_of_scope`.
+    /// Machines in each lane, including empty lanes. They add up to `total - out_of_scope`.
     pub lanes: BTreeMap<Lane, u64>,
-    /// All hosts of the roster and the fleet.
+    /// All machines that are counted here.
     pub total: u64,
-    /// Hosts to which the order does not apply.
+    /// Those of them to which the order does not apply.
     pub out_of_scope: u64,
     /// Hosts that are not finished after the due milestone.
     pub overdue: u64,
@@ -27,8 +28,12 @@ pub struct BoardCounts {
 pub struct Board {
     /// The order.
     pub order: OrderReport,
-    /// The counts.
+    /// The counts of the machines on the roster, those that never enrolled included. Without a roster, of all hosts.
     pub counts: BoardCounts,
+    /// The counts of the hosts that are not on the roster; `None` without a roster.
+    pub outside: Option<BoardCounts>,
+    /// The entries of the roster; `None` without a roster.
+    pub roster: Option<RosterCounts>,
     /// The instant of the counts, by the collector's clock.
     pub as_of: Timestamp,
     /// Hosts that wait to be judged.

@@ -147,7 +147,9 @@ pub(super) const MODULES: &[Module] = &[
     ),
     // The operator's program is a client of the API and never opens a database. `catalogue match` and
     // `catalogue check` need the rules and no server.
-    module("collector/src/cli", &["config", "tls", "rules", "judge", "attestation"]),
+    module("collector/src/cli", &["config", "tls", "rules", "judge", "attestation", "roster_file"]),
+    // Pure: the bytes of a list of machines to rows.
+    module("collector/src/roster_file", &[]),
     module(
         "collector/src/app",
         &[

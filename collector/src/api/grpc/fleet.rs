@@ -12,7 +12,7 @@ use muster_proto::model::{
 use muster_proto::wire::{self, fleet_service_server::FleetService};
 use tonic::{Request, Response, Status};
 
-use crate::actions::{self, ActionError, Caller, NewEnrollment};
+use crate::actions::{self, ActionError, Caller, EntryDecision, NewEnrollment};
 use crate::api::probes::Readiness;
 use crate::api::{ResourceWatch, status};
 use crate::clock::Clock;
@@ -214,6 +214,55 @@ impl FleetService for Fleet {
 
     async fn finish_duty(&self, request: Request<wire::FinishDutyRequest>) -> Answer<wire::FinishDutyResponse> {
         self.duty_finish(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn import_roster(
+        &self,
+        request: Request<tonic::Streaming<wire::ImportRosterRequest>>,
+    ) -> Answer<wire::ImportRosterResponse> {
+        self.roster_import(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn list_roster(&self, request: Request<wire::ListRosterRequest>) -> Answer<wire::ListRosterResponse> {
+        self.roster_list(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn get_roster_entry(
+        &self,
+        request: Request<wire::GetRosterEntryRequest>,
+    ) -> Answer<wire::GetRosterEntryResponse> {
+        self.roster_entry(&caller(&request)?, request.into_inner().number).await
+    }
+
+    async fn list_roster_sources(
+        &self,
+        request: Request<wire::ListRosterSourcesRequest>,
+    ) -> Answer<wire::ListRosterSourcesResponse> {
+        self.roster_sources(&caller(&request)?).await
+    }
+
+    async fn match_roster_entry(
+        &self,
+        request: Request<wire::MatchRosterEntryRequest>,
+    ) -> Answer<wire::GetRosterEntryResponse> {
+        self.roster_match(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn unmatch_roster_entry(
+        &self,
+        request: Request<wire::UnmatchRosterEntryRequest>,
+    ) -> Answer<wire::GetRosterEntryResponse> {
+        let caller = caller(&request)?;
+        self.roster_decide(&caller, request.into_inner().number, EntryDecision::Unmatch).await
+    }
+
+    async fn excuse_roster_entry(
+        &self,
+        request: Request<wire::ExcuseRosterEntryRequest>,
+    ) -> Answer<wire::GetRosterEntryResponse> {
+        let caller = caller(&request)?;
+        let wire::ExcuseRosterEntryRequest { number, reason } = request.into_inner();
+        self.roster_decide(&caller, number, EntryDecision::Excuse(reason)).await
     }
 
     async fn list_products(&self, request: Request<wire::ListProductsRequest>) -> Answer<wire::ListProductsResponse> {

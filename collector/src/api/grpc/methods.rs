@@ -34,7 +34,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 34] = [
+pub(super) const METHODS: [Method; 41] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -50,6 +50,13 @@ pub(super) const METHODS: [Method; 34] = [
     method("ListDuties", Role::Viewer, SiteRule::Filtered),
     method("GetDuty", Role::Viewer, SiteRule::Named),
     method("FinishDuty", Role::Operator, SiteRule::Named),
+    method("ImportRoster", Role::Operator, SiteRule::WholeFleet),
+    method("ListRoster", Role::Viewer, SiteRule::Filtered),
+    method("GetRosterEntry", Role::Viewer, SiteRule::Named),
+    method("ListRosterSources", Role::Viewer, SiteRule::WholeFleet),
+    method("MatchRosterEntry", Role::Operator, SiteRule::Named),
+    method("UnmatchRosterEntry", Role::Operator, SiteRule::Named),
+    method("ExcuseRosterEntry", Role::Operator, SiteRule::Named),
     method("ListProducts", Role::Viewer, SiteRule::NoSite),
     method("GetProduct", Role::Viewer, SiteRule::NoSite),
     method("CreateEnrollmentToken", Role::Operator, SiteRule::Named),

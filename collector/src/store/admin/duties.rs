@@ -232,6 +232,7 @@ pub(crate) fn advance(tx: &mut dyn AdminTx, order: &OrderId, until: Timestamp) -
 /// # Errors
 /// The database fails.
 pub(crate) fn is_finished(tx: &mut dyn AdminTx, order: &OrderId) -> Step<bool> {
+    let hosts = tx.query(HOSTS, &[])?.first().map_or(Ok(0), |row| row.count(0))?;
     let rows = tx.query(LANES, &[order.as_str().into()])?;
     let mut judged = 0;
     for row in &rows {
@@ -242,11 +243,7 @@ pub(crate) fn is_finished(tx: &mut dyn AdminTx, order: &OrderId) -> Step<bool> {
             return Ok(false);
         }
     }
-    if judged == 0 {
-        return Ok(false);
-    }
-    let hosts = tx.query(HOSTS, &[])?.first().map_or(Ok(0), |row| row.count(0))?;
-    Ok(judged >= hosts)
+    Ok(judged > 0 && judged >= hosts)
 }
 
 /// Whether duties of some host are not opened yet.

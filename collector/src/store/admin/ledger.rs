@@ -37,6 +37,7 @@ pub(crate) enum ByActor {
     Rules,
     Judge,
     Agent,
+    Roster,
 }
 
 impl ByActor {
@@ -46,7 +47,8 @@ impl ByActor {
             (Self::Collector, ActorId::Collector { .. })
             | (Self::Rules, ActorId::Rules)
             | (Self::Judge, ActorId::Judge)
-            | (Self::Agent, ActorId::Agent) => true,
+            | (Self::Agent, ActorId::Agent)
+            | (Self::Roster, ActorId::Roster) => true,
             _ => false,
         }
     }

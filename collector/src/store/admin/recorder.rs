@@ -50,8 +50,26 @@ impl AdminTx for Recorder<'_> {
         Ok(changed)
     }
 
+    fn query_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Step<Vec<Vec<Row>>> {
+        let found = self.tx.query_each(sql, lists)?;
+        for (values, rows) in lists.iter().zip(&found) {
+            self.statements.push(Statement { sql, values: format!("{values:?}"), rows: rows.clone(), changed: 0 });
+        }
+        Ok(found)
+    }
+
+    fn note_progress_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Step<u64> {
+        let changed = self.tx.note_progress_each(sql, lists)?;
+        self.statements.push(Statement { sql, values: format!("{lists:?}"), rows: Vec::new(), changed });
+        Ok(changed)
+    }
+
     fn requeue(&mut self, host_no: i64) {
         self.tx.requeue(host_no);
+    }
+
+    fn list_host(&mut self, host_no: i64, is_listed: bool) {
+        self.tx.list_host(host_no, is_listed);
     }
 
     fn forget_identity(&mut self, host: HostId) {

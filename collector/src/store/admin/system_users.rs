@@ -15,6 +15,7 @@ pub(in crate::store) fn actor_id(tx: &mut dyn AdminTx, actor: &Actor) -> Step<Ac
         Actor::Rules => ActorId::Rules,
         Actor::Judge => ActorId::Judge,
         Actor::Agent => ActorId::Agent,
+        Actor::Roster => ActorId::Roster,
     })
 }
 

@@ -49,11 +49,13 @@ impl<No> VerdictRow<No> {
     }
 }
 
-/// The row numbers of a host and of its site.
+/// The row numbers of a host and of its site, and what else the tally counts it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct HostNumbers<No> {
     pub(in crate::store) no: No,
     pub(in crate::store) site: No,
+    /// Whether it is a machine of the roster.
+    pub(in crate::store) is_listed: bool,
 }
 
 /// What was judged last of a host's state.
@@ -117,8 +119,18 @@ pub(in crate::store) struct RemediationRow {
     pub(in crate::store) record: String,
 }
 
-/// Differences of the tally, by order, site, lane and scope. Sorted: PostgreSQL locks rows in this order.
-pub(in crate::store) type TallyChanges<No> = BTreeMap<(No, No, Lane, bool), i64>;
+/// What the tally counts a host by. Sorted: PostgreSQL locks rows in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store) struct TallyKey<No> {
+    pub(in crate::store) order: No,
+    pub(in crate::store) site: No,
+    pub(in crate::store) lane: Lane,
+    pub(in crate::store) in_scope: bool,
+    pub(in crate::store) is_listed: bool,
+}
+
+/// Differences of the tally.
+pub(in crate::store) type TallyChanges<No> = BTreeMap<TallyKey<No>, i64>;
 
 /// What a settlement writes. Tuples begin with host and order.
 #[derive(Debug)]
@@ -293,7 +305,9 @@ impl<'j, No: Copy + Ord> Changes<'j, No> {
     }
 
     fn count(&mut self, host: HostNumbers<No>, order: No, verdict: &VerdictRow<No>, n: i64) {
-        *self.tally.entry((order, host.site, verdict.lane, verdict.in_scope)).or_default() += n;
+        let VerdictRow { lane, in_scope, .. } = *verdict;
+        let key = TallyKey { order, site: host.site, lane, in_scope, is_listed: host.is_listed };
+        *self.tally.entry(key).or_default() += n;
     }
 
     /// A remediation record with nothing in it has no row.

@@ -2,38 +2,61 @@
 
 use std::collections::HashMap;
 
-use muster_proto::model::Lane;
+use muster_proto::model::{EntryState, Lane};
 
-use crate::store::LaneTally;
 use crate::store::fault::{Step, StoreFault};
+use crate::store::{EntryCount, FleetTally, LaneTally};
 
 /// Number of hosts in one awake lane, in or out of the order's scope, as it is stored.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct TallyRow {
     pub(in crate::store) lane: Lane,
     pub(in crate::store) in_scope: bool,
+    /// Whether they are machines of the roster.
+    pub(in crate::store) is_listed: bool,
     pub(in crate::store) hosts: u64,
 }
 
-/// Number of silent hosts in scope by their awake lane; `None` is the lane of hosts without a verdict.
-pub(in crate::store) type SilentHosts = HashMap<Option<Lane>, u64>;
+/// Number of silent hosts in scope by their awake lane, and whether they are machines of the roster; without a lane, of hosts that
+/// have no verdict.
+pub(in crate::store) type SilentHosts = HashMap<(Option<Lane>, bool), u64>;
+
+/// The entries of the roster, by state, site and platform. The site is empty and the platform 0 where no list says it.
+pub(in crate::store) const ENTRIES: &str =
+    "SELECT state, site, platform, entries FROM roster_count WHERE entries > 0 ORDER BY state, site, platform";
 
 /// The tally as readers get it: `hosts` is the number of all hosts.
 ///
 /// # Errors
 /// More hosts of a lane are silent than it has: the stored tally is wrong.
-pub(in crate::store) fn read(hosts: u64, rows: &[TallyRow], silent: &SilentHosts) -> Step<LaneTally> {
+pub(in crate::store) fn fleet(
+    hosts: u64,
+    rows: &[TallyRow],
+    silent: &SilentHosts,
+    entries: Vec<EntryCount>,
+) -> Step<FleetTally> {
+    let matched = entries.iter().filter(|count| count.state == EntryState::Matched).map(|count| count.entries).sum();
+    Ok(FleetTally {
+        listed: read(matched, true, rows, silent)?,
+        outside: read(hosts.saturating_sub(matched), false, rows, silent)?,
+        entries,
+    })
+}
+
+/// The tally of the hosts that are machines of the roster, or of the others. `hosts` is their number.
+fn read(hosts: u64, is_listed: bool, rows: &[TallyRow], silent: &SilentHosts) -> Step<LaneTally> {
+    let rows: Vec<&TallyRow> = rows.iter().filter(|row| row.is_listed == is_listed).collect();
     let judged: u64 = rows.iter().map(|row| row.hosts).sum();
     let unjudged = hosts.saturating_sub(judged);
     // A host that enrolls while this is read may be among the silent ones only.
-    let unjudged_silent = silent.get(&None).copied().unwrap_or(0).min(unjudged);
+    let unjudged_silent = silent.get(&(None, is_listed)).copied().unwrap_or(0).min(unjudged);
     let mut tally = LaneTally { unjudged, unjudged_silent, ..LaneTally::default() };
     for row in rows {
         if !row.in_scope {
             tally.out_of_scope += row.hosts;
             continue;
         }
-        let (lane, silent) = (row.lane, silent.get(&Some(row.lane)).copied().unwrap_or(0));
+        let (lane, silent) = (row.lane, silent.get(&(Some(row.lane), is_listed)).copied().unwrap_or(0));
         let awake = row.hosts.checked_sub(silent).ok_or_else(|| {
             let reason = format!("lane {lane} has {} hosts, but {silent} of its hosts are silent", row.hosts);
             StoreFault::damaged("the tally", reason)
@@ -48,31 +71,52 @@ pub(in crate::store) fn read(hosts: u64, rows: &[TallyRow], silent: &SilentHosts
 mod tests {
     use super::*;
 
-    const ROWS: [TallyRow; 3] = [
-        TallyRow { lane: Lane::Clear, in_scope: true, hosts: 5 },
-        TallyRow { lane: Lane::Replace, in_scope: true, hosts: 2 },
-        TallyRow { lane: Lane::Clear, in_scope: false, hosts: 4 },
+    const fn row(lane: Lane, in_scope: bool, is_listed: bool, hosts: u64) -> TallyRow {
+        TallyRow { lane, in_scope, is_listed, hosts }
+    }
+
+    const ROWS: [TallyRow; 5] = [
+        row(Lane::Clear, true, false, 5),
+        row(Lane::Replace, true, false, 2),
+        row(Lane::Clear, false, false, 4),
+        row(Lane::Clear, true, true, 6),
+        row(Lane::Remove, true, true, 1),
     ];
+
+    fn entries(matched: u64) -> Vec<EntryCount> {
+        let count = |state, entries| EntryCount { state, site: None, platform: None, entries };
+        vec![count(EntryState::Matched, matched), count(EntryState::Missing, 3)]
+    }
+
+    fn silent(of: &[(Option<Lane>, bool, u64)]) -> SilentHosts {
+        of.iter().map(|(lane, is_listed, hosts)| ((*lane, *is_listed), *hosts)).collect()
+    }
 
     #[test]
     fn the_numbers_of_a_tally_add_up_to_all_hosts() {
-        let tally = read(20, &ROWS, &HashMap::from([(Some(Lane::Clear), 3), (Some(Lane::Replace), 2), (None, 1)]))
-            .expect("adds up");
-        let in_scope: Vec<_> = tally.in_scope.iter().map(|(key, hosts)| (*key, *hosts)).collect();
-        let expected = [((Lane::Clear, false), 2), ((Lane::Clear, true), 3), ((Lane::Replace, true), 2)];
-        assert_eq!(in_scope.iter().map(|(_, hosts)| hosts).sum::<u64>() + tally.out_of_scope + tally.unjudged, 20);
-        assert!(expected.iter().all(|count| in_scope.contains(count)) && in_scope.len() == expected.len());
-        assert_eq!((tally.out_of_scope, tally.unjudged, tally.unjudged_silent), (4, 9, 1));
+        let silent = silent(&[(Some(Lane::Clear), false, 3), (Some(Lane::Clear), true, 1), (None, false, 1)]);
+        let tally = fleet(28, &ROWS, &silent, entries(8)).expect("adds up");
+        let of = |tally: &LaneTally| tally.in_scope.values().sum::<u64>() + tally.out_of_scope + tally.unjudged;
+        assert_eq!((of(&tally.listed), of(&tally.outside), of(&tally.hosts())), (8, 20, 28));
+        assert_eq!(
+            tally.listed.in_scope,
+            [((Lane::Clear, false), 5), ((Lane::Clear, true), 1), ((Lane::Remove, false), 1)].into()
+        );
+        let outside = [((Lane::Clear, false), 2), ((Lane::Clear, true), 3), ((Lane::Replace, false), 2)];
+        assert_eq!(tally.outside.in_scope, outside.into());
+        assert_eq!((tally.listed.unjudged, tally.outside.unjudged, tally.outside.unjudged_silent), (1, 9, 1));
+        assert_eq!(tally.hosts().in_scope[&(Lane::Clear, true)], 4);
     }
 
     #[test]
     fn a_host_that_is_counted_after_the_total_does_not_make_the_rest_negative() {
-        assert_eq!(read(10, &ROWS, &HashMap::new()).expect("adds up").unjudged, 0);
+        let tally = fleet(10, &ROWS, &HashMap::new(), entries(2)).expect("adds up");
+        assert_eq!((tally.listed.unjudged, tally.outside.unjudged), (0, 0));
     }
 
     #[test]
     fn more_silent_hosts_than_hosts_are_damage() {
-        let error = read(20, &ROWS, &HashMap::from([(Some(Lane::Replace), 3)])).expect_err("damaged");
+        let error = fleet(20, &ROWS, &silent(&[(Some(Lane::Replace), false, 3)]), Vec::new()).expect_err("damaged");
         assert!(matches!(error, StoreFault::Damaged { .. }));
     }
 }

@@ -11,7 +11,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use super::fault::{PostgresFault, Step};
 use super::pool::Lease;
 use super::session::Session;
-use super::{identity, judge_queue, ledger, purge};
+use super::{identity, judge_queue, ledger, purge, tally};
 use crate::ledger::entry::Entry;
 use crate::store::Purged;
 use crate::store::admin::system_users;
@@ -71,7 +71,7 @@ impl PostgresTx {
 
     fn change(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreFault> {
         self.end.may_write()?;
-        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+        let values = parameters(values);
         self.runtime.block_on(self.lease.execute(sql, &values)).map_err(|fault| self.failed(fault))
     }
 
@@ -84,7 +84,7 @@ impl PostgresTx {
 
 impl AdminTx for PostgresTx {
     fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreFault> {
-        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+        let values = parameters(values);
         let found = self.runtime.block_on(self.lease.query(sql, &values));
         let read = |rows: Vec<tokio_postgres::Row>| rows.iter().map(row).collect::<Step<Vec<Row>>>();
         found.and_then(read).map_err(|fault| self.failed(fault))
@@ -102,6 +102,30 @@ impl AdminTx for PostgresTx {
         Ok(rows)
     }
 
+    fn query_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Result<Vec<Vec<Row>>, StoreFault> {
+        let found = self.runtime.block_on(async {
+            self.lease.prepare(&[sql]).await?;
+            let lists: Vec<Vec<&(dyn ToSql + Sync)>> = lists.iter().map(|values| parameters(values)).collect();
+            futures_util::future::try_join_all(lists.iter().map(|values| self.lease.query(sql, values))).await
+        });
+        let read = |lists: Vec<Vec<tokio_postgres::Row>>| {
+            lists.iter().map(|rows| rows.iter().map(row).collect()).collect::<Step<Vec<Vec<Row>>>>()
+        };
+        found.and_then(read).map_err(|fault| self.failed(fault))
+    }
+
+    fn note_progress_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Result<u64, StoreFault> {
+        self.end.may_write()?;
+        let changed = self.runtime.block_on(async {
+            self.lease.prepare(&[sql]).await?;
+            let lists: Vec<Vec<&(dyn ToSql + Sync)>> = lists.iter().map(|values| parameters(values)).collect();
+            futures_util::future::try_join_all(lists.iter().map(|values| self.lease.execute(sql, values))).await
+        });
+        let rows = changed.map_err(|fault| self.failed(fault))?.into_iter().sum();
+        self.end.count_progress(rows);
+        Ok(rows)
+    }
+
     fn requeue(&mut self, host_no: i64) {
         self.end.requeued.push(host_no);
     }
@@ -112,6 +136,10 @@ impl AdminTx for PostgresTx {
 
     fn announce_rules(&mut self) {
         self.end.has_new_rules = true;
+    }
+
+    fn list_host(&mut self, host_no: i64, is_listed: bool) {
+        self.end.listed.insert(host_no, is_listed);
     }
 
     fn purge(&mut self, host: HostId, host_no: i64, most: u64, _: Timestamp) -> Result<Purged, StoreFault> {
@@ -125,6 +153,10 @@ impl AdminTx for PostgresTx {
     fn record(&mut self, entry: Entry) {
         self.end.entries.push(entry);
     }
+}
+
+fn parameters<'v>(values: &'v [Value<'_>]) -> Vec<&'v (dyn ToSql + Sync)> {
+    values.iter().map(|value| value as _).collect()
 }
 
 fn row(found: &tokio_postgres::Row) -> Step<Row> {
@@ -165,6 +197,8 @@ pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) 
     });
     let (end, actor) = done.await?;
     let session: &Session = &session;
+    // In the order of locks at the head of `writer`: hosts first, the tally last.
+    let counted = tally::list(session, &end.listed).await?;
     judge_queue::requeue(session, &end.requeued, acting.now).await?;
     let forgotten = end.identities();
     for host in &forgotten {
@@ -173,9 +207,10 @@ pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) 
     if end.has_new_rules {
         identity::notify_rules(session).await?;
     }
-    // Last, because this lock orders all entries.
+    // Late, because this lock orders all entries.
     session.prepare(&ledger::STATEMENTS).await?;
     ledger::write_all(session, acting.now, &actor, end.entries.into_iter()).await?;
+    tally::apply(session, &counted).await?;
     Ok(forgotten)
 }
 

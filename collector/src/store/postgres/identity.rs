@@ -70,6 +70,8 @@ pub(super) async fn create(session: &Session, rows: &[NewRow<'_>]) -> Step<()> {
                    fingerprint, enrolled_at, token, identity FROM new RETURNING no, id
         ), now AS (
             INSERT INTO host_current (host, last_seen) SELECT m.no, n.enrolled_at FROM made m JOIN new n ON n.id = m.id
+        ), pending AS (
+            INSERT INTO identity_pending (host) SELECT no FROM made
         ), key AS (
             INSERT INTO host_key (fingerprint, host, status, created_at)
             SELECT n.key, m.no, $16, n.key_at FROM made m JOIN new n ON n.id = m.id

@@ -22,7 +22,7 @@ use crate::store::{Judgement, Settlement, decide};
 
 /// Locks hosts in the order of their numbers.
 const HOSTS: &str = "
-    SELECT n.host, h.id, h.site FROM host_current n JOIN host h ON h.no = n.host
+    SELECT n.host, h.id, h.site, n.listed FROM host_current n JOIN host h ON h.no = n.host
     WHERE n.host = ANY (ARRAY(SELECT no FROM host WHERE id = ANY ($1::bytea[]))) ORDER BY n.host
     FOR NO KEY UPDATE OF n";
 
@@ -100,7 +100,7 @@ impl Before {
         let mut before = Self::default();
         let ids: Vec<&[u8]> = judgements.iter().map(|judgement| judgement.host.as_bytes().as_slice()).collect();
         for found in session.query(HOSTS, &[&ids]).await? {
-            let numbers = HostNumbers { no: found.try_get(0)?, site: found.try_get(2)? };
+            let numbers = HostNumbers { no: found.try_get(0)?, site: found.try_get(2)?, is_listed: found.try_get(3)? };
             before.numbers.insert(row::host_id(&found, 1)?, numbers);
         }
         let hosts: Vec<i32> =

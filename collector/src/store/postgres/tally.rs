@@ -1,39 +1,80 @@
 //! The tally: hosts by order and lane, updated with every verdict, so that a board need not count them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use muster_proto::model::{Lane, OrderId, Timestamp, is_silent};
+use muster_proto::model::{EntryState, Lane, OrderId, Platform, Timestamp, is_silent};
 
-use super::fault::Step;
+use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
 use super::session::Session;
 use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
 use super::{host, row};
-use crate::store::decide::settle::TallyChanges;
+use crate::store::decide::settle::{TallyChanges, TallyKey};
 use crate::store::decide::tally::{self, SilentHosts, TallyRow};
-use crate::store::{LaneTally, SiteScope};
+use crate::store::{EntryCount, FleetTally, SiteScope};
 
 pub(super) const APPLY: &str = "
-    INSERT INTO tally (order_no, site, lane, in_scope, hosts)
-    SELECT * FROM unnest($1::int4[], $2::int4[], $3::int2[], $4::bool[], $5::int8[])
-    ON CONFLICT (order_no, site, lane, in_scope) DO UPDATE SET hosts = tally.hosts + excluded.hosts";
+    INSERT INTO tally (order_no, site, lane, in_scope, listed, hosts)
+    SELECT * FROM unnest($1::int4[], $2::int4[], $3::int2[], $4::bool[], $5::bool[], $6::int8[])
+    ON CONFLICT (order_no, site, lane, in_scope, listed) DO UPDATE SET hosts = tally.hosts + excluded.hosts";
 
 /// Adds these differences.
 pub(super) async fn apply(session: &Session, changes: &TallyChanges<i32>) -> Step<()> {
     let (mut orders, mut sites, mut lanes, mut scopes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut differences = Vec::new();
-    for ((order, site, lane, in_scope), n) in changes.iter().filter(|(_, n)| **n != 0) {
-        orders.push(*order);
-        sites.push(*site);
-        lanes.push(row::code(lane.code()));
-        scopes.push(*in_scope);
+    let (mut listed, mut differences) = (Vec::new(), Vec::new());
+    for (key, n) in changes.iter().filter(|(_, n)| **n != 0) {
+        orders.push(key.order);
+        sites.push(key.site);
+        lanes.push(row::code(key.lane.code()));
+        scopes.push(key.in_scope);
+        listed.push(key.is_listed);
         differences.push(*n);
     }
     if !orders.is_empty() {
-        session.execute(APPLY, &[&orders, &sites, &lanes, &scopes, &differences]).await?;
+        session.execute(APPLY, &[&orders, &sites, &lanes, &scopes, &listed, &differences]).await?;
     }
     Ok(())
 }
+
+/// Locks hosts in the order of their numbers, and notes whether they are machines of the roster. What they take along in the tally is
+/// applied later: see the order of locks at the head of `writer`.
+pub(super) async fn list(session: &Session, hosts: &BTreeMap<i64, bool>) -> Step<TallyChanges<i32>> {
+    let mut changes = TallyChanges::new();
+    if hosts.is_empty() {
+        return Ok(changes);
+    }
+    let numbers: Vec<i32> = hosts.keys().filter_map(|no| i32::try_from(*no).ok()).collect();
+    let listed: Vec<bool> = hosts.values().copied().collect();
+    session.query(LOCK, &[&numbers]).await?;
+    let moved: Vec<i32> = {
+        let rows = session.query(LIST, &[&numbers, &listed]).await?;
+        rows.iter().map(|found| Ok(found.try_get(0)?)).collect::<Step<_>>()?
+    };
+    for found in session.query(VERDICTS, &[&moved]).await? {
+        let is_listed = hosts.get(&i64::from(found.try_get::<_, i32>(4)?)).copied().unwrap_or_default();
+        let lane = row::member("a lane", Lane::from_code, &found, 2)?;
+        let key = TallyKey {
+            order: found.try_get(0)?,
+            site: found.try_get(1)?,
+            lane,
+            in_scope: found.try_get(3)?,
+            is_listed,
+        };
+        *changes.entry(key).or_default() += 1;
+        *changes.entry(TallyKey { is_listed: !is_listed, ..key }).or_default() -= 1;
+    }
+    Ok(changes)
+}
+
+const LOCK: &str = "SELECT host FROM host_current WHERE host = ANY ($1::int4[]) ORDER BY host FOR NO KEY UPDATE";
+
+const LIST: &str = "
+    UPDATE host_current n SET listed = u.listed FROM unnest($1::int4[], $2::bool[]) AS u (host, listed)
+    WHERE n.host = u.host AND n.listed <> u.listed RETURNING n.host";
+
+const VERDICTS: &str = "
+    SELECT v.order_no, h.site, v.lane, v.in_scope, v.host FROM verdict v JOIN host h ON h.no = v.host
+    WHERE v.host = ANY ($1::int4[])";
 
 pub(super) async fn read(
     session: &Session,
@@ -42,22 +83,42 @@ pub(super) async fn read(
     order: &OrderId,
     sites: &SiteScope,
     silent_before: Timestamp,
-) -> Step<LaneTally> {
+) -> Step<FleetTally> {
     let within = dictionaries.within(session, "site", sites).await?;
     let hosts = host::count(session, &within).await?;
     let order = dictionaries.find(session, SmallDictionary::Order, order.as_str()).await?;
-    let Some(order) = order else { return Ok(tally::read(hosts, &[], &HashMap::new())?) };
+    let entries = entries(session, sites).await?;
+    let Some(order) = order else { return Ok(tally::fleet(hosts, &[], &HashMap::new(), entries)?) };
     let find = format!(
-        "SELECT lane, in_scope, sum(hosts)::int8 FROM tally WHERE order_no = $1 AND hosts > 0 AND {within}
-         GROUP BY lane, in_scope"
+        "SELECT lane, in_scope, listed, sum(hosts)::int8 FROM tally WHERE order_no = $1 AND hosts > 0 AND {within}
+         GROUP BY lane, in_scope, listed"
     );
     let mut rows = Vec::new();
     for found in session.query_once(&find, &[&order]).await? {
         let lane = row::member("a lane", Lane::from_code, &found, 0)?;
-        rows.push(TallyRow { lane, in_scope: found.try_get(1)?, hosts: row::count(&found, 2)? });
+        let hosts = row::count(&found, 3)?;
+        rows.push(TallyRow { lane, in_scope: found.try_get(1)?, is_listed: found.try_get(2)?, hosts });
     }
     let silent = silent(session, memory, order, &within, silent_before).await?;
-    Ok(tally::read(hosts, &rows, &silent)?)
+    Ok(tally::fleet(hosts, &rows, &silent, entries)?)
+}
+
+/// The entries of the roster at these sites. Those whose site nobody knows are for readers of all sites.
+async fn entries(session: &Session, scope: &SiteScope) -> Step<Vec<EntryCount>> {
+    let mut counts = Vec::new();
+    for found in session.query(tally::ENTRIES, &[]).await? {
+        let (state, site, platform): (i64, String, i64) = (found.try_get(0)?, found.try_get(1)?, found.try_get(2)?);
+        let of_code = |code: i64| u8::try_from(code).ok();
+        let unknown = || PostgresFault::damaged("an entry of the roster", format!("state {state} is unknown"));
+        let count = EntryCount {
+            state: of_code(state).and_then(EntryState::from_code).ok_or_else(unknown)?,
+            site: if site.is_empty() { None } else { Some(row::site(&found, 1)?) },
+            platform: of_code(platform).and_then(Platform::from_code),
+            entries: row::count(&found, 3)?,
+        };
+        counts.extend(Some(count).filter(|count| count.is_of(scope)));
+    }
+    Ok(counts)
 }
 
 /// Silent hosts in scope by awake lane. The index on the day finds candidates; hosts whose newer check-in is only in
@@ -70,7 +131,7 @@ async fn silent(
     silent_before: Timestamp,
 ) -> Step<SilentHosts> {
     let find = format!(
-        "SELECT h.id, v.lane FROM host_current n JOIN host h ON h.no = n.host
+        "SELECT h.id, v.lane, n.listed FROM host_current n JOIN host h ON h.no = n.host
          LEFT JOIN verdict v ON v.host = n.host AND v.order_no = $1
          WHERE n.day <= ($2::int8 / 86400000)::int4 AND n.last_seen < $2 AND v.in_scope IS NOT FALSE AND {within}"
     );
@@ -78,7 +139,7 @@ async fn silent(
     for found in session.query_once(&find, &[&order, &silent_before.millis()]).await? {
         let seen = memory.seen(row::host_id(&found, 0)?);
         if seen.is_none_or(|seen| is_silent(Some(seen.last_seen), silent_before)) {
-            *silent.entry(row::maybe_lane(&found, 1)?).or_default() += 1;
+            *silent.entry((row::maybe_lane(&found, 1)?, found.try_get(2)?)).or_default() += 1;
         }
     }
     Ok(silent)

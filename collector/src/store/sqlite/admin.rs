@@ -6,7 +6,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
 use super::fault::{Step, StoreFault};
 use super::writer::WriteContext;
-use super::{judge_queue, ledger, purge};
+use super::{judge_queue, ledger, purge, tally};
 use crate::ledger::entry::Entry;
 use crate::store::Purged;
 use crate::store::admin::system_users;
@@ -61,6 +61,14 @@ impl AdminTx for SqliteTx<'_> {
         Ok(rows)
     }
 
+    fn query_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Step<Vec<Vec<Row>>> {
+        lists.iter().map(|values| self.query(sql, values)).collect()
+    }
+
+    fn note_progress_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Step<u64> {
+        lists.iter().map(|values| self.note_progress(sql, values)).sum()
+    }
+
     fn requeue(&mut self, host_no: i64) {
         self.end.requeued.push(host_no);
     }
@@ -71,6 +79,10 @@ impl AdminTx for SqliteTx<'_> {
 
     fn announce_rules(&mut self) {
         self.end.has_new_rules = true;
+    }
+
+    fn list_host(&mut self, host_no: i64, is_listed: bool) {
+        self.end.listed.insert(host_no, is_listed);
     }
 
     fn purge(&mut self, host: HostId, host_no: i64, most: u64, now: Timestamp) -> Step<Purged> {
@@ -109,6 +121,7 @@ pub(super) fn write(context: &mut WriteContext<'_>, acting: &Acting, work: &Admi
     work(&mut tx)?;
     let end = std::mem::replace(&mut tx.end, AtEnd::new(Mode::Write));
     end.check()?;
+    tally::list(context.sql, &end.listed)?;
     if !end.entries.is_empty() {
         // The name of the user needs no entry: it is a part of this one.
         let actor = system_users::actor_id(&mut tx, &acting.actor)?;

@@ -71,13 +71,26 @@ const RULES: &[(&str, &str)] = &[
     (
         "the tally differs from a recount: {}",
         "SELECT 'order ' || (SELECT id FROM orders WHERE no = order_no) || ', site ' || (SELECT id FROM site WHERE no = t.site)
-                || ', lane ' || lane || ', in scope ' || in_scope || ': ' || sum(kept) || ' stored, ' || sum(counted) || ' counted'
+                || ', lane ' || lane || ', in scope ' || in_scope || ', listed ' || listed || ': ' || sum(kept) || ' stored, ' || sum(counted) || ' counted'
          FROM (
-             SELECT order_no, site, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
+             SELECT order_no, site, lane, in_scope, listed, hosts AS kept, 0 AS counted FROM tally
              UNION ALL
-             SELECT v.order_no, h.site, v.lane, v.in_scope, 0, count(*) FROM verdict v JOIN host h ON h.no = v.host
-             GROUP BY v.order_no, h.site, v.lane, v.in_scope
-         ) t GROUP BY order_no, site, lane, in_scope HAVING sum(kept) <> sum(counted)",
+             SELECT v.order_no, h.site, v.lane, v.in_scope, h.listed, 0, count(*) FROM verdict v JOIN host h ON h.no = v.host
+             GROUP BY v.order_no, h.site, v.lane, v.in_scope, h.listed
+         ) t GROUP BY order_no, site, lane, in_scope, listed HAVING sum(kept) <> sum(counted)",
+    ),
+    (
+        "the number of entries of the roster differs from a recount: {}",
+        "SELECT 'state ' || state || ', site ' || site || ', platform ' || platform || ': ' || sum(kept) || ' stored, '
+                || sum(counted) || ' counted'
+         FROM (SELECT state, site, platform, entries AS kept, 0 AS counted FROM roster_count
+               UNION ALL
+               SELECT state, counted_site, platform, 0, count(*) FROM roster_entry GROUP BY state, counted_site, platform) t
+         GROUP BY state, site, platform HAVING sum(kept) <> sum(counted)",
+    ),
+    (
+        "host {} is counted as a machine of the roster and is none, or the other way round",
+        "SELECT hex(h.id) FROM host h LEFT JOIN roster_entry e ON e.host = h.no WHERE h.listed <> (e.no IS NOT NULL)",
     ),
     (
         "the number of hosts differs from a recount: {}",

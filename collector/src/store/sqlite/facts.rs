@@ -2,7 +2,7 @@
 
 use muster_proto::convert::stored;
 use muster_proto::model::{HostFacts, MachineIdentity, Platform};
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 use super::dictionary::Dictionaries;
 use super::fault::{Step, StoreFault};
@@ -31,4 +31,10 @@ pub(super) fn facts(found: &Row<'_>, at: usize, dictionaries: &Dictionaries) -> 
 fn identity(found: &Row<'_>, at: usize) -> Step<MachineIdentity> {
     let Some(bytes) = found.get::<_, Option<Vec<u8>>>(at)? else { return Ok(MachineIdentity::default()) };
     stored::read_identity(&bytes).map_err(|error| StoreFault::damaged("the identity of a host", error.to_string()))
+}
+
+/// Notes that a job has to look at the identifiers of a host.
+pub(super) fn note_identity(sql: &Connection, host: i64) -> Step<()> {
+    sql.prepare_cached("INSERT INTO identity_pending (host) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([host])?;
+    Ok(())
 }

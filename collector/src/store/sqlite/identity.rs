@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::fault::Step;
 use super::memory::{self, CachedHost};
 use super::writer::WriteContext;
-use super::{judge_queue, ledger, row};
+use super::{facts, judge_queue, ledger, row};
 use crate::ledger::actor::ActorId;
 use crate::store::decide::enroll::{self, EnrollDecision, StoredToken};
 use crate::store::decide::keys::{self, KeyStatus, RenewalDecision, StoredKey};
@@ -80,6 +80,7 @@ fn create(context: &mut WriteContext<'_>, operation: &NewHost<'_>, site: i64, to
     let count =
         "INSERT INTO site_hosts (site, hosts) VALUES (?1, 1) ON CONFLICT (site) DO UPDATE SET hosts = hosts + 1";
     sql.prepare_cached(count)?.execute([site])?;
+    facts::note_identity(sql, no)?;
     judge_queue::requeued(context, no, ticket, operation.now);
     let (host, facts) = (operation.host, Some(memory::facts_key(facts, operation.fingerprint)));
     context.after_commit(move |memory| {

@@ -230,5 +230,5 @@ fn write_facts(context: &WriteContext<'_>, host: i64, facts: &HostFacts, fingerp
             fingerprint,
             stored::identity_bytes(&facts.identity),
         ))?;
-    Ok(())
+    facts::note_identity(context.sql, host)
 }

@@ -117,7 +117,7 @@ impl<'s> HostReader<'s> {
         Ok(Self {
             orders,
             host: sql.prepare_cached(
-                "SELECT h.ticket, h.judged_state, h.state_since, j.state_key, h.site, h.enrolled_at, h.judged_rules
+                "SELECT h.ticket, h.judged_state, h.state_since, j.state_key, h.site, h.enrolled_at, h.judged_rules, h.listed
                  FROM host h LEFT JOIN judged_state j ON j.no = h.judged_state WHERE h.no = ?1",
             )?,
             verdicts: sql.prepare_cached(
@@ -138,7 +138,7 @@ impl<'s> HostReader<'s> {
             _ => None,
         };
         Ok(Some(LoadedHost {
-            numbers: HostNumbers { no: host, site: found.get(4)? },
+            numbers: HostNumbers { no: host, site: found.get(4)?, is_listed: found.get(7)? },
             ticket: found.get::<_, Option<i64>>(0)?.map(i64::cast_unsigned),
             enrolled_at: row::instant(found, 5)?,
             rules: found.get(6)?,

@@ -1,25 +1,26 @@
 //! The tally: hosts by order and lane, updated with every verdict, so that a board need not count them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use muster_proto::model::{Lane, OrderId, Timestamp, is_silent};
-use rusqlite::Connection;
+use muster_proto::model::{EntryState, Lane, OrderId, Platform, Timestamp, is_silent};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
 use super::memory::Memory;
 use super::{host, row};
-use crate::store::decide::settle::TallyChanges;
+use crate::store::decide::settle::{TallyChanges, TallyKey};
 use crate::store::decide::tally::{self, SilentHosts, TallyRow};
-use crate::store::{LaneTally, SiteScope};
+use crate::store::{EntryCount, FleetTally, SiteScope};
 
 /// Adds these differences.
 pub(super) fn apply(sql: &Connection, changes: &TallyChanges<i64>) -> Step<()> {
-    for ((order, site, lane, in_scope), n) in changes.iter().filter(|(_, n)| **n != 0) {
-        let key = (order, site, lane.code(), in_scope, n);
-        let change = "UPDATE tally SET hosts = hosts + ?5
-                      WHERE order_no = ?1 AND site = ?2 AND lane = ?3 AND in_scope = ?4";
+    for (key, n) in changes.iter().filter(|(_, n)| **n != 0) {
+        let key = (key.order, key.site, key.lane.code(), key.in_scope, key.is_listed, n);
+        let change = "UPDATE tally SET hosts = hosts + ?6
+                      WHERE order_no = ?1 AND site = ?2 AND lane = ?3 AND in_scope = ?4 AND listed = ?5";
         if sql.prepare_cached(change)?.execute(key)? == 0 {
-            let make = "INSERT INTO tally (order_no, site, lane, in_scope, hosts) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let make =
+                "INSERT INTO tally (order_no, site, lane, in_scope, listed, hosts) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             sql.prepare_cached(make)?.execute(key)?;
         }
     }
@@ -32,23 +33,63 @@ pub(super) fn read(
     order: &OrderId,
     scope: &SiteScope,
     silent_before: Timestamp,
-) -> Step<LaneTally> {
+) -> Step<FleetTally> {
     let hosts = host::count(sql, scope)?;
     let Some(order) = row::find_number(sql, row::FIND_ORDER, order.as_str())? else {
-        return tally::read(hosts, &[], &HashMap::new());
+        return tally::fleet(hosts, &[], &HashMap::new(), entries(sql, scope)?);
     };
     let within = row::within(sql, "site", scope)?;
     let find = format!(
-        "SELECT lane, in_scope, sum(hosts) FROM tally WHERE order_no = ?1 AND hosts > 0 AND {within} GROUP BY lane, in_scope"
+        "SELECT lane, in_scope, listed, sum(hosts) FROM tally WHERE order_no = ?1 AND hosts > 0 AND {within}
+         GROUP BY lane, in_scope, listed"
     );
     let mut statement = sql.prepare_cached(&find)?;
     let mut found = statement.query([order])?;
     let mut rows = Vec::new();
     while let Some(found) = found.next()? {
         let lane = row::member("a lane", Lane::from_code, found, 0)?;
-        rows.push(TallyRow { lane, in_scope: found.get(1)?, hosts: row::count(found, 2)? });
+        let hosts = row::count(found, 3)?;
+        rows.push(TallyRow { lane, in_scope: found.get(1)?, is_listed: found.get(2)?, hosts });
     }
-    tally::read(hosts, &rows, &silent(sql, memory, order, scope, silent_before)?)
+    tally::fleet(hosts, &rows, &silent(sql, memory, order, scope, silent_before)?, entries(sql, scope)?)
+}
+
+/// The entries of the roster at these sites. Those whose site nobody knows are for readers of all sites.
+fn entries(sql: &Connection, scope: &SiteScope) -> Step<Vec<EntryCount>> {
+    let mut statement = sql.prepare_cached(tally::ENTRIES)?;
+    let mut rows = statement.query([])?;
+    let mut counts = Vec::new();
+    while let Some(found) = rows.next()? {
+        let (site, platform): (String, u8) = (found.get(1)?, found.get(2)?);
+        let count = EntryCount {
+            state: row::member("an entry of the roster", EntryState::from_code, found, 0)?,
+            site: if site.is_empty() { None } else { Some(row::site(found, 1)?) },
+            platform: Platform::from_code(platform),
+            entries: row::count(found, 3)?,
+        };
+        counts.extend(Some(count).filter(|count| count.is_of(scope)));
+    }
+    Ok(counts)
+}
+
+/// What a host whose row in or out of the roster changes takes along in the tally: its verdicts.
+pub(super) fn list(sql: &Connection, hosts: &BTreeMap<i64, bool>) -> Step<()> {
+    let mut changes = TallyChanges::new();
+    for (host, is_listed) in hosts {
+        let change = "UPDATE host SET listed = ?2 WHERE no = ?1 AND listed <> ?2 RETURNING site";
+        let site: Option<i64> =
+            sql.prepare_cached(change)?.query_row((host, is_listed), |row| row.get(0)).optional()?;
+        let Some(site) = site else { continue };
+        let mut statement = sql.prepare_cached("SELECT order_no, lane, in_scope FROM verdict WHERE host = ?1")?;
+        let mut rows = statement.query([host])?;
+        while let Some(found) = rows.next()? {
+            let lane = row::member("a lane", Lane::from_code, found, 1)?;
+            let key = TallyKey { order: found.get(0)?, site, lane, in_scope: found.get(2)?, is_listed: *is_listed };
+            *changes.entry(key).or_default() += 1;
+            *changes.entry(TallyKey { is_listed: !is_listed, ..key }).or_default() -= 1;
+        }
+    }
+    apply(sql, &changes)
 }
 
 /// Silent hosts in scope by awake lane. The index finds candidates; hosts whose newer check-in is only in memory are
@@ -62,7 +103,7 @@ fn silent(
 ) -> Step<SilentHosts> {
     let within = row::within(sql, "h.site", scope)?;
     let mut statement = sql.prepare_cached(&format!(
-        "SELECT h.id, v.lane FROM host_check_in e JOIN host h ON h.no = e.host
+        "SELECT h.id, v.lane, h.listed FROM host_check_in e JOIN host h ON h.no = e.host
          LEFT JOIN verdict v ON v.host = e.host AND v.order_no = ?1
          WHERE e.last_seen < ?2 AND coalesce(v.in_scope, 1) = 1 AND {within}"
     ))?;
@@ -71,7 +112,7 @@ fn silent(
     while let Some(found) = rows.next()? {
         let seen = memory.seen(row::host_id(found, 0)?);
         if seen.is_none_or(|seen| is_silent(Some(seen.last_seen), silent_before)) {
-            *silent.entry(row::maybe_lane(found, 1)?).or_default() += 1;
+            *silent.entry((row::maybe_lane(found, 1)?, found.get(2)?)).or_default() += 1;
         }
     }
     Ok(silent)

@@ -69,6 +69,7 @@ impl Lab {
         for (n, site) in (1..).zip(SITES) {
             lab.settle(n, site).await;
         }
+        lab.roster(&rules.load()).await;
         lab
     }
 
@@ -124,6 +125,27 @@ impl Lab {
         let open = move |tx: &mut dyn admin::AdminTx| admin::duties::open(tx, &new, now());
         let acting = store::Acting { actor: root().actor, now: now() };
         admin::write(self.store.as_ref(), "duties_open", acting, open).await.expect("opens");
+    }
+
+    /// Two entries of the roster at each site; those of `north` have the first numbers.
+    async fn roster(&self, rules: &crate::rules::RuleSet) {
+        let list = actions::ListAsked {
+            source: "directory".to_owned(),
+            file: "list.csv".to_owned(),
+            dry_run: false,
+            accept_loss: false,
+            rows: 4,
+        };
+        let (store, clock) = (Arc::clone(&self.store), Arc::new(now));
+        let mut import = actions::RosterImport::begin(store, &root(), rules, clock, list).await.expect("begins");
+        let row = |site: &str, n: u8| wire::RosterRow {
+            name: format!("pc-{site}-{n}"),
+            site: site.to_owned(),
+            ..Default::default()
+        };
+        let rows = SITES.iter().flat_map(|site| [row(site, 1), row(site, 2)]);
+        import.push(rows.map(|row| row.try_into().expect("a row")).collect()).await.expect("pushes");
+        import.finish().await.expect("imports");
     }
 
     /// The header of a new account.
@@ -219,6 +241,17 @@ fn request(method: &str, site: &str, n: usize) -> Vec<u8> {
             let number = 2 + n as u64 % 100;
             wire::FinishDutyRequest { number, reference: "a report".to_owned(), evidence: None }.encode_to_vec()
         }
+        "ImportRoster" => {
+            let list = wire::ImportedList { source: "other".to_owned(), dry_run: true, rows: 1, ..Default::default() };
+            let row = wire::RosterRow { name: format!("pc-{n}"), ..Default::default() };
+            wire::ImportRosterRequest { list: Some(list), rows: vec![row] }.encode_to_vec()
+        }
+        "GetRosterEntry" => wire::GetRosterEntryRequest { number: 1 }.encode_to_vec(),
+        "MatchRosterEntry" => wire::MatchRosterEntryRequest { number: 1, host }.encode_to_vec(),
+        "UnmatchRosterEntry" => wire::UnmatchRosterEntryRequest { number: 1 }.encode_to_vec(),
+        "ExcuseRosterEntry" => {
+            wire::ExcuseRosterEntryRequest { number: 2, reason: "a test".to_owned() }.encode_to_vec()
+        }
         "GetLedgerEntry" => wire::GetLedgerEntryRequest { number: 1 }.encode_to_vec(),
         // The others need no fields.
         _ => Vec::new(),
@@ -262,6 +295,10 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
                 (SiteRule::Named, "fleet" | "own") if name == "GetAttestation" => {
                     assert_eq!(code, Code::FailedPrecondition, "{told}");
                 }
+                // The first of them takes the entry and its host apart.
+                (SiteRule::Named, "fleet" | "own") if name == "UnmatchRosterEntry" => {
+                    assert!(matches!(code, Code::Ok | Code::FailedPrecondition), "{told}");
+                }
                 (SiteRule::NoSite, _) | (_, "fleet") | (SiteRule::Filtered | SiteRule::Named, "own") => {
                     assert_eq!(code, Code::Ok, "{told}");
                 }
@@ -295,6 +332,7 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
         ("ListFindings", ["host-north", "host-south"]),
         ("ListChanges", ["host-north", "host-south"]),
         ("ListDuties", ["host-north", "host-south"]),
+        ("ListRoster", ["pc-north-1", "pc-south-2"]),
         ("ListEnrollmentTokens", ["token-north", "token-south"]),
         ("ListAccounts", ["account-north", "account-south"]),
     ] {
@@ -305,7 +343,8 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
     for (kind, hosts) in [("fleet", 2), ("own", 1), ("foreign", 1)] {
         let (_, answer) = lab.call("GetBoard", &[], Some(&accounts[&(Role::Viewer, kind)])).await;
         let boards = wire::GetBoardResponse::decode(&answer[5..]).expect("a board").boards;
-        assert!(!boards.is_empty() && boards.iter().all(|board| board.total == hosts), "{kind}");
+        let outside = |board: &wire::Board| board.outside.as_ref().map(|outside| outside.total);
+        assert!(!boards.is_empty() && boards.iter().all(|board| outside(board) == Some(hosts)), "{kind}");
         let (_, answer) = lab.call("GetStatus", &[], Some(&accounts[&(Role::Viewer, kind)])).await;
         assert_eq!(wire::GetStatusResponse::decode(&answer[5..]).expect("a status").hosts, hosts, "{kind}");
     }

@@ -8,7 +8,7 @@ use crate::ledger::entry::Entry;
 
 const HOST: i64 = 7;
 const SITE: i64 = 3;
-const NUMBERS: HostNumbers<i64> = HostNumbers { no: HOST, site: SITE };
+const NUMBERS: HostNumbers<i64> = HostNumbers { no: HOST, site: SITE, is_listed: false };
 const RULES: i64 = 5;
 const ORDER: i64 = 1;
 
@@ -105,9 +105,9 @@ fn tally(changes: &Changes<'_, i64>) -> Vec<(Lane, i64)> {
         .tally
         .iter()
         .filter(|(_, n)| **n != 0)
-        .map(|((_, site, lane, _), n)| {
-            assert_eq!(*site, SITE);
-            (*lane, *n)
+        .map(|(key, n)| {
+            assert_eq!((key.site, key.is_listed), (SITE, false));
+            (key.lane, *n)
         })
         .collect()
 }
@@ -158,7 +158,8 @@ fn a_change_of_scope_alone_is_history_too() {
     let judgement = judgement(vec![JudgedOrder { in_scope: false, ..judged(Lane::Replace) }]);
     let changes = decided(&judgement, in_lane(Lane::Replace, 10), 20);
     assert_eq!(changes.history.len(), 1);
-    let expected = BTreeMap::from([((ORDER, SITE, Lane::Replace, true), -1), ((ORDER, SITE, Lane::Replace, false), 1)]);
+    let key = |in_scope| TallyKey { order: ORDER, site: SITE, lane: Lane::Replace, in_scope, is_listed: false };
+    let expected = BTreeMap::from([(key(true), -1), (key(false), 1)]);
     assert_eq!(changes.tally, expected);
 }
 

@@ -82,14 +82,28 @@ pub(super) const RULES: &[(&str, &str)] = &[
     ),
     (
         "the tally differs from a recount: {}",
-        "SELECT format('order %s, site %s, lane %s, in scope %s: %s stored, %s counted',
-                       (SELECT text FROM orders WHERE no = t.order_no), (SELECT id FROM site WHERE no = t.site), lane, in_scope, sum(kept), sum(counted))
+        "SELECT format('order %s, site %s, lane %s, in scope %s, listed %s: %s stored, %s counted',
+                       (SELECT text FROM orders WHERE no = t.order_no), (SELECT id FROM site WHERE no = t.site), lane, in_scope, listed, sum(kept), sum(counted))
          FROM (
-             SELECT order_no, site, lane, in_scope, hosts AS kept, 0 AS counted FROM tally
+             SELECT order_no, site, lane, in_scope, listed, hosts AS kept, 0 AS counted FROM tally
              UNION ALL
-             SELECT v.order_no, h.site, v.lane, v.in_scope, 0, count(*) FROM verdict v JOIN host h ON h.no = v.host
-             GROUP BY v.order_no, h.site, v.lane, v.in_scope
-         ) t GROUP BY order_no, site, lane, in_scope HAVING sum(kept) <> sum(counted)",
+             SELECT v.order_no, h.site, v.lane, v.in_scope, n.listed, 0, count(*) FROM verdict v JOIN host h ON h.no = v.host
+             JOIN host_current n ON n.host = v.host
+             GROUP BY v.order_no, h.site, v.lane, v.in_scope, n.listed
+         ) t GROUP BY order_no, site, lane, in_scope, listed HAVING sum(kept) <> sum(counted)",
+    ),
+    (
+        "the number of entries of the roster differs from a recount: {}",
+        "SELECT format('state %s, site %s, platform %s: %s stored, %s counted', state, site, platform, sum(kept), sum(counted))
+         FROM (SELECT state, site, platform, entries AS kept, 0 AS counted FROM roster_count
+               UNION ALL
+               SELECT state, counted_site, platform, 0, count(*) FROM roster_entry GROUP BY state, counted_site, platform) t
+         GROUP BY state, site, platform HAVING sum(kept) <> sum(counted)",
+    ),
+    (
+        "host {} is counted as a machine of the roster and is none, or the other way round",
+        "SELECT encode(h.id, 'hex') FROM host h JOIN host_current n ON n.host = h.no
+         LEFT JOIN roster_entry e ON e.host = h.no WHERE n.listed <> (e.no IS NOT NULL)",
     ),
     (
         "the number of hosts differs from a recount: {}",

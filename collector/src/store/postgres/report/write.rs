@@ -61,14 +61,18 @@ pub(super) const OLD_GAPS: &str = "
     DELETE FROM host_gap g USING unnest($1::int4[], $2::int8[]) AS u (host, kept_from)
     WHERE g.host = u.host AND g.until < u.kept_from";
 
+/// A job has to look at the identifiers of the hosts.
 pub(super) const FACTS: &str = "
+    WITH changed AS (
     UPDATE host h SET hostname = u.hostname, platform = u.platform, os_name = u.os_name, kernel = u.kernel,
         architecture = u.architecture, agent_version = u.agent_version, offline_root = u.offline_root,
         state = coalesce(u.state, h.state), fingerprint = u.fingerprint, identity = u.identity
     FROM unnest($1::int4[], $2::text[], $3::int2[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::bool[], $9::bytea[],
                 $10::bytea[], $11::bytea[])
         AS u (no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state, fingerprint, identity)
-    WHERE h.no = u.no";
+    WHERE h.no = u.no RETURNING h.no
+    )
+    INSERT INTO identity_pending (host) SELECT no FROM changed ORDER BY no ON CONFLICT DO NOTHING";
 
 pub(super) const STATES: &str = "
     UPDATE host h SET state = u.state FROM unnest($1::int4[], $2::bytea[]) AS u (no, state) WHERE h.no = u.no";

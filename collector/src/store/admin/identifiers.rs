@@ -1,0 +1,133 @@
+//! What hosts are recognised by: a job writes their identifiers, and people find hosts by them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use muster_proto::convert::stored;
+use muster_proto::model::{HostFacts, HostId, Identifier, MachineIdentity, Platform};
+
+use super::identifier_row::identifier;
+use super::roster::pending;
+use crate::store::SiteScope;
+use crate::store::sql::{AdminTx, Row, Step};
+
+const PENDING: &str = "SELECT p.host, r.hostname, r.platform, r.identity FROM identity_pending p
+     LEFT JOIN identity_row r ON r.no = p.host ORDER BY p.host LIMIT $1";
+const KNOWN: &str = "SELECT kind, value FROM host_identifier WHERE host = $1 ORDER BY kind, value";
+const ADD: &str = "INSERT INTO host_identifier (value, kind, host) VALUES ($1, $2, $3)";
+const REMOVE: &str = "DELETE FROM host_identifier WHERE value = $1 AND kind = $2 AND host = $3";
+const LOOKED_AT: &str = "DELETE FROM identity_pending WHERE host = $1";
+const FIND: &str = "SELECT h.id, h.site FROM host_identifier i JOIN host_row h ON h.no = i.host
+     WHERE i.value = $1 AND i.kind = $2 ORDER BY h.id LIMIT $3";
+
+/// Every statement of this file.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[PENDING, KNOWN, ADD, REMOVE, LOOKED_AT, FIND];
+
+/// Hosts that one transaction looks at. Each has at most 38 identifiers, of which few change.
+const PORTION: i64 = 32;
+/// After so many rows a transaction ends, long before its limit.
+const ROWS: usize = 250;
+
+/// How many hosts are found by one identifier.
+const FOUND: i64 = 10;
+
+/// What was done of the work that waits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Advance {
+    /// Whether more waits.
+    pub(crate) is_unfinished: bool,
+    /// Hosts whose stored identity cannot be read: they are recognised by their names alone.
+    pub(crate) unreadable: Vec<i64>,
+}
+
+/// Whether any host waits.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn is_pending(tx: &mut dyn AdminTx) -> Step<bool> {
+    Ok(!tx.query(PENDING, &[1.into()])?.is_empty())
+}
+
+/// Writes the identifiers of a portion of the hosts that enrolled or whose facts changed, and notes the entries of the roster that
+/// must be matched again.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn advance(tx: &mut dyn AdminTx) -> Step<Advance> {
+    let rows = tx.query(PENDING, &[PORTION.into()])?;
+    let mut done = Advance { is_unfinished: rows.len() as i64 == PORTION, unreadable: Vec::new() };
+    let lists: Vec<_> = rows.iter().map(|row| Ok(vec![row.int(0)?.into()])).collect::<Step<_>>()?;
+    let known = tx.query_each(KNOWN, &lists)?;
+    let (mut added, mut removed, mut looked_at) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, known) in rows.iter().zip(&known) {
+        if added.len() + removed.len() > ROWS {
+            done.is_unfinished = true;
+            break;
+        }
+        let host = row.int(0)?;
+        let (now, is_readable) = identifiers(row)?;
+        done.unreadable.extend((!is_readable).then_some(host));
+        let known = known.iter().map(|row| identifier(row, 0)).collect::<Step<BTreeSet<_>>>()?;
+        added.extend(now.difference(&known).map(|new| (host, new.clone())));
+        removed.extend(known.difference(&now).map(|old| (host, old.clone())));
+        looked_at.push(host);
+    }
+    let values = |(host, identifier): &'_ (i64, Identifier)| {
+        let Identifier { kind, value } = identifier.clone();
+        (value, i64::from(kind.code()), *host)
+    };
+    for (sql, changed) in [(REMOVE, &removed), (ADD, &added)] {
+        let owned: Vec<_> = changed.iter().map(values).collect();
+        let lists: Vec<_> = owned
+            .iter()
+            .map(|(value, kind, host)| vec![value.as_str().into(), (*kind).into(), (*host).into()])
+            .collect();
+        tx.note_progress_each(sql, &lists)?;
+    }
+    let changed: BTreeMap<i64, Vec<Identifier>> =
+        added.into_iter().chain(removed).fold(BTreeMap::new(), |mut all, one| {
+            all.entry(one.0).or_insert_with(Vec::new).push(one.1);
+            all
+        });
+    pending::note_hosts(tx, &changed)?;
+    // Last, because what a host sends meanwhile waits for these rows.
+    let lists: Vec<_> = looked_at.iter().map(|host| vec![(*host).into()]).collect();
+    tx.note_progress_each(LOOKED_AT, &lists)?;
+    Ok(done)
+}
+
+/// The identifiers of a host, and whether its stored identity could be read. A host that is gone has none.
+fn identifiers(row: &Row) -> Step<(BTreeSet<Identifier>, bool)> {
+    if row.is_null(1) {
+        return Ok((BTreeSet::new(), true));
+    }
+    let identity = if row.is_null(3) { Ok(MachineIdentity::default()) } else { stored::read_identity(row.blob(3)?) };
+    let is_readable = identity.is_ok();
+    let facts = HostFacts {
+        hostname: row.text(1)?.to_owned(),
+        platform: u8::try_from(row.int(2)?).ok().and_then(Platform::from_code).unwrap_or(Platform::Linux),
+        os_name: String::new(),
+        kernel: String::new(),
+        architecture: String::new(),
+        agent_version: String::new(),
+        offline_root: false,
+        identity: identity.unwrap_or_default(),
+    };
+    Ok((facts.identifiers(), is_readable))
+}
+
+/// The first hosts of these sites that have one of these identifiers, in the order of their ids.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn find(tx: &mut dyn AdminTx, identifiers: &[Identifier], sites: &SiteScope) -> Step<BTreeSet<HostId>> {
+    let mut hosts = BTreeSet::new();
+    for Identifier { kind, value } in identifiers {
+        for row in tx.query(FIND, &[value.as_str().into(), i64::from(kind.code()).into(), FOUND.into()])? {
+            if sites.contains(&row.parse("a site", 1)?) {
+                hosts.insert(HostId::from_bytes(row.bytes(0)?));
+            }
+        }
+    }
+    Ok(hosts)
+}
