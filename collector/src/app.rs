@@ -24,6 +24,7 @@ mod retention;
 mod roster;
 mod rules;
 mod seal;
+mod sealing;
 mod serve;
 mod store_size;
 mod store_watch;

@@ -186,6 +186,18 @@ async fn execute(
             no_list_options(filter == args::ledger::LedgerFilterArgs::default())?;
             ledger::show(connect().await?, number, screen).await
         }
+        Verb::Ledger(LedgerArgs { verb: Some(LedgerVerb::Checkpoint), filter }) => {
+            no_list_options(filter == args::ledger::LedgerFilterArgs::default())?;
+            ledger::checkpoint(connect().await?, screen).await
+        }
+        Verb::Ledger(LedgerArgs { verb: Some(LedgerVerb::Verify(asked)), filter }) => {
+            no_list_options(filter == args::ledger::LedgerFilterArgs::default())?;
+            ledger::verify(connect().await?, asked, screen).await
+        }
+        Verb::Ledger(LedgerArgs { verb: Some(LedgerVerb::Export(asked)), filter }) => {
+            no_list_options(filter == args::ledger::LedgerFilterArgs::default())?;
+            ledger::export(connect().await?, asked, screen).await
+        }
         Verb::Tokens(asked) => tokens::run(connect().await?, asked, screen).await,
         Verb::Status => status::run(connect().await?, screen).await,
         Verb::Catalogue(args::CatalogueVerb::List) => catalogue::list(connect().await?, screen).await,

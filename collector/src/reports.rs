@@ -15,6 +15,7 @@ mod order_files;
 mod paging;
 mod roster;
 mod rules;
+mod sealed;
 mod searches;
 mod software;
 mod verdict;

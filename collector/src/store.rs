@@ -17,6 +17,7 @@ use muster_proto::terminal::Progress;
 use tokio::sync::Notify;
 
 pub use self::admin::roster::by_hand::ByHandRefusal;
+pub use self::admin::sealing::{SealedLedger, StoredLeaf};
 pub use self::backup::{copy_check, copy_in, copy_out, occupants};
 pub use self::changes::{ChangeKey, ChangesQuery, NotAChangeKey, StoredChanges};
 pub use self::contradiction::Contradiction;

@@ -21,6 +21,7 @@ mod fresh_machine;
 mod hostile;
 mod judge;
 mod layers;
+mod ledger;
 mod lost;
 mod operation;
 mod orders;

@@ -314,3 +314,17 @@ CREATE TABLE roster_portion (
     packed bytes NOT NULL,
     PRIMARY KEY (import, no)
 );
+
+-- The hashes of sealed ledger entries as they were when they were sealed (RFC 6962), by the number of the entry.
+CREATE TABLE ledger_leaf (
+    no   bigint NOT NULL PRIMARY KEY,
+    hash bytes NOT NULL CHECK (octet_length(hash) = 32)
+);
+
+-- The tree of the sealed entries: see TreeState in `ledger::tree`; and its newest checkpoint, a signed note.
+CREATE TABLE ledger_tree (
+    only_one   bigint NOT NULL PRIMARY KEY CHECK (only_one = 1),
+    state      bytes NOT NULL,
+    checkpoint text NOT NULL,
+    sealed_at  bigint NOT NULL
+);

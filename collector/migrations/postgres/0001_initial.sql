@@ -305,7 +305,7 @@ CREATE SEQUENCE judge_queue_ticket CACHE 64;
 -- The ledger: append-only. An entry is written in the transaction of the change that it records. `account` is the one that
 -- acted.
 CREATE TABLE ledger (
-    no      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    no      bigint PRIMARY KEY,
     at      bigint NOT NULL,
     kind    smallint NOT NULL,
     account text COLLATE "C",

@@ -445,3 +445,6 @@ pub(super) fn of_entry(entry: u64, refusal: ByHandRefusal) -> String {
         ByHandRefusal::Matched => format!("entry {entry} has a host, so it needs no excuse"),
     }
 }
+
+#[cfg(test)]
+mod scale;

@@ -9,6 +9,7 @@ mod methods;
 mod operators;
 mod orders;
 mod roster;
+mod sealed;
 
 use std::time::Duration;
 

@@ -22,11 +22,13 @@ use super::prepare::{Asked, Prepared, prepare};
 use super::retention;
 use super::roster;
 use super::rules::{self, Keeper};
+use super::sealing;
 use super::store_watch::StoreWatch;
 use super::{marks, store_size, throttled};
 use crate::actions;
 use crate::api::ResourceWatch;
 use crate::api::probes::Readiness;
+use crate::attestation::SealKey;
 use crate::clock::Clock;
 use crate::config::{Editions, Settings};
 use crate::ingest::Budgets;
@@ -51,6 +53,8 @@ struct Collector {
     store: Arc<dyn Store>,
     authority: Arc<Authority>,
     certificate: Arc<ServerCertificate>,
+    /// Signs attestations and checkpoints of the ledger.
+    seal: Arc<SealKey>,
     /// The connections that each listener keeps.
     share: Share,
     in_force: Arc<ArcSwap<RuleSet>>,
@@ -119,7 +123,7 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
     let (in_force, refused) = applied::first(store.as_ref(), in_force, clock()).await?;
     applied::keep(store.as_ref(), &in_force, clock()).await?;
     let in_force = Arc::new(ArcSwap::from_pointee(in_force));
-    let judge_queue = JudgeQueue::new(Arc::clone(&store), Arc::clone(&in_force)).sealing_with(seal);
+    let judge_queue = JudgeQueue::new(Arc::clone(&store), Arc::clone(&in_force)).sealing_with(Arc::clone(&seal));
     let metrics = Metrics::new();
     let resources = Arc::new(ResourceWatch::new(Arc::clone(&metrics), Some(Arc::clone(&certificate))));
     let collector = Collector {
@@ -127,6 +131,7 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
         store,
         authority,
         certificate,
+        seal,
         share: descriptors::share_of(&settings),
         in_force,
         metrics,
@@ -253,6 +258,12 @@ impl Collector {
         tasks.spawn(async move {
             roster::keep(store, rules, clock, stop).await;
             "roster"
+        });
+        let (store, key) = (Arc::clone(&self.store), Arc::clone(&self.seal));
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            sealing::keep(store, key, clock, stop).await;
+            "sealing"
         });
         let (watch, stop) = (self.store_watch(), self.tasks_stop.clone());
         tasks.spawn(async move {

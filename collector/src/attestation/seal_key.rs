@@ -23,7 +23,7 @@ pub enum NotASealKey {
     Kind,
 }
 
-/// The key that signs attestations. All collectors on one store have the same.
+/// The key that signs attestations and checkpoints of the ledger. All collectors on one store have the same.
 pub struct SealKey {
     pair: Ed25519KeyPair,
     verifier: VerifierKey,
@@ -72,7 +72,10 @@ impl SealKey {
     }
 
     /// Signs a message. Ed25519 needs no random numbers, so the same message has the same signature.
-    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
+    ///
+    /// The key signs two kinds of messages, and none is of both: that of an attestation begins with `DSSEv1` and a
+    /// space, and that of a checkpoint with a line that is the origin, which has no space.
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         let mut signature = [0; 64];
         signature.copy_from_slice(self.pair.sign(message).as_ref());
         signature

@@ -146,10 +146,18 @@ impl VerifierKey {
         tagged
     }
 
-    /// The id of the signed note's format.
+    /// The id of the signed note's format in hexadecimal digits.
     fn note_id(&self) -> String {
+        hex(&self.note_key_id())
+    }
+
+    /// The id of the signed note's format: the first bytes of each signature by this key.
+    pub(crate) fn note_key_id(&self) -> [u8; 4] {
         let hashed = [self.origin.as_str().as_bytes(), b"\n", &self.tagged()].concat();
-        hex(&ring::digest::digest(&ring::digest::SHA256, &hashed).as_ref()[..4])
+        let digest = ring::digest::digest(&ring::digest::SHA256, &hashed);
+        let mut id = [0; 4];
+        id.copy_from_slice(&digest.as_ref()[..4]);
+        id
     }
 }
 

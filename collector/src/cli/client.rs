@@ -1,6 +1,7 @@
 //! The client of FleetService. Callers see model types only.
 
 mod roster;
+mod sealed;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,10 +1,14 @@
 //! `muster ledger`: who did what, newest first.
 
+mod sealed;
+
 use muster_proto::model::{LedgerEntry, Timestamp};
 
 use super::args::ledger::LedgerFilterArgs;
 use super::client::Client;
 use super::render::{Answer, Cell, Paint, Screen, Table, fields, or_dash, when};
+
+pub(super) use sealed::{checkpoint, export, verify};
 
 const HEADER: [&str; 7] = ["number", "at", "kind", "actor", "account", "text", "entry"];
 /// Entries that a table shows if nobody says how many.

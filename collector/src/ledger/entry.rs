@@ -326,7 +326,10 @@ pub struct LaneChange {
     pub cause: Cause,
 }
 
-/// The lane changes of a batch. Hosts with the same changes share an entry.
+/// Hosts of one entry: more would make it too long to be sealed (see `ledger::leaf`).
+const HOSTS: usize = 2_000;
+
+/// The lane changes of a batch. Hosts with the same changes share an entry, at most 2,000 of them.
 #[derive(Debug, Default)]
 pub struct LaneChanges(BTreeMap<Vec<LaneChange>, Vec<HostId>>);
 
@@ -340,10 +343,13 @@ impl LaneChanges {
 
     /// The entries.
     pub fn into_entries(self, rules_version: &str) -> impl Iterator<Item = Entry> {
-        self.0.into_iter().map(move |(changes, hosts)| Entry::LanesChanged {
-            hosts,
-            changes,
-            rules_version: rules_version.to_owned(),
+        self.0.into_iter().flat_map(move |(changes, hosts)| {
+            let entry = |hosts: &[HostId]| Entry::LanesChanged {
+                hosts: hosts.to_vec(),
+                changes: changes.clone(),
+                rules_version: rules_version.to_owned(),
+            };
+            hosts.chunks(HOSTS).map(entry).collect::<Vec<_>>()
         })
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod orders;
 pub(crate) mod recorder;
 pub(crate) mod roster;
 pub(crate) mod seal;
+pub(crate) mod sealing;
 mod sites;
 pub(in crate::store) mod system_users;
 pub(crate) mod throttled;
@@ -87,6 +88,7 @@ pub(crate) fn statements() -> Vec<&'static str> {
         ledger::STATEMENTS,
         notes::STATEMENTS,
         seal::STATEMENTS,
+        sealing::STATEMENTS,
         orders::STATEMENTS,
         sites::STATEMENTS,
         system_users::STATEMENTS,

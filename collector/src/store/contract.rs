@@ -22,6 +22,7 @@ mod orders;
 mod purge;
 mod retention;
 mod roster;
+mod sealing;
 mod searches;
 mod size;
 mod snapshots;
@@ -58,6 +59,7 @@ pub(crate) use orders::*;
 pub(crate) use purge::*;
 pub(crate) use retention::*;
 pub(crate) use roster::*;
+pub(crate) use sealing::*;
 pub(crate) use searches::*;
 pub(crate) use size::*;
 pub(crate) use snapshots::*;
@@ -166,6 +168,7 @@ macro_rules! suite {
             a_list_is_the_same_however_it_is_read
             a_host_is_found_by_its_name_whatever_its_case
             an_unknown_host_is_told_so
+            entries_are_sealed_in_order_once_and_without_gaps
             lists_are_imported_and_their_machines_matched
             a_person_decides_which_host_is_a_machine_and_can_undo_it
             a_machine_that_was_installed_anew_takes_the_place_of_the_one_before

@@ -16,6 +16,7 @@ pub(in crate::store) mod marks;
 pub(in crate::store) mod readmit;
 pub(in crate::store) mod report;
 pub(crate) mod roster;
+pub(in crate::store) mod sealed;
 pub(in crate::store) mod settle;
 pub(in crate::store) mod silence;
 pub(in crate::store) mod tally;

@@ -115,8 +115,25 @@ pub(super) const MODULES: &[Module] = &[
             "attestation",
             "ledger/entry",
             "ledger/actor",
+            "ledger/leaf",
+            "ledger/tree",
+            "ledger/verify",
         ],
     ),
+    // Pure: entries to the leaves, checkpoints and tiles of a transparency log, and back.
+    module("collector/src/ledger/tree", &[]),
+    module("collector/src/ledger/leaf", &["ledger/tree"]),
+    module("collector/src/ledger/note", &["attestation", "ledger/samples"]),
+    module("collector/src/ledger/checkpoint", &["attestation", "ledger/note", "ledger/tree", "ledger/samples"]),
+    module(
+        "collector/src/ledger/tiles",
+        &["attestation", "ledger/checkpoint", "ledger/leaf", "ledger/note", "ledger/tree", "ledger/samples"],
+    ),
+    module(
+        "collector/src/ledger/verify",
+        &["attestation", "ledger/checkpoint", "ledger/tiles", "ledger/tree", "ledger/samples"],
+    ),
+    module("collector/src/ledger/samples", &["attestation", "ledger/leaf", "ledger/tree"]),
     module("collector/src/ledger/actor", &[]),
     module("collector/src/ledger/entry", &["ledger/actor"]),
     module(
@@ -147,7 +164,22 @@ pub(super) const MODULES: &[Module] = &[
     ),
     // The operator's program is a client of the API and never opens a database. `catalogue match` and
     // `catalogue check` need the rules and no server.
-    module("collector/src/cli", &["config", "tls", "rules", "judge", "attestation", "roster_file"]),
+    module(
+        "collector/src/cli",
+        &[
+            "config",
+            "tls",
+            "rules",
+            "judge",
+            "attestation",
+            "roster_file",
+            "ledger/checkpoint",
+            "ledger/note",
+            "ledger/tiles",
+            "ledger/tree",
+            "ledger/verify",
+        ],
+    ),
     // Pure: the bytes of a list of machines to rows.
     module("collector/src/roster_file", &[]),
     module(

@@ -265,6 +265,17 @@ impl FleetService for Fleet {
         self.roster_decide(&caller, number, EntryDecision::Excuse(reason)).await
     }
 
+    async fn get_checkpoint(
+        &self,
+        request: Request<wire::GetCheckpointRequest>,
+    ) -> Answer<wire::GetCheckpointResponse> {
+        self.checkpoint(&caller(&request)?).await
+    }
+
+    async fn list_leaves(&self, request: Request<wire::ListLeavesRequest>) -> Answer<wire::ListLeavesResponse> {
+        self.leaf_list(&caller(&request)?, request.into_inner()).await
+    }
+
     async fn list_products(&self, request: Request<wire::ListProductsRequest>) -> Answer<wire::ListProductsResponse> {
         let caller = caller(&request)?;
         let context = self.context(&caller);

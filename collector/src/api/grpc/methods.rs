@@ -34,7 +34,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 41] = [
+pub(super) const METHODS: [Method; 43] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -74,6 +74,8 @@ pub(super) const METHODS: [Method; 41] = [
     method("RevokeAccount", Role::Admin, SiteRule::Named),
     method("ListLedger", Role::Viewer, SiteRule::WholeFleet),
     method("GetLedgerEntry", Role::Viewer, SiteRule::WholeFleet),
+    method("GetCheckpoint", Role::Viewer, SiteRule::WholeFleet),
+    method("ListLeaves", Role::Viewer, SiteRule::WholeFleet),
     method("ListAttestations", Role::Viewer, SiteRule::Filtered),
     method("GetAttestation", Role::Viewer, SiteRule::Named),
 ];

@@ -10,8 +10,8 @@ use super::roster::pending;
 use crate::store::SiteScope;
 use crate::store::sql::{AdminTx, Row, Step};
 
-const PENDING: &str = "SELECT p.host, r.hostname, r.platform, r.identity FROM identity_pending p
-     LEFT JOIN identity_row r ON r.no = p.host ORDER BY p.host LIMIT $1";
+const PENDING: &str = "SELECT host FROM identity_pending ORDER BY host LIMIT $1";
+const IDENTITY: &str = "SELECT hostname, platform, identity FROM identity_row WHERE no = $1";
 const KNOWN: &str = "SELECT kind, value FROM host_identifier WHERE host = $1 ORDER BY kind, value";
 const ADD: &str = "INSERT INTO host_identifier (value, kind, host) VALUES ($1, $2, $3)";
 const REMOVE: &str = "DELETE FROM host_identifier WHERE value = $1 AND kind = $2 AND host = $3";
@@ -21,10 +21,10 @@ const FIND: &str = "SELECT h.id, h.site FROM host_identifier i JOIN host_row h O
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[PENDING, KNOWN, ADD, REMOVE, LOOKED_AT, FIND];
+pub(super) const STATEMENTS: &[&str] = &[PENDING, IDENTITY, KNOWN, ADD, REMOVE, LOOKED_AT, FIND];
 
 /// Hosts that one transaction looks at. Each has at most 38 identifiers, of which few change.
-const PORTION: i64 = 32;
+const PORTION: i64 = 64;
 /// After so many rows a transaction ends, long before its limit.
 const ROWS: usize = 250;
 
@@ -57,15 +57,15 @@ pub(crate) fn advance(tx: &mut dyn AdminTx) -> Step<Advance> {
     let rows = tx.query(PENDING, &[PORTION.into()])?;
     let mut done = Advance { is_unfinished: rows.len() as i64 == PORTION, unreadable: Vec::new() };
     let lists: Vec<_> = rows.iter().map(|row| Ok(vec![row.int(0)?.into()])).collect::<Step<_>>()?;
-    let known = tx.query_each(KNOWN, &lists)?;
+    let (present, known) = (tx.query_each(IDENTITY, &lists)?, tx.query_each(KNOWN, &lists)?);
     let (mut added, mut removed, mut looked_at) = (Vec::new(), Vec::new(), Vec::new());
-    for (row, known) in rows.iter().zip(&known) {
+    for ((row, present), known) in rows.iter().zip(&present).zip(&known) {
         if added.len() + removed.len() > ROWS {
             done.is_unfinished = true;
             break;
         }
         let host = row.int(0)?;
-        let (now, is_readable) = identifiers(row)?;
+        let (now, is_readable) = identifiers(present.first())?;
         done.unreadable.extend((!is_readable).then_some(host));
         let known = known.iter().map(|row| identifier(row, 0)).collect::<Step<BTreeSet<_>>>()?;
         added.extend(now.difference(&known).map(|new| (host, new.clone())));
@@ -97,15 +97,13 @@ pub(crate) fn advance(tx: &mut dyn AdminTx) -> Step<Advance> {
 }
 
 /// The identifiers of a host, and whether its stored identity could be read. A host that is gone has none.
-fn identifiers(row: &Row) -> Step<(BTreeSet<Identifier>, bool)> {
-    if row.is_null(1) {
-        return Ok((BTreeSet::new(), true));
-    }
-    let identity = if row.is_null(3) { Ok(MachineIdentity::default()) } else { stored::read_identity(row.blob(3)?) };
+fn identifiers(row: Option<&Row>) -> Step<(BTreeSet<Identifier>, bool)> {
+    let Some(row) = row else { return Ok((BTreeSet::new(), true)) };
+    let identity = if row.is_null(2) { Ok(MachineIdentity::default()) } else { stored::read_identity(row.blob(2)?) };
     let is_readable = identity.is_ok();
     let facts = HostFacts {
-        hostname: row.text(1)?.to_owned(),
-        platform: u8::try_from(row.int(2)?).ok().and_then(Platform::from_code).unwrap_or(Platform::Linux),
+        hostname: row.text(0)?.to_owned(),
+        platform: u8::try_from(row.int(1)?).ok().and_then(Platform::from_code).unwrap_or(Platform::Linux),
         os_name: String::new(),
         kernel: String::new(),
         architecture: String::new(),

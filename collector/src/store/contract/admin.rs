@@ -382,6 +382,7 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
         drop(admin::ledger::get(tx, 2).expect("asks"));
     };
     recorded(20, Box::new(read)).await;
+    recorded(22, Box::new(super::sealing::all)).await;
     let log = log.lock().expect("no panic");
     log.clone()
 }

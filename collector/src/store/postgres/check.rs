@@ -14,6 +14,8 @@ use super::fault::{PostgresFault, Step};
 use super::intern::{self, Dictionary};
 use super::session::Session;
 use super::{index, row, section, snapshot, unreferenced};
+use crate::store::admin::sealing::LEAVES;
+use crate::store::decide::sealed::SealedCheck;
 use crate::store::fault::StoreFault;
 use crate::store::number_set::NumberSet;
 use crate::store::{StoreCheck, postings};
@@ -39,6 +41,7 @@ pub(super) async fn check(session: &Session, progress: &Progress) -> Step<StoreC
     for kind in index::IndexKind::ALL {
         index_of_search(session, kind, &mut faults).await?;
     }
+    faults.extend(ledger(session).await?);
     for (sentence, find) in RULES {
         let rows = session.query_once(find, &[]).await?;
         for found in rows.iter().take(LISTED) {
@@ -56,6 +59,27 @@ pub(super) async fn check(session: &Session, progress: &Progress) -> Step<StoreC
     check.unreferenced = unreferenced::count(session, &dictionary).await?;
     check.faults = faults;
     Ok(check)
+}
+
+/// Compares the entries of the ledger with what was sealed.
+async fn ledger(session: &Session) -> Step<Vec<String>> {
+    let mut check = SealedCheck::new();
+    let mut after = 0_i64;
+    'reading: loop {
+        let rows = session.query(LEAVES, &[&after, &PORTION]).await?;
+        let Some(last) = rows.last() else { break };
+        after = last.try_get(0)?;
+        for found in &rows {
+            let hash = found.try_get::<_, Option<&[u8]>>(3)?.map(<[u8; 32]>::try_from).transpose();
+            let hash = hash.map_err(|_| PostgresFault::damaged("a sealed hash", "it does not have 32 bytes"))?;
+            if check.feed(found.try_get(0)?, row::instant(found, 1)?, found.try_get(2)?, hash).is_break() {
+                break 'reading;
+            }
+        }
+    }
+    let tree = session.query_once("SELECT state FROM ledger_tree", &[]).await?;
+    let tree: Option<Vec<u8>> = tree.first().map(|found| found.try_get(0)).transpose()?;
+    Ok(check.faults(tree.as_deref()))
 }
 
 /// Rebuilds every section and compares the digest of its bytes.

@@ -1,8 +1,8 @@
 //! The ledger's table. Entries are written in the transaction of their operation; `store::admin::ledger`
 //! reads them.
 //!
-//! Numbers are assigned under a lock that is held until the commit, so they are in the order of commits: a reader that
-//! has read up to a number has missed nothing before it. Transactions that write entries mostly wait for each other
+//! Numbers are assigned under a lock that is held until the commit, so they are in the order of commits and have no gaps: a
+//! reader that has read up to a number has missed nothing before it. Transactions that write entries mostly wait for each other
 //! anyway (for a token, the tally or the host count), and the lock is taken late and held briefly.
 
 use muster_proto::model::Timestamp;
@@ -16,8 +16,10 @@ use crate::ledger::entry::Entry;
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'4c454447'::int8)";
 
 /// Inserts several entries of one actor.
-const ENTRIES: &str = "INSERT INTO ledger (at, account, kind, entry)
-                       SELECT $1, $2, * FROM unnest($3::int2[], $4::text[])";
+const ENTRIES: &str = "
+    INSERT INTO ledger (no, at, account, kind, entry)
+    SELECT coalesce((SELECT max(no) FROM ledger), 0) + u.n, $1, $2, u.kind, u.entry
+    FROM unnest($3::int2[], $4::text[]) WITH ORDINALITY AS u (kind, entry, n)";
 
 /// The statements that are pipelined here; they must be prepared first.
 pub(super) const STATEMENTS: [&str; 2] = [LOCK, ENTRIES];

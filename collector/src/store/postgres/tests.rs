@@ -212,12 +212,21 @@ async fn check_finds_what_is_damaged() {
         ("DELETE FROM index_block WHERE segment = 1", "the search index differs from the sections"),
         ("DELETE FROM index_block WHERE segment = 2", "the search index differs from the snapshots"),
         ("UPDATE index_block SET lists = '\\x05'", "a block of the search index is damaged"),
+        (
+            "UPDATE ledger SET entry = replace(entry, 'host-enrolled', 'host-enrollee') WHERE no = 2",
+            "entry 2 was changed after it was sealed",
+        ),
+        ("DELETE FROM ledger WHERE no = 2", "entry 2 is missing before entry 3"),
+        ("DELETE FROM ledger_leaf WHERE no = 2", "the stored hash of entry 2 is missing"),
+        ("UPDATE ledger_tree SET state = '\\x07'", "the tree of the ledger is damaged"),
+        ("UPDATE host_current SET listed = true", "is counted as a machine of the roster"),
     ] {
         let place = Database::create();
         let store = place.open();
         small_fleet(&store).await;
         second_snapshot(&store).await;
         indexed(&store).await;
+        crate::store::contract::sealed(&store).await;
         assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
         assert_ne!(place.sql_rows(damage), 0, "{damage}");
         let faults = store.check().await.expect("checks").faults;

@@ -3,11 +3,12 @@
 use muster_proto::canonical;
 use muster_proto::model::Digest;
 use muster_proto::terminal::Progress;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::dictionary::Table;
 use super::fault::{Step, StoreFault};
-use super::{index, section, snapshot, unreferenced};
+use super::{index, row, section, snapshot, unreferenced};
+use crate::store::decide::sealed::SealedCheck;
 use crate::store::number_set::NumberSet;
 use crate::store::{StoreCheck, body, postings, snapshot_codec};
 
@@ -136,6 +137,7 @@ pub(super) fn check(sql: &Connection, progress: &Progress) -> Step<StoreCheck> {
     sections(sql, progress, &mut check, &mut faults)?;
     snapshots(sql, progress, &mut check, &mut faults)?;
     index_of_search(sql, &mut faults)?;
+    faults.extend(ledger(sql)?);
     for (sentence, find) in RULES {
         listed(sql, find, sentence, &mut faults, |_| true)?;
     }
@@ -271,4 +273,21 @@ fn each(sql: &Connection, find: &str, mut work: impl FnMut(&Row<'_>) -> Step<()>
         work(found)?;
     }
     Ok(())
+}
+
+/// Compares the entries of the ledger with what was sealed.
+fn ledger(sql: &Connection) -> Step<Vec<String>> {
+    let mut check = SealedCheck::new();
+    let mut statement = sql.prepare(
+        "SELECT l.no, l.at, l.entry, f.hash FROM ledger l LEFT JOIN ledger_leaf f ON f.no = l.no ORDER BY l.no",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(found) = rows.next()? {
+        let entry: String = found.get(2)?;
+        if check.feed(found.get(0)?, row::instant(found, 1)?, &entry, found.get(3)?).is_break() {
+            break;
+        }
+    }
+    let tree: Option<Vec<u8>> = sql.query_row("SELECT state FROM ledger_tree", [], |row| row.get(0)).optional()?;
+    Ok(check.faults(tree.as_deref()))
 }

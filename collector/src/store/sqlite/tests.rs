@@ -135,11 +135,20 @@ async fn check_finds_what_is_damaged() {
         ("DELETE FROM index_block", "the search index differs from the sections"),
         ("UPDATE index_block SET lists = x'05'", "a block of the search index is damaged"),
         ("DELETE FROM snapshot_section", "the sections of snapshots differ from the snapshots"),
+        (
+            "UPDATE ledger SET entry = replace(entry, 'host-enrolled', 'host-enrollee') WHERE no = 2",
+            "entry 2 was changed after it was sealed",
+        ),
+        ("DELETE FROM ledger WHERE no = 2", "entry 2 is missing before entry 3"),
+        ("DELETE FROM ledger_leaf WHERE no = 2", "the stored hash of entry 2 is missing"),
+        ("UPDATE ledger_tree SET state = x'07'", "the tree of the ledger is damaged"),
+        ("UPDATE host SET listed = 1", "is counted as a machine of the roster"),
     ] {
         let place = TemporaryFile::fresh();
         let store = place.open();
         super::super::contract::small_fleet(&store).await;
         super::super::contract::indexed(&store).await;
+        super::super::contract::sealed(&store).await;
         assert_eq!(store.check().await.expect("checks").faults, Vec::<String>::new());
         let sql = Connection::open(place.path()).expect("opens");
         sql.pragma_update(None, "foreign_keys", false).expect("loosens");
