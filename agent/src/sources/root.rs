@@ -4,9 +4,11 @@
 //! absolute ones and `..` included, resolve inside the root: a link to `/etc/passwd` in an image is the image's file.
 //!
 //! The root of a Windows machine is one volume. Its paths have a letter, either slash and any case (`C:\Windows`); those of
-//! other volumes fail with `CrossesDevices`, because nothing is known of them.
+//! other volumes fail with `CrossesDevices`, because nothing is known of them. The root of a Mac is its tree with both volumes,
+//! in any case and any form of its letters.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,10 +18,13 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use muster_proto::model::{Platform, Timestamp};
 
 use super::is_absent;
+use super::parse::macos::name as mac_name;
 use crate::deadline::{self, StuckWork};
 use crate::memory::turn;
 
 mod contents;
+mod listings;
+mod mac_names;
 mod names;
 mod open_file;
 #[cfg(target_os = "linux")]
@@ -43,8 +48,7 @@ static STUCK: LazyLock<StuckWork> = LazyLock::new(StuckWork::default);
 #[derive(Debug)]
 pub struct Root {
     place: platform::Place,
-    /// Translates the paths of a Windows machine that is not running.
-    names: Option<names::Names>,
+    spelling: Spelling,
     platform: Platform,
     running: bool,
     given: PathBuf,
@@ -52,6 +56,17 @@ pub struct Root {
     closed: AtomicBool,
     /// Every path that was accessed, if somebody wants to know.
     accessed: Option<Mutex<Recorded>>,
+}
+
+/// How the paths of the machine are spelled where it is scanned.
+#[derive(Debug)]
+enum Spelling {
+    /// As on the machine.
+    Same,
+    /// A Windows machine that is not running.
+    Windows(names::Names),
+    /// A Mac that is not running.
+    Mac(mac_names::MacNames),
 }
 
 /// The kind of a file.
@@ -172,16 +187,19 @@ impl Root {
         let open = move || {
             let place = platform::Place::open(&dir)?;
             let found = running.map_or_else(|| contents::platform_of(&place), |platform| Ok(Ok(platform)))?;
-            let is_mounted = running.is_none() && found == Ok(Platform::Windows);
-            let names = is_mounted.then(|| names::Names::new(&dir));
-            Ok::<_, io::Error>((place, names, found))
+            let spelling = match &found {
+                Ok(Platform::Windows) if running.is_none() => Spelling::Windows(names::Names::new(&dir)),
+                Ok(Platform::Macos) if running.is_none() => Spelling::Mac(mac_names::MacNames::new()),
+                Ok(_) | Err(_) => Spelling::Same,
+            };
+            Ok::<_, io::Error>((place, spelling, found))
         };
         let opened = deadline::run(&path.to_string_lossy(), deadline::OWN_FILES, &STUCK, open);
         let opened = opened.map_err(io::Error::from).and_then(|opened| opened);
-        let (place, names, found) = opened.map_err(|source| RootError::Unreadable { path: path.clone(), source })?;
+        let (place, spelling, found) = opened.map_err(|source| RootError::Unreadable { path: path.clone(), source })?;
         let platform = found.map_err(|found| RootError::Ambiguous { path: path.clone(), found })?;
         let (running, closed) = (running.is_some(), AtomicBool::new(false));
-        Ok(Self { place, names, platform, running, given: path, closed, accessed: None })
+        Ok(Self { place, spelling, platform, running, given: path, closed, accessed: None })
     }
 
     /// The platform of the running system.
@@ -218,14 +236,21 @@ impl Root {
     /// The letter of the volume on which Windows is: `C` until [`Self::name_volume`] says otherwise.
     #[must_use]
     pub fn volume(&self) -> char {
-        self.names.as_ref().map_or('C', names::Names::letter)
+        self.windows_names().map_or('C', names::Names::letter)
     }
 
     /// The volume of a Windows machine that is not running has this letter, as its registry says. Paths with another letter
     /// are on volumes that are not scanned.
     pub fn name_volume(&self, letter: char) {
-        if let Some(names) = &self.names {
+        if let Some(names) = self.windows_names() {
             names.set_letter(letter);
+        }
+    }
+
+    const fn windows_names(&self) -> Option<&names::Names> {
+        match &self.spelling {
+            Spelling::Windows(names) => Some(names),
+            Spelling::Same | Spelling::Mac(_) => None,
         }
     }
 
@@ -236,9 +261,10 @@ impl Root {
 
     fn spelled<'p>(&self, path: &'p str, last: Last) -> io::Result<(&platform::Place, Cow<'p, str>)> {
         let place = self.open_place(path)?;
-        match &self.names {
-            None => Ok((place, Cow::Borrowed(path))),
-            Some(names) => Ok((place, names.find(place, path, last)?.into())),
+        match &self.spelling {
+            Spelling::Same => Ok((place, Cow::Borrowed(path))),
+            Spelling::Windows(names) => Ok((place, names.find(place, path, last)?.into())),
+            Spelling::Mac(names) => Ok((place, names.find(place, path, last)?.into())),
         }
     }
 
@@ -312,8 +338,18 @@ impl Root {
     /// # Errors
     /// As [`Self::list`].
     pub fn list_at_most(&self, path: &str, most: usize) -> io::Result<Vec<Entry>> {
-        let (place, path) = self.at(path)?;
-        let mut entries = turn::list(most.min(ENTRIES), |most| place.list(&path, most, NAME_BYTES))?;
+        let list = |place: &platform::Place, path: &str| {
+            turn::list(most.min(ENTRIES), |most| place.list(path, most, NAME_BYTES))
+        };
+        let mut entries = if let Spelling::Mac(names) = &self.spelling {
+            let place = self.open_place(path)?;
+            let folders = names.folders(place, path)?;
+            let lists = folders.iter().map(|folder| list(place, folder)).collect::<io::Result<Vec<_>>>()?;
+            one_of_each_name(lists, most.min(ENTRIES))?
+        } else {
+            let (place, path) = self.at(path)?;
+            list(place, &path)?
+        };
         turn::count(entries.iter().map(|entry| entry.name.len()).sum())?;
         // The order of a directory is arbitrary, and the digest of what is read must not depend on it.
         entries.sort_unstable();
@@ -335,7 +371,7 @@ impl Root {
     pub fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
         match self.spelled(path, Last::Show) {
             Ok((place, path)) => place.file_at(&path),
-            Err(error) if self.names.is_some() && is_absent(&error) => Ok(None),
+            Err(error) if !matches!(self.spelling, Spelling::Same) && is_absent(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -386,4 +422,15 @@ impl Root {
         let (place, path) = self.spelled(path, Last::Keep)?;
         place.read_link(&path)
     }
+}
+
+/// The entries of the folders that together are one folder of a Mac; the first of a name counts.
+fn one_of_each_name(mut lists: Vec<Vec<Entry>>, most: usize) -> io::Result<Vec<Entry>> {
+    if lists.len() < 2 {
+        return Ok(lists.pop().unwrap_or_default());
+    }
+    let mut known = BTreeSet::new();
+    let all = lists.into_iter().flatten();
+    let entries: Vec<Entry> = all.filter(|entry| known.insert(mac_name::folded(&entry.name))).collect();
+    if entries.len() > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(entries) }
 }

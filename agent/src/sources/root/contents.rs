@@ -14,6 +14,10 @@ const MARKS: &[(Platform, &str)] = &[
     // A copy that lacks the other one is an incomplete Windows, and no Linux.
     (Platform::Windows, "Windows/System32/config/SOFTWARE"),
     (Platform::Macos, "System/Library/CoreServices/SystemVersion.plist"),
+    // The volume of data alone: the accounts of the machine, and what its installer has recorded.
+    (Platform::Macos, "private/var/db/dslocal/nodes"),
+    (Platform::Macos, "private/var/db/receipts"),
+    (Platform::Macos, "System/Volumes/Data/private/var/db"),
     (Platform::Linux, "etc/os-release"),
     (Platform::Linux, "usr/lib/os-release"),
 ];

@@ -2,21 +2,17 @@
 //! case, separates names with `/`, and knows neither letters of volumes nor short names. So each path is translated into the
 //! one that exists, name by name; links and reparse points are followed within the root.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{ENTRIES, Entry, FileKind, NAME_BYTES, platform};
+use super::listings::{Known, Listings};
+use super::platform;
 use crate::sources::is_absent;
 use crate::sources::parse::windows::path::{self, PathError, ShortName, Volume, folded};
 
 /// The number of links that are followed for one path, as on Linux.
 const LINKS_FOLLOWED: usize = 40;
-/// How many names of listed folders are kept. A scan asks for thousands of files in a few large folders, and a listing of
-/// System32 takes milliseconds. At the limit the names take some 3 MiB.
-const NAMES_KEPT: usize = 32_768;
 
 /// Translates the paths of one root.
 #[derive(Debug)]
@@ -25,21 +21,7 @@ pub(super) struct Names {
     letter: AtomicU32,
     /// Where the root is mounted: some drivers of NTFS write it into the targets of links.
     mounted: Option<String>,
-    listed: Mutex<Listed>,
-}
-
-/// The listings that are kept, each sorted by folded name.
-#[derive(Debug, Default)]
-struct Listed {
-    folders: BTreeMap<String, Arc<Vec<Known>>>,
-    names: usize,
-}
-
-#[derive(Debug)]
-struct Known {
-    folded: String,
-    name: String,
-    is_link: bool,
+    listings: Listings,
 }
 
 /// What is done with the last name of a path if it is a link.
@@ -54,7 +36,7 @@ pub(super) enum Last {
 impl Names {
     pub(super) fn new(given: &Path) -> Self {
         let mounted = std::fs::canonicalize(given).ok().and_then(|path| path.to_str().map(str::to_owned));
-        Self { letter: AtomicU32::new(u32::from('C')), mounted, listed: Mutex::default() }
+        Self { letter: AtomicU32::new(u32::from('C')), mounted, listings: Listings::new(folded) }
     }
 
     pub(super) fn letter(&self) -> char {
@@ -152,54 +134,7 @@ impl Names {
 
     /// The stored spelling of a name in a folder, and whether it is a link.
     fn known(&self, place: &platform::Place, folder: &str, name: &str) -> io::Result<Option<(String, bool)>> {
-        let listing = match self.listing(place, folder) {
-            Ok(listing) => listing,
-            Err(error) if is_absent(&error) => return Err(error),
-            // A folder that cannot be listed may still be passed, by the exact name.
-            Err(error) => {
-                let path = if folder == "/" { format!("/{name}") } else { format!("{folder}/{name}") };
-                return match place.file_at(&path) {
-                    Ok(Some(file)) => {
-                        let is_link = file.kind == FileKind::BrokenLink || place.read_link(&path).is_ok();
-                        Ok(Some((name.to_owned(), is_link)))
-                    }
-                    Ok(None) | Err(_) => Err(error),
-                };
-            }
-        };
-        let wanted = folded(name);
-        let start = listing.partition_point(|known| known.folded < wanted);
-        let same = listing[start..].iter().take_while(|known| known.folded == wanted);
-        // On a disk that tells upper from lower case there may be several; the exact one comes first.
-        let mut same: Vec<&Known> = same.collect();
-        same.sort_by_key(|known| known.name != name);
-        if let Some(known) = same.first() {
-            return Ok(Some((known.name.clone(), known.is_link)));
-        }
-        by_short_name(&listing, folder, name)
-    }
-
-    fn listing(&self, place: &platform::Place, folder: &str) -> io::Result<Arc<Vec<Known>>> {
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(listing) = listed.folders.get(folder) {
-            return Ok(Arc::clone(listing));
-        }
-        // Not under the lock: a folder that does not answer must not hold up the others.
-        drop(listed);
-        let entries = place.list(folder, ENTRIES, NAME_BYTES)?;
-        let known = |Entry { name, is_link, .. }: Entry| Known { folded: folded(&name), name, is_link };
-        let mut listing: Vec<Known> = entries.into_iter().map(known).collect();
-        listing.sort_unstable_by(|a, b| (&a.folded, &a.name).cmp(&(&b.folded, &b.name)));
-        let listing = Arc::new(listing);
-        listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if listed.names + listing.len() > NAMES_KEPT {
-            *listed = Listed::default();
-        }
-        if listing.len() <= NAMES_KEPT {
-            listed.names += listing.len();
-            listed.folders.insert(folder.to_owned(), Arc::clone(&listing));
-        }
-        Ok(listing)
+        self.listings.find(place, folder, name, |listing| by_short_name(listing, folder, name))
     }
 }
 

@@ -1,0 +1,3 @@
+//! Parsers of what only macOS has.
+
+pub mod name;

@@ -1,0 +1,135 @@
+//! Checks the shape of a binary property list before its values are read: no object contains itself, and the references of
+//! all open collections stay within the limits.
+//!
+//! The form is that of CoreFoundation's `CFBinaryPList.c`: objects, a table of their offsets, and a trailer of 32 bytes with
+//! the sizes of an offset and of a reference, the number of objects, the root and the place of the table.
+
+use super::{DEPTH, NODES, PlistFault};
+
+const MAGIC: &[u8] = b"bplist00";
+const TRAILER: usize = 32;
+
+/// What the shape of a list shows.
+pub(super) struct Shape {
+    /// Whether the root leads to every object.
+    pub(super) uses_every_object: bool,
+}
+
+pub(super) fn is_binary(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"bplist")
+}
+
+/// The parts of the file that references need.
+struct Table<'b> {
+    bytes: &'b [u8],
+    offset_size: usize,
+    reference_size: usize,
+    count: usize,
+    start: usize,
+}
+
+/// A collection whose members are visited.
+struct Open {
+    object: usize,
+    /// Where its references are, and how many are left.
+    place: usize,
+    left: usize,
+}
+
+/// Visits every object that the root leads to.
+pub(super) fn check(bytes: &[u8]) -> Result<Shape, PlistFault> {
+    let (table, root) = Table::read(bytes)?;
+    let mut used = vec![false; table.count];
+    let mut is_open = vec![false; table.count];
+    let mut open: Vec<Open> = Vec::new();
+    let mut nodes = 0;
+    let mut next = Some(root);
+    loop {
+        if let Some(object) = next.take() {
+            nodes += 1;
+            if nodes > NODES || open.len() > DEPTH {
+                return Err(PlistFault::TooLarge);
+            }
+            *used.get_mut(object).ok_or(PlistFault::Damaged)? = true;
+            if let Some((place, members)) = table.members(object)? {
+                if is_open[object] {
+                    return Err(PlistFault::Circle);
+                }
+                if nodes + members > NODES {
+                    return Err(PlistFault::TooLarge);
+                }
+                is_open[object] = true;
+                open.push(Open { object, place, left: members });
+            }
+        }
+        match open.last_mut() {
+            None => break,
+            Some(Open { object, left: 0, .. }) => {
+                is_open[*object] = false;
+                open.pop();
+            }
+            Some(collection) => {
+                next = Some(table.number(collection.place, table.reference_size)?);
+                collection.place += table.reference_size;
+                collection.left -= 1;
+            }
+        }
+    }
+    Ok(Shape { uses_every_object: used.into_iter().all(|used| used) })
+}
+
+impl<'b> Table<'b> {
+    fn read(bytes: &'b [u8]) -> Result<(Self, usize), PlistFault> {
+        if !bytes.starts_with(MAGIC) {
+            return Err(PlistFault::Damaged);
+        }
+        let trailer = bytes.len().checked_sub(TRAILER).filter(|at| *at >= MAGIC.len()).ok_or(PlistFault::Incomplete)?;
+        let size = |at: usize| bytes.get(trailer + at).map(|size| usize::from(*size));
+        let (offset_size, reference_size) = size(6).zip(size(7)).ok_or(PlistFault::Incomplete)?;
+        if [offset_size, reference_size].iter().any(|size| !matches!(size, 1..=4 | 8)) {
+            return Err(PlistFault::Damaged);
+        }
+        let whole = Self { bytes, offset_size, reference_size, count: 0, start: 0 };
+        let [count, root, start] = [8, 16, 24].map(|at| whole.number(trailer + at, 8));
+        let (count, root, start) = (count?, root?, start?);
+        if count > NODES {
+            return Err(PlistFault::TooLarge);
+        }
+        // The table is right before the trailer; anything else is a file to which something was added or from which it was cut.
+        let end = count.checked_mul(offset_size).and_then(|length| length.checked_add(start));
+        if end != Some(trailer) || root >= count {
+            return Err(PlistFault::Damaged);
+        }
+        Ok((Self { count, start, ..whole }, root))
+    }
+
+    /// Where the references of a collection are, and how many; `None` for any other object.
+    fn members(&self, object: usize) -> Result<Option<(usize, usize)>, PlistFault> {
+        let place = self.number(self.start + object * self.offset_size, self.offset_size)?;
+        let token = self.bytes.get(place).filter(|_| place < self.start).ok_or(PlistFault::Damaged)?;
+        let per_member = match token >> 4 {
+            0xa => 1,
+            0xd => 2,
+            _ => return Ok(None),
+        };
+        let (mut place, mut count) = (place + 1, usize::from(token & 0xf));
+        if count == 0xf {
+            // An integer follows: its token says how many bytes it has.
+            let length = 1 << (self.bytes.get(place).ok_or(PlistFault::Damaged)? & 3);
+            count = self.number(place + 1, length)?;
+            place += 1 + length;
+        }
+        let members = count.checked_mul(per_member).filter(|members| *members <= NODES).ok_or(PlistFault::TooLarge)?;
+        if place + members * self.reference_size > self.start {
+            return Err(PlistFault::Damaged);
+        }
+        Ok(Some((place, members)))
+    }
+
+    fn number(&self, place: usize, size: usize) -> Result<usize, PlistFault> {
+        let end = place.checked_add(size).ok_or(PlistFault::Damaged)?;
+        let bytes = self.bytes.get(place..end).ok_or(PlistFault::Damaged)?;
+        let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        usize::try_from(number).map_err(|_| PlistFault::Damaged)
+    }
+}
