@@ -75,7 +75,7 @@ pub use section::Section;
 pub use snapshot::{Snapshot, SnapshotEntry};
 pub use sort::{FindingsSort, HostsSort};
 pub use source::{Outcome, Platform, SourceName};
-pub use states::{DPKG_REINSTALL, DPKG_STATUS, DPKG_WANTED, ReportedState, agent_states};
+pub use states::{DPKG_REINSTALL, DPKG_STATUS, DPKG_WANTED, ReportedState, SYSTEM_EXTENSION, agent_states};
 pub use timestamp::Timestamp;
 pub use token::{CaPin, EnrollmentToken, Token, TokenError, TokenSecret};
 pub use verdict::{

@@ -15,6 +15,8 @@ pub(super) struct Redactor {
     homes: Vec<String>,
     /// Where nobody has a home directory, if there may be more of them.
     system_folders: Option<&'static [&'static str]>,
+    /// macOS does not tell upper case from lower case.
+    any_case: bool,
     /// The same for a Windows machine, whose paths have other spellings.
     windows: Option<windows::Homes>,
 }
@@ -34,7 +36,7 @@ impl Redactor {
         homes.sort_by_key(|home| std::cmp::Reverse(home.len()));
         homes.dedup();
         let windows = (platform == Platform::Windows).then(|| windows::Homes::new(&homes, system_folders));
-        Self { homes, system_folders, windows }
+        Self { homes, system_folders, any_case: platform == Platform::Macos, windows }
     }
 
     pub(super) fn redact(&self, observation: &mut Observation) {
@@ -42,8 +44,8 @@ impl Redactor {
         if let Some(windows) = self.windows.as_ref().filter(|_| *kind == Kind::Task) {
             windows.accounts.redact_task(name, id);
         }
-        // On Windows any of these is a text that somebody wrote into the registry.
-        let written = self.windows.is_some().then_some([vendor, version, state]);
+        // On Windows any of these is a text that somebody wrote into the registry, and on macOS into a property list.
+        let written = (self.windows.is_some() || self.any_case).then_some([vendor, version, state]);
         for text in [name, id, path].into_iter().chain(written.into_iter().flatten()).chain(attributes.values_mut()) {
             // Nearly all texts are short names, so they are tested before they are rewritten.
             if text.contains('/') || (self.windows.is_some() && (text.contains('\\') || text.contains("-1-"))) {
@@ -73,7 +75,7 @@ impl Redactor {
             // A home directory must be at the start of a path: `/srv/home/x` is not one.
             let begins = !clean.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~'));
             rest = &rest[at..];
-            match self.homes.iter().find_map(|home| home_length(rest, home)).filter(|_| begins) {
+            match self.homes.iter().find_map(|home| home_length(rest, home, self.any_case)).filter(|_| begins) {
                 Some(length) => {
                     clean.push('~');
                     rest = &rest[length..];
@@ -105,8 +107,11 @@ fn is_of_system(path: &str, folders: &[&str]) -> bool {
 }
 
 /// The length of the home directory at the start of the text: `/srv/jane`, or `/home/` plus the name behind it.
-fn home_length(text: &str, home: &str) -> Option<usize> {
-    let rest = text.strip_prefix(home)?;
+fn home_length(text: &str, home: &str, any_case: bool) -> Option<usize> {
+    let (head, rest) = text.split_at_checked(home.len())?;
+    if head != home && !(any_case && head.to_lowercase() == home.to_lowercase()) {
+        return None;
+    }
     let end = |c: char| matches!(c, '/' | ' ' | ':' | ',' | '"');
     if home.ends_with('/') {
         let name = rest.find(end).unwrap_or(rest.len());

@@ -1,8 +1,27 @@
-//! The sources on macOS: none of its own is read yet.
+//! The sources on macOS. They read the files of the machine that is scanned and compile on every system; only what asks the
+//! running system is in `macos/live.rs`.
+
+mod app_bundles;
+mod browser_extensions;
+mod bundles;
+mod host;
+mod kexts;
+mod launchd;
+#[cfg(target_os = "macos")]
+mod live;
+mod people;
+mod plists;
+mod processes;
+mod receipts;
+mod state;
+mod system_extensions;
+#[cfg(all(test, unix))]
+mod tests;
 
 use muster_proto::model::{HostFacts, MachineIdentity, Outcome, Platform, SourceName};
 
 use super::parse::os_release::OsRelease;
+use super::places::Reach::{self, Entry, Listing};
 use super::record::{Part, Record};
 use super::root::Root;
 use super::system::System;
@@ -13,31 +32,42 @@ const PLATFORM: Platform = Platform::Macos;
 
 pub(super) const SYSTEM: System = System {
     sources,
-    places: &[],
+    places: PLACES,
     os_release,
     facts,
-    fact_parts,
+    fact_parts: |_| &[host::FACTS],
     identity_parts: IDENTITY,
-    state_parts,
+    state_parts: |running| if running { state::RUNNING } else { &[people::HOMES] },
     finish,
     services: SourceName::Launchd,
     of_homes: &[SourceName::AppBundles, SourceName::Launchd, SourceName::BrowserExtensions],
-    homes: &["/Users/", "/var/root"],
+    homes: people::KNOWN_HOMES,
     system_folders: &["Applications", "Library", "System", "bin", "etc", "opt", "private", "sbin", "usr", "var"],
 };
 
-/// One line for each source. Those that this agent does not read yet are in the snapshot nevertheless, and never `empty`.
+/// The places at the top of each source.
+const PLACES: &[(&str, Reach)] = &[
+    ("/Applications", Listing),
+    ("/Library/Application Support", Listing),
+    ("/Library/LaunchDaemons", Listing),
+    ("/Library/LaunchAgents", Listing),
+    ("/Library/Extensions", Listing),
+    ("/Library/SystemExtensions/db.plist", Entry),
+    ("/private/var/db/receipts", Listing),
+];
+
+/// One line for each source. The trust store, which this agent does not read yet, is in the snapshot nevertheless, and never
+/// `empty`. Kernel extensions are among the system extensions.
 fn sources() -> Vec<Box<dyn Source>> {
     vec![
-        Box::new(Unread(SourceName::Host)),
-        Box::new(Unread(SourceName::AppBundles)),
-        Box::new(Unread(SourceName::Receipts)),
-        Box::new(Unread(SourceName::Launchd)),
-        Box::new(Unread(SourceName::SystemExtensions)),
-        Box::new(Unread(SourceName::KernelModules)),
-        Box::new(Unread(SourceName::Processes)),
+        Box::new(host::Host),
+        Box::new(app_bundles::AppBundles),
+        Box::new(receipts::Receipts),
+        Box::new(launchd::Launchd),
+        Box::new(system_extensions::SystemExtensions),
+        Box::new(processes::Processes),
         Box::new(Unread(SourceName::TrustStore)),
-        Box::new(Unread(SourceName::BrowserExtensions)),
+        Box::new(browser_extensions::BrowserExtensions),
         Box::new(portable::watch_paths::WatchPaths),
     ]
 }
@@ -48,10 +78,6 @@ fn os_release(_root: &Root) -> Result<OsRelease, OsUnknown> {
 
 fn facts(context: &ScanContext) -> HostFacts {
     portable::machine::facts_of(PLATFORM, &context.root)
-}
-
-fn fact_parts(_running: bool) -> &'static [Part] {
-    &[]
 }
 
 /// From the registry of the kernel (`IOPlatformExpertDevice`). A root that is not running does not have it.
@@ -65,8 +91,7 @@ const IDENTITY: &[Part] = &[Part {
     unread: |_| {},
 }];
 
-fn state_parts(_running: bool) -> &'static [Part] {
-    &[]
+/// The parts of the state have said which jobs run.
+fn finish(record: &mut Record, _context: &ScanContext, _services: &[String], _outcome: Outcome) {
+    record.bound();
 }
-
-fn finish(_record: &mut Record, _context: &ScanContext, _services: &[String], _outcome: Outcome) {}

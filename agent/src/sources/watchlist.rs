@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use muster_proto::limits;
 use muster_proto::model::{Platform, Watchlist};
 
+use super::parse::macos;
 use super::parse::windows::path::folded;
 
 /// A watchlist as stored in a file.
@@ -122,10 +123,14 @@ pub fn matches_in_any_case(pattern: &str, name: &str) -> bool {
     matches(&folded(pattern), &folded(name))
 }
 
-/// Whether a name matches a pattern on this platform: Windows does not tell upper case from lower case.
+/// Whether a name matches a pattern on this platform: Windows and macOS do not tell upper case from lower case.
 #[must_use]
 pub fn matches_on(platform: Platform, pattern: &str, name: &str) -> bool {
-    if platform == Platform::Windows { matches_in_any_case(pattern, name) } else { matches(pattern, name) }
+    match platform {
+        Platform::Windows => matches_in_any_case(pattern, name),
+        Platform::Macos => matches(&macos::name::folded(pattern), &macos::name::folded(name)),
+        Platform::Linux => matches(pattern, name),
+    }
 }
 
 /// Whether a name matches a pattern in which `*` matches any run of characters. Linear in both per `*`.

@@ -86,7 +86,12 @@ pub(in crate::sources) fn firefox(context: &ScanContext, home: &str, place: &str
 }
 
 /// Records whose home directory the extension is in. The watchlist names extensions by id or by name.
-fn add_home_item(context: &ScanContext, builder: &mut ReadingBuilder, home: &str, extension: &Extension) {
+pub(in crate::sources) fn add_home_item(
+    context: &ScanContext,
+    builder: &mut ReadingBuilder,
+    home: &str,
+    extension: &Extension,
+) {
     let name = extension.name.to_lowercase();
     let names = |pattern: &String| matches(pattern, &extension.id) || matches(pattern, &name);
     builder.add_home_item(HomeItem {

@@ -6,6 +6,8 @@ use std::io;
 use muster_proto::model::{Kind, Observation, Platform, ReportedState, SourceName};
 
 use super::tree::{Content, Contents, Examiner, Head};
+use crate::sources::parse::macos::bundle::Bundle;
+use crate::sources::parse::plist;
 use crate::sources::parse::windows::path::folded;
 use crate::sources::parse::windows::variables::Folders;
 use crate::sources::parse::windows::version_resource;
@@ -195,6 +197,9 @@ fn observe(context: &ScanContext, examiner: &mut Examiner<'_>, path: &str, file:
             add_version(context, &mut observation);
         }
     }
+    if context.platform() == Platform::Macos && file.kind == FileKind::Directory {
+        add_version_of_bundle(context, &mut observation);
+    }
     found.add(observation);
 }
 
@@ -205,6 +210,14 @@ fn named(context: &ScanContext, path: &str, kind: FileKind) -> Observation {
     observation.path = path;
     observation.attributes.insert("type".to_owned(), kind.name().to_owned());
     observation
+}
+
+/// Adds the version of a bundle of macOS.
+fn add_version_of_bundle(context: &ScanContext, observation: &mut Observation) {
+    let properties = context.root.read(&format!("{}/Contents/Info.plist", observation.path), plist::FILE_BYTES);
+    if let Some(plist) = properties.ok().and_then(|bytes| plist::parse(&bytes).ok()) {
+        observation.version = Bundle::of(&plist).version;
+    }
 }
 
 /// Adds the version of a program. Its company is an attribute and no vendor, because anybody can write one into a file.

@@ -78,14 +78,15 @@ impl MacNames {
     /// Where a path may be.
     fn halves(&self, place: &platform::Place, asked: &[String]) -> Vec<Half> {
         let is_private = asked.first().is_some_and(|first| folded(first) == "private");
-        let beside = is_private && asked.get(1).is_some_and(|name| PRIVATE.contains(&folded(name).as_str()));
+        let at_top = asked.get(1).filter(|name| is_private && PRIVATE.contains(&folded(name).as_str()));
+        let at_top = at_top.and_then(|name| self.listings.find(place, "/", name, |_| Ok(None)).ok().flatten());
         let has_data = *self.has_data.get_or_init(|| place.file_at(DATA).is_ok_and(|file| file.is_some()));
         let mut halves = vec![Half { base: "", skipped: 0 }];
         if has_data {
             halves.push(Half { base: DATA, skipped: 0 });
         }
-        // A copy that has followed the link has the folder at the top.
-        if beside {
+        // A copy that has followed the link has a folder at the top.
+        if at_top.is_some_and(|(_, is_link)| !is_link) {
             halves.push(Half { base: "", skipped: 1 });
         }
         halves
@@ -148,44 +149,49 @@ impl Search<'_> {
             }
             let link = joined(half.base, &found);
             found.pop();
-            let is_end = names.is_empty();
-            return match self.behind(&link, found, names) {
-                Err(error) if is_absent(&error) && is_end && self.last == Last::Show => Ok(link),
-                Err(error) if is_absent(&error) => Err(behind_link()),
-                found => found,
-            };
+            return self.behind(&link, found, names);
         }
         Ok(joined(half.base, &found))
     }
 
-    /// The path behind a link in this folder, with the names that are left, last first.
+    /// The path behind a link in this folder, with the names that are left, last first. If the link leads nowhere, what is behind
+    /// it is unknown; if it leads to a folder without them, they are absent.
     fn behind(&self, link: &str, folder: Vec<String>, mut left: Vec<String>) -> io::Result<String> {
         let links = self.links.get().checked_sub(1).ok_or_else(behind_link)?;
         self.links.set(links);
         let target = self.place.read_link(link)?;
-        let mut names = if target.starts_with('/') { Vec::new() } else { folder };
+        let folder = if target.starts_with('/') { Vec::new() } else { folder };
+        let target = joined_names(folder, target.split('/').map(str::to_owned));
         left.reverse();
-        for name in target.split('/').filter(|name| !matches!(*name, "" | ".")).map(str::to_owned).chain(left) {
-            match name.as_str() {
-                // The names before it lead through no link, unless they are the link's own.
-                ".." => drop(names.pop()),
-                _ => names.push(name),
-            }
+        let is_end = left.is_empty();
+        let error = match self.find(canonical(joined_names(target.clone(), left.into_iter()))) {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        let leads_nowhere = is_absent(&error) && (is_end || self.find(canonical(target)).is_err());
+        match leads_nowhere || error.kind() == io::ErrorKind::CrossesDevices {
+            true if is_end && self.last == Last::Show => Ok(link.to_owned()),
+            true => Err(behind_link()),
+            false => Err(error),
         }
-        self.find(canonical(names))
     }
+}
+
+/// More names below a folder. The folder's own lead through no link.
+fn joined_names(folder: Vec<String>, more: impl Iterator<Item = String>) -> Vec<String> {
+    more.filter(|name| !matches!(name.as_str(), "" | ".")).fold(folder, |mut names, name| {
+        if name == ".." {
+            names.pop();
+        } else {
+            names.push(name);
+        }
+        names
+    })
 }
 
 /// The names of a path of the Mac: without the base of the other half, and below `/private` where the links at the top lead.
 fn parts(path: &str) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
-        match name {
-            ".." => drop(names.pop()),
-            _ => names.push(name.to_owned()),
-        }
-    }
-    canonical(names)
+    canonical(joined_names(Vec::new(), path.split('/').map(str::to_owned)))
 }
 
 fn canonical(mut names: Vec<String>) -> Vec<String> {

@@ -93,7 +93,17 @@ fn what_is_behind_a_link_that_leads_nowhere_is_not_absent() {
     assert!(root.broken_link_above("/Applications/moved.app/Contents").expect("known").is_some());
     assert_eq!(root.read_link("/applications/MOVED.app").expect("a link"), "/Volumes/Disk/Moved.app");
     assert!(root.read("/Library/ring", 100).is_err());
+    assert_eq!(root.kind_at("/Library/ring").expect("known"), Some(FileKind::BrokenLink));
     assert_eq!(root.read("/library/UP", 100).expect("`..` ends at the top"), b"x");
+}
+
+#[test]
+fn what_a_folder_behind_a_link_does_not_have_is_absent() {
+    let (_dir, root) = mac(&["private/var/db/x"], &[("var", "private/var"), ("Apps", "/private")]);
+    for path in ["/var/db/y", "/private/var/db/y", "/Apps/var/z/y", "/VAR/y"] {
+        assert_eq!(root.kind_at(path).expect("known"), None, "{path}");
+        assert_eq!(root.read(path, 100).expect_err("absent").kind(), io::ErrorKind::NotFound, "{path}");
+    }
 }
 
 #[test]

@@ -1,0 +1,37 @@
+//! What only the running macOS answers: the programs of its processes and its boot. Nothing here was run on a Mac by a test.
+
+use std::collections::BTreeSet;
+
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+
+use super::processes::Running;
+
+/// The programs of all processes. Those of other users say nothing to anybody but an administrator.
+pub(super) fn running() -> Running {
+    let mut system = System::new();
+    let refresh = ProcessRefreshKind::nothing().with_exe(UpdateKind::Always);
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, refresh);
+    let mut running = Running::default();
+    for process in system.processes().values() {
+        match process.exe().and_then(|path| path.to_str()).filter(|path| path.starts_with('/')) {
+            Some(path) => drop(running.programs.insert(path.to_owned())),
+            None => running.some_hidden = true,
+        }
+    }
+    // The kernel is a process without a program.
+    running.some_hidden &= !rustix::process::geteuid().is_root();
+    running
+}
+
+/// An id that is new with every start: when the system started, in seconds.
+pub(super) fn boot_id() -> String {
+    match System::boot_time() {
+        0 => String::new(),
+        started => format!("boot-{started}"),
+    }
+}
+
+/// The addresses by which others reach the machine are not read yet.
+pub(super) fn addresses() -> Vec<String> {
+    BTreeSet::new().into_iter().collect()
+}
