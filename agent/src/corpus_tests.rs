@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use muster_proto::canonical::{self, CanonicalSection};
 
+use crate::sources::parse::macos::{bom, bundle, extensions_db, job, receipt, safari};
 use crate::sources::parse::mounts::Mounts;
 use crate::sources::parse::os_release::OsRelease;
 use crate::sources::parse::windows::defender_status::DefenderStatus;
@@ -17,7 +18,7 @@ use crate::sources::parse::windows::variables::Folders;
 use crate::sources::parse::windows::{cert_blob, image_path, task, version_resource, wmi};
 use crate::sources::parse::{
     apk, certificate, dpkg, elf, extension, extension_settings, fdinfo, hive, inventory, key_file, metainfo, modules,
-    network, package_entry as entry, pacman, rpm, signatures as s, snap, unit_file, xbps,
+    network, package_entry as entry, pacman, plist, rpm, signatures as s, snap, unit_file, xbps,
 };
 use crate::{spool, uplink};
 
@@ -26,6 +27,11 @@ type Parser = fn(&[u8]);
 /// The fuzzers by name, each with the parsers that it calls.
 const PARSERS: &[(&str, Parser)] = &[
     ("apk", |bytes| drop(apk::parse(bytes).first_missing(&text(bytes)).map(str::to_owned))),
+    ("bom", |bytes| {
+        if let Some(bom) = bom::Bom::parse(bytes) {
+            bom.remains("/", 1000, &mut |_| Some(true));
+        }
+    }),
     ("canonical", |bytes| {
         let view = CanonicalSection::read(bytes.to_vec().into()).map(|section| section.observations().len());
         let section = canonical::read_section(bytes);
@@ -76,7 +82,16 @@ const PARSERS: &[(&str, Parser)] = &[
         let text = text(bytes);
         drop((modules::loaded(&text), modules::listed(&text).count(), Mounts::parse(&text).is_on_network("/home/x")));
     }),
+    ("launchd", |bytes| {
+        let Ok(list) = plist::parse(bytes) else { return };
+        drop((job::Job::of(&list), job::overrides(&list), bundle::Bundle::of(&list), safari::parse(&list)));
+        drop((receipt::Receipt::of(&list), receipt::Receipt::of_bundle(&list), receipt::history(&list)));
+    }),
     ("pacman", |bytes| drop(pacman::parse(bytes))),
+    ("plist_door", |bytes| {
+        // Whatever the system may have written is a list at all.
+        assert!(plist::parse_of_system(bytes).is_err() || plist::parse(bytes).is_ok());
+    }),
     ("rpm_berkeley", |bytes| drop(rpm::of_berkeley(&bytes.to_vec()))),
     ("rpm_ndb", |bytes| drop(rpm::of_ndb(&bytes.to_vec()))),
     ("rpm_sqlite", |bytes| {
@@ -100,6 +115,7 @@ const PARSERS: &[(&str, Parser)] = &[
             s::ufw_enabled(&text),
         ));
     }),
+    ("sysext_db", |bytes| drop(plist::parse(bytes).map(|list| extensions_db::parse(&list)))),
     ("system_packages", |bytes| {
         let text = text(bytes);
         drop((xbps::parse(bytes), inventory::parse(bytes), dpkg::parse(bytes, dpkg::Form::Opkg)));

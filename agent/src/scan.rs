@@ -233,4 +233,6 @@ fn missed_nothing(outcome: Outcome) -> bool {
 }
 
 #[cfg(test)]
+mod mac_tests;
+#[cfg(test)]
 mod tests;

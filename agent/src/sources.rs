@@ -152,7 +152,7 @@ pub struct SourceReading {
 pub struct HomeItem {
     /// The home directory. It usually contains the user's name and never leaves the host.
     pub home: String,
-    /// `browser-extension:ID`, `flatpak:ID`, `unit:NAME`.
+    /// `browser-extension:ID`, `flatpak:ID`, `unit:NAME`, `launchd:LABEL`, `app:ID`.
     pub place: String,
     /// Whether the watchlist names it.
     pub watched: bool,
@@ -247,6 +247,10 @@ pub const fn advice(platform: Platform, source: SourceName, outcome: Outcome) ->
             "run the agent as an administrator, or install its service, which runs as LocalSystem; for a mounted disk, run \
                  this scan with the right to read all its files; then scan again",
         ),
+        (Outcome::Denied, _) if matches!(platform, Platform::Macos) => Some(
+            "run the agent as root with Full Disk Access (System Settings, Privacy & Security, or a profile of your organisation); \
+             for a copied Mac, run this scan with the right to read all its files; then scan again",
+        ),
         (Outcome::Denied, _) => Some("run the agent as root, or give its account read access, then scan again"),
         (Outcome::TimedOut, source) if asks_wmi(platform, source) => {
             Some("restart the service Winmgmt, check that `winmgmt /verifyrepository` finds no fault, then scan again")
@@ -292,6 +296,11 @@ pub const fn advice(platform: Platform, source: SourceName, outcome: Outcome) ->
         (Outcome::Partial | Outcome::Failed, SourceName::Processes) if matches!(platform, Platform::Windows) => {
             Some("check that the service Winmgmt runs, then scan again as an administrator")
         }
+        (Outcome::Partial | Outcome::Failed, SourceName::TrustStore) if matches!(platform, Platform::Macos) => None,
+        (Outcome::Partial | Outcome::Failed, _) if matches!(platform, Platform::Macos) => Some(
+            "if permission is denied, run the agent as root with Full Disk Access; if a copied Mac lacks something, copy both of its \
+             volumes (/ and /System/Volumes/Data) with their links and hidden files; then scan again",
+        ),
         (Outcome::Partial | Outcome::Failed, _) => Some("fix the problem that the reason names, then scan again"),
     }
 }

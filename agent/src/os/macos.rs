@@ -10,11 +10,20 @@ pub(super) use super::machine::{machine_proxy, protect, trusted_cas, unprotect};
 pub(super) const CA_BUNDLES: &[&str] = &["/etc/ssl/cert.pem"];
 
 pub(super) fn default_config_file() -> PathBuf {
-    PathBuf::from("/Library/Application Support/Muster/agent.toml")
+    folder().join("agent.toml")
 }
 
 pub(super) fn default_state_dir() -> PathBuf {
-    PathBuf::from("/Library/Application Support/Muster/agent")
+    folder().join("agent")
+}
+
+/// The system's folder, or that of a person who runs the agent by hand.
+fn folder() -> PathBuf {
+    let of_system = PathBuf::from("/Library/Application Support/Muster");
+    match std::env::home_dir() {
+        Some(home) if !rustix::process::geteuid().is_root() => home.join("Library/Application Support/Muster"),
+        Some(_) | None => of_system,
+    }
 }
 
 pub(super) const fn machine_id() -> Option<String> {

@@ -13,6 +13,7 @@ mod people;
 mod plists;
 mod processes;
 mod receipts;
+mod running;
 mod state;
 mod system_extensions;
 #[cfg(all(test, unix))]

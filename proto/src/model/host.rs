@@ -138,6 +138,6 @@ pub struct RealtimeEvidence {
 pub struct UserItem {
     /// The user's pseudonym. It is different on every host.
     pub user: String,
-    /// What it is: `browser-extension:ID`, `flatpak:ID`, `unit:NAME`.
+    /// What it is: `browser-extension:ID`, `flatpak:ID`, `unit:NAME`, `launchd:LABEL`, `app:ID`.
     pub place: String,
 }

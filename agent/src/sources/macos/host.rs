@@ -1,4 +1,4 @@
-//! `host`: the version and build of macOS. Programs that were built for an old macOS are told another version, which is in
+//! `host`: the version and build of macOS. Programs that were built for an old macOS get another version from it, which is in
 //! `SystemVersionCompat.plist` and is not read.
 
 use muster_proto::model::{Kind, Observation, SourceName};

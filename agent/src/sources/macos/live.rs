@@ -1,10 +1,8 @@
 //! What only the running macOS answers: the programs of its processes and its boot. Nothing here was run on a Mac by a test.
 
-use std::collections::BTreeSet;
-
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
-use super::processes::Running;
+use super::running::Running;
 
 /// The programs of all processes. Those of other users say nothing to anybody but an administrator.
 pub(super) fn running() -> Running {
@@ -29,9 +27,4 @@ pub(super) fn boot_id() -> String {
         0 => String::new(),
         started => format!("boot-{started}"),
     }
-}
-
-/// The addresses by which others reach the machine are not read yet.
-pub(super) fn addresses() -> Vec<String> {
-    BTreeSet::new().into_iter().collect()
 }

@@ -5,19 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::model::{Kind, Observation, Outcome, RealtimeEvidence, SourceName, UnitState};
 
+use super::running::Running;
 use crate::sources::parse::macos::name::folded;
 use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::watchlist::matches_on;
 use crate::sources::{ScanContext, Source, SourceReading};
-
-/// The programs that run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Running {
-    /// The paths of their files.
-    pub(super) programs: BTreeSet<String>,
-    /// Whether some processes do not say what they run.
-    pub(super) some_hidden: bool,
-}
 
 pub(super) struct Processes;
 

@@ -18,8 +18,8 @@ const RECEIPTS: &str = "/private/var/db/receipts";
 const OLD: &str = "/Library/Receipts";
 const HISTORY: &str = "/Library/Receipts/InstallHistory.plist";
 /// Limit of files of all packages that are looked for. Those of one package are found after a few.
-const LOOKS: usize = 100_000;
-const LOOKS_OF_ONE: usize = 10_000;
+const CHECKS: usize = 100_000;
+const CHECKS_OF_ONE: usize = 10_000;
 /// Folders into which an updater unpacks what it moves elsewhere, so that nothing is there later.
 const PASSING: &[&str] = &["/private/tmp", "/tmp", "/private/var/folders", "/var/folders", "/Library/Caches"];
 
@@ -31,7 +31,7 @@ impl Source for Receipts {
     }
 
     fn read(&self, context: &ScanContext) -> SourceReading {
-        let mut reader = Reader { context, builder: ReadingBuilder::default(), looks: LOOKS, known: BTreeSet::new() };
+        let mut reader = Reader { context, builder: ReadingBuilder::default(), checks: CHECKS, known: BTreeSet::new() };
         reader.receipts();
         reader.old_receipts();
         reader.history();
@@ -44,7 +44,7 @@ impl Source for Receipts {
 struct Reader<'c> {
     context: &'c ScanContext,
     builder: ReadingBuilder,
-    looks: usize,
+    checks: usize,
     /// The ids of packages that have a receipt.
     known: BTreeSet<String>,
 }
@@ -143,13 +143,13 @@ impl Reader<'_> {
             return prefix.matches('/').count() > 1 && exists(prefix) == Some(false);
         };
         let Some(bom) = Bom::parse(&bytes).filter(|bom| bom.files() > 0) else { return false };
-        let most = self.looks.min(LOOKS_OF_ONE);
-        let mut looks = 0;
+        let most = self.checks.min(CHECKS_OF_ONE);
+        let mut checks = 0;
         let remains = bom.remains(prefix, most, &mut |path| {
-            looks += 1;
+            checks += 1;
             exists(path)
         });
-        self.looks -= looks;
+        self.checks -= checks;
         remains == Remains::Nothing
     }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use muster_proto::model::{RealtimeEvidence, SignatureState};
 
 use super::launchd;
-use super::processes::{self, Running};
+use super::processes;
+use super::running::Running;
 use super::system_extensions::{is_staged, listed};
 use super::{people, plists};
 use crate::sources::ScanContext;
@@ -63,10 +64,10 @@ pub(super) const RUNNING: &[Part] = &[
         unread: stays_unknown,
     },
     Part {
-        what: "boot id and addresses",
+        what: "the boot id",
         read: |_| {
-            let (boot_id, addresses) = boot();
-            Box::new(move |record| (record.state.boot_id, record.state.addresses) = (boot_id, addresses))
+            let boot_id = boot_id();
+            Box::new(move |record| record.state.boot_id = boot_id)
         },
         unread: stays_unknown,
     },
@@ -81,13 +82,13 @@ pub(super) const RUNNING: &[Part] = &[
 ];
 
 #[cfg(target_os = "macos")]
-fn boot() -> (String, Vec<String>) {
-    (super::live::boot_id(), super::live::addresses())
+fn boot_id() -> String {
+    super::live::boot_id()
 }
 
 #[cfg(not(target_os = "macos"))]
-const fn boot() -> (String, Vec<String>) {
-    (String::new(), Vec::new())
+const fn boot_id() -> String {
+    String::new()
 }
 
 /// The jobs of the watchlist, and which of them run.

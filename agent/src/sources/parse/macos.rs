@@ -9,3 +9,6 @@ pub mod name;
 pub mod receipt;
 pub mod safari;
 pub mod url;
+
+#[cfg(test)]
+mod real_tests;

@@ -61,8 +61,8 @@ pub enum PlistFault {
     /// It is the archive of the objects of a program.
     #[error("the property list is an archive of objects")]
     Archive,
-    /// It has objects that nothing refers to, so a reference to them was lost.
-    #[error("the property list has parts that nothing refers to")]
+    /// It has parts that belong to no value, so a reference to them was lost or a text was cut.
+    #[error("the property list has parts that belong to no value")]
     Unreferenced,
 }
 
@@ -80,12 +80,12 @@ pub fn parse(bytes: &[u8]) -> Result<Plist, PlistFault> {
     }
 }
 
-/// As [`parse`], for a file that only the system writes: every object in it is used.
+/// As [`parse`], for a file that only the system writes: every byte in it is used.
 ///
 /// # Errors
-/// As [`parse`]; also if nothing refers to an object.
+/// As [`parse`]; also if a part of it belongs to no value.
 pub fn parse_of_system(bytes: &[u8]) -> Result<Plist, PlistFault> {
-    if binary::is_binary(bytes) && !binary::check(bytes)?.uses_every_object {
+    if bytes.len() <= FILE_BYTES && binary::is_binary(bytes) && !binary::is_whole(bytes)? {
         return Err(PlistFault::Unreferenced);
     }
     parse(bytes)

@@ -88,6 +88,10 @@ fn an_object_that_nothing_refers_to_shows_that_a_reference_was_lost() {
     let bytes = binary(&[b"\xd1\x01\x02", b"\x51a", b"\xa0", b"\x51c"], 0);
     assert!(parse(&bytes).is_ok());
     assert_eq!(parse_of_system(&bytes), Err(PlistFault::Unreferenced));
+    let short = binary(&[b"\xd1\x01\x02", b"\x51a", b"\x50b"], 0);
+    assert!(parse(&short).is_ok());
+    assert_eq!(parse_of_system(&short), Err(PlistFault::Unreferenced), "a text was cut");
+    assert!(parse_of_system(&binary(&[b"\xd1\x01\x02", b"\x51a", b"\x52bc"], 0)).is_ok());
     assert!(parse_of_system(XML.as_bytes()).is_ok());
 }
 

@@ -51,7 +51,33 @@ impl MacNames {
     pub(super) fn find(&self, place: &platform::Place, path: &str, last: Last) -> io::Result<String> {
         let search = Search { names: self, place, last, links: Cell::new(LINKS_FOLLOWED) };
         let asked = parts(path);
-        search.exact(&asked).map_or_else(|| search.find(asked), Ok)
+        if let Some(found) = search.exact(&asked) {
+            return Ok(found);
+        }
+        match search.find(asked.clone()) {
+            Err(error) if is_absent(&error) => match self.broken_top(place, &asked) {
+                Some(link) if asked.len() == 2 && last != Last::Follow => Ok(link),
+                Some(_) => Err(behind_link()),
+                None => Err(error),
+            },
+            found => found,
+        }
+    }
+
+    /// The link at the top that the path leads through, if the folder to which it leads was not copied.
+    fn broken_top(&self, place: &platform::Place, asked: &[String]) -> Option<String> {
+        let (name, is_link) = self.at_top(place, asked)?;
+        let search = Search { names: self, place, last: Last::Follow, links: Cell::new(LINKS_FOLLOWED) };
+        let leads_nowhere = is_link && search.find(asked.get(..2)?.to_vec()).is_err();
+        leads_nowhere.then(|| format!("/{name}"))
+    }
+
+    /// The entry at the top for a path below `/private` that macOS also shows there, and whether it is a link.
+    fn at_top(&self, place: &platform::Place, asked: &[String]) -> Option<(String, bool)> {
+        let [first, name, ..] = asked else { return None };
+        let is_shown = folded(first) == "private" && PRIVATE.contains(&folded(name).as_str());
+        let found = is_shown.then(|| self.listings.find(place, "/", name, |_| Ok(None)));
+        found?.ok().flatten()
     }
 
     /// The folders that together are one folder of the Mac.
@@ -77,16 +103,13 @@ impl MacNames {
 
     /// Where a path may be.
     fn halves(&self, place: &platform::Place, asked: &[String]) -> Vec<Half> {
-        let is_private = asked.first().is_some_and(|first| folded(first) == "private");
-        let at_top = asked.get(1).filter(|name| is_private && PRIVATE.contains(&folded(name).as_str()));
-        let at_top = at_top.and_then(|name| self.listings.find(place, "/", name, |_| Ok(None)).ok().flatten());
         let has_data = *self.has_data.get_or_init(|| place.file_at(DATA).is_ok_and(|file| file.is_some()));
         let mut halves = vec![Half { base: "", skipped: 0 }];
         if has_data {
             halves.push(Half { base: DATA, skipped: 0 });
         }
         // A copy that has followed the link has a folder at the top.
-        if at_top.is_some_and(|(_, is_link)| !is_link) {
+        if self.at_top(place, asked).is_some_and(|(_, is_link)| !is_link) {
             halves.push(Half { base: "", skipped: 1 });
         }
         halves

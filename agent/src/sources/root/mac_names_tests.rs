@@ -107,6 +107,15 @@ fn what_a_folder_behind_a_link_does_not_have_is_absent() {
 }
 
 #[test]
+fn a_link_at_the_top_whose_folder_was_not_copied_hides_what_is_below() {
+    let (_dir, root) = mac(&["x"], &[("var", "private/var")]);
+    assert_eq!(root.kind_at("/var").expect("known"), Some(FileKind::BrokenLink));
+    assert_eq!(root.read("/var/db/x", 100).expect_err("unknown").kind(), io::ErrorKind::CrossesDevices);
+    assert!(root.broken_link_above("/var/db/x").expect("known").is_some());
+    assert_eq!(root.kind_at("/etc/x").expect("known"), None, "there is no such link");
+}
+
+#[test]
 fn a_volume_of_data_alone_is_a_mac() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir_all(dir.path().join("private/var/db/dslocal/nodes")).expect("made");

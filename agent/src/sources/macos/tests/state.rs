@@ -6,7 +6,8 @@ use muster_proto::model::{Outcome, Watchlist};
 
 use super::machine::{Mac, rows};
 use crate::sources::macos::people::{HOMES, homes};
-use crate::sources::macos::processes::{Running, evidence, processes, running_jobs};
+use crate::sources::macos::processes::{evidence, processes, running_jobs};
+use crate::sources::macos::running::Running;
 use crate::sources::macos::state::xprotect;
 use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::record;

@@ -36,6 +36,16 @@ struct Open {
     left: usize,
 }
 
+/// Whether the root leads to every object and the objects fill the file without a gap, as they do when the system has written it.
+pub(super) fn is_whole(bytes: &[u8]) -> Result<bool, PlistFault> {
+    let uses_every_object = check(bytes)?.uses_every_object;
+    let (table, _) = Table::read(bytes)?;
+    let mut spans = (0..table.count).map(|object| table.span(object)).collect::<Result<Vec<_>, _>>()?;
+    spans.sort_unstable();
+    let end = spans.iter().try_fold(MAGIC.len(), |end, (start, next)| (*start == end).then_some(*next));
+    Ok(uses_every_object && end == Some(table.start))
+}
+
 /// Visits every object that the root leads to.
 pub(super) fn check(bytes: &[u8]) -> Result<Shape, PlistFault> {
     let (table, root) = Table::read(bytes)?;
@@ -112,18 +122,48 @@ impl<'b> Table<'b> {
             0xd => 2,
             _ => return Ok(None),
         };
-        let (mut place, mut count) = (place + 1, usize::from(token & 0xf));
-        if count == 0xf {
-            // An integer follows: its token says how many bytes it has.
-            let length = 1 << (self.bytes.get(place).ok_or(PlistFault::Damaged)? & 3);
-            count = self.number(place + 1, length)?;
-            place += 1 + length;
-        }
+        let (place, count) = self.count(place)?;
         let members = count.checked_mul(per_member).filter(|members| *members <= NODES).ok_or(PlistFault::TooLarge)?;
         if place + members * self.reference_size > self.start {
             return Err(PlistFault::Damaged);
         }
         Ok(Some((place, members)))
+    }
+
+    /// Where the contents of an object begin, and how many units they have.
+    fn count(&self, place: usize) -> Result<(usize, usize), PlistFault> {
+        let token = self.bytes.get(place).ok_or(PlistFault::Damaged)?;
+        match usize::from(token & 0xf) {
+            0xf => {
+                // An integer follows: its token says how many bytes it has.
+                let length = 1 << (self.bytes.get(place + 1).ok_or(PlistFault::Damaged)? & 3);
+                Ok((place + 2 + length, self.number(place + 2, length)?))
+            }
+            count => Ok((place + 1, count)),
+        }
+    }
+
+    /// Where an object begins and ends.
+    fn span(&self, object: usize) -> Result<(usize, usize), PlistFault> {
+        let place = self.number(self.start + object * self.offset_size, self.offset_size)?;
+        let token = self.bytes.get(place).filter(|_| place < self.start).ok_or(PlistFault::Damaged)?;
+        let small = usize::from(token & 0xf);
+        let (contents, length) = match token >> 4 {
+            0x0 => (place + 1, 0),
+            0x1..=0x3 => (place + 1, 1 << small.min(4)),
+            0x8 => (place + 1, small + 1),
+            kind => {
+                let unit = match kind {
+                    0x4 | 0x5 | 0x7 => 1,
+                    0x6 => 2,
+                    0xd => 2 * self.reference_size,
+                    _ => self.reference_size,
+                };
+                let (contents, count) = self.count(place)?;
+                (contents, count.checked_mul(unit).ok_or(PlistFault::Damaged)?)
+            }
+        };
+        Ok((place, contents.checked_add(length).ok_or(PlistFault::Damaged)?))
     }
 
     fn number(&self, place: usize, size: usize) -> Result<usize, PlistFault> {

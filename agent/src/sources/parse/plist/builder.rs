@@ -61,8 +61,8 @@ impl Builder {
                 signed.or_else(|| number.as_unsigned().map(i128::from)).map_or(Plist::Other, Plist::Integer)
             }
             Event::Real(number) => Plist::Text(number.to_string()),
-            // Data, dates, ids of archives, and what a later version of the crate may know.
-            _ => Plist::Other,
+            // And what a later version of the crate may know.
+            Event::Data(_) | Event::Date(_) | Event::Uid(_) | _ => Plist::Other,
         };
         self.add(value)
     }

@@ -1,0 +1,76 @@
+//! Property lists and bills of materials of real Macs, if somebody has them: those of the tests of osquery
+//! (`tools/tests/configs/db.plist`, `launchd.plist`, `test_Info.plist`, `test_bom.bom`) and of the crate `plist`.
+
+use std::path::PathBuf;
+
+use super::bom::{Bom, Remains};
+use super::bundle::Bundle;
+use super::extensions_db::{self, Database};
+use super::job::Job;
+use crate::sources::parse::plist::{self, PlistFault};
+
+fn read(name: &str) -> Vec<u8> {
+    let folder = PathBuf::from(std::env::var_os("MUSTER_PLISTS").expect("MUSTER_PLISTS names the folder"));
+    std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn database(bytes: &[u8]) -> Option<Database> {
+    extensions_db::parse(&plist::parse_of_system(bytes).ok()?).filter(|database| database.fault.is_none())
+}
+
+#[test]
+#[ignore = "needs MUSTER_PLISTS, a folder with property lists of real Macs"]
+fn the_lists_of_real_macs_are_read() {
+    let found = database(&read("osquery-systemextensions-db.plist")).expect("a database");
+    let [lulu] = found.extensions.as_slice() else { panic!("{found:?}") };
+    assert_eq!((lulu.id.as_str(), lulu.state.as_str()), ("com.objective-see.lulu.extension", "activated_enabled"));
+    assert_eq!(lulu.categories, ["network_extension"]);
+    assert!(!lulu.may_protect(), "a firewall");
+    let list = |name: &str| plist::parse(&read(name)).expect("a list");
+    let job = Job::of(&list("osquery-launchd.plist")).expect("a job");
+    assert_eq!((job.label.as_str(), job.program.as_str()), ("com.apple.mDNSResponder", "/usr/sbin/mDNSResponder"));
+    let bundle = Bundle::of(&list("osquery-Info.plist"));
+    assert_eq!((bundle.id.as_str(), bundle.version.as_str()), ("com.apple.PhotoBooth", "6.0"));
+    assert!(plist::parse(&read("rust-plist-binary_circular_array.plist")).is_err());
+    assert_eq!(plist::parse(&read("rust-plist-nskeyed.plist")), Err(PlistFault::Archive));
+    assert_eq!(plist::parse(&read("plaso-backgrounditems.btm")), Err(PlistFault::Archive));
+}
+
+#[test]
+#[ignore = "needs MUSTER_PLISTS, a folder with property lists of real Macs"]
+fn the_bill_of_materials_of_a_real_package_has_every_file() {
+    let bom = Bom::parse(&read("osquery-test.bom")).expect("a bill");
+    let mut asked = Vec::new();
+    let remains = bom.remains("/", 10_000, &mut |path| {
+        asked.push(path.to_owned());
+        Some(!path.contains('.') && !path.contains("osquery"))
+    });
+    assert_eq!(remains, Remains::Nothing);
+    assert!(asked.contains(&"/private/var/osquery".to_owned()), "{asked:?}");
+}
+
+#[test]
+#[ignore = "needs MUSTER_PLISTS, a folder with property lists of real Macs"]
+fn a_damaged_list_of_extensions_is_never_complete_with_less() {
+    let bytes = read("osquery-systemextensions-db.plist");
+    let whole = database(&bytes).expect("a database");
+    for cut in 0..bytes.len() {
+        assert_eq!(database(&bytes[..cut]), None, "cut at {cut}");
+    }
+    // A changed letter of a text cannot be noticed; everything else must be.
+    for at in 0..bytes.len() {
+        for byte in [0, 1, 0x0f, 0x50, 0xa0, 0xd0, 0xff, bytes[at] ^ 1, bytes[at].wrapping_add(1)] {
+            let mut changed = bytes.clone();
+            changed[at] = byte;
+            let Some(found) = database(&changed) else { continue };
+            assert_eq!(found.extensions.len(), whole.extensions.len(), "{byte:#x} at {at}");
+            let (one, two) = (&found.extensions[0], &whole.extensions[0]);
+            assert_eq!(one.categories.len(), two.categories.len(), "{byte:#x} at {at}");
+            for (one, two) in
+                [(&one.id, &two.id), (&one.state, &two.state), (&one.version, &two.version), (&one.team, &two.team)]
+            {
+                assert!(!one.is_empty() && one.len() + 4 >= two.len(), "{byte:#x} at {at}: {found:?}");
+            }
+        }
+    }
+}
