@@ -9,6 +9,7 @@ mod catalogue;
 mod field;
 mod foreign;
 pub(crate) mod machines;
+mod macos;
 pub(crate) mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -272,7 +272,7 @@ impl Catalogue {
 
     /// The products to which a unit or service with this name belongs, and how well the name proves it.
     pub(crate) fn products_of_unit(&self, platform: Platform, unit: &str) -> BTreeMap<&ProductId, Strength> {
-        let subject = Subject::new(Some(Kind::Service), [unit, "", ""], "", "");
+        let subject = running_unit(platform, unit);
         let found = self.recognise(platform, &subject);
         let mut products = BTreeMap::new();
         // Other products share a weak name, so a unit with one shows nothing.
@@ -287,7 +287,7 @@ impl Catalogue {
 
     /// The presence of the product that a running unit with this name shows.
     pub(crate) fn unit_shows(&self, platform: Platform, unit: &str, product: &ProductId) -> Option<Presence> {
-        let subject = Subject::new(Some(Kind::Service), [unit, "", ""], "", "");
+        let subject = running_unit(platform, unit);
         let found = self.recognise(platform, &subject);
         found.into_iter().find(|one| one.product.id == *product).map(|one| one.recogniser.shows)
     }
@@ -351,6 +351,12 @@ fn shown_by(one: &RealtimeEvidence, state: &HostState) -> Option<bool> {
     let Some(extension) = one.place.strip_prefix("sysext:").filter(|_| one.on) else { return Some(one.on) };
     let is_its_process = |other: &&RealtimeEvidence| other.place.strip_prefix("process:") == Some(extension);
     state.realtime.iter().find(is_its_process).filter(|process| process.on).map(|_| true)
+}
+
+/// A unit that runs: a job of launchd on macOS, a service elsewhere.
+fn running_unit(platform: Platform, unit: &str) -> Subject {
+    let kind = if platform == Platform::Macos { Kind::Launchd } else { Kind::Service };
+    Subject::new(Some(kind), [unit, "", ""], "", "")
 }
 
 fn unit_keys(name: &str) -> Vec<String> {

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use muster_proto::model::{Digest, Kind, Platform, SourceName, Watchlist};
+use regex_syntax::hir::literal::Literal;
 
 use super::catalogue::Catalogue;
 use super::fragment::{SHORTEST, literals};
@@ -94,6 +95,9 @@ pub(crate) fn derive(catalogue: &Catalogue, platform: Platform) -> Watchlist {
     if platform == Platform::Windows {
         lists.paths = without_covered(lists.paths);
     }
+    if platform == Platform::Macos {
+        lists.units = without_covered_labels(lists.units);
+    }
     let Lists { paths, units, processes, registry_keys, certificate_subjects, extension_ids } = lists;
     let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>();
     let mut watchlist = Watchlist {
@@ -139,6 +143,12 @@ impl Lists {
                 }
                 Kind::Service => {
                     self.units.extend(literal.filter(|text| !text.contains('/')).map(|text| unit(&text, platform)));
+                }
+                // The labels of jobs, whose programs show what runs.
+                Kind::Launchd if platform == Platform::Macos => {
+                    self.units.extend(literal.filter(|text| !text.contains('/')));
+                    let tests = one.tests.iter().filter(|test| test.field == Field::Key);
+                    self.units.extend(tests.flat_map(|test| &test.patterns).flat_map(watched_labels));
                 }
                 Kind::Process => self.processes.extend(literal.filter(|text| !text.contains('/'))),
                 Kind::Registry => {
@@ -193,6 +203,14 @@ const NOT_SCANNED: &[&str] = &[
     "/var/tmp/",
     "/media/",
     "/mnt/",
+    "/Users/",
+    "/Volumes/",
+    "/private/tmp/",
+    "/private/var/tmp/",
+    "/private/var/folders/",
+    "/private/var/root/",
+    "/var/folders/",
+    "/var/root/",
     "/etc/init.d/",
     "/etc/xdg/autostart/",
     "/usr/share/applications/",
@@ -231,6 +249,16 @@ fn without_covered(paths: BTreeSet<String>) -> BTreeSet<String> {
         open.iter().any(by)
     };
     paths.into_iter().filter(|path| !is_covered(path)).collect()
+}
+
+/// Leaves out the labels that another entry with a star at its end covers.
+fn without_covered_labels(labels: BTreeSet<String>) -> BTreeSet<String> {
+    let open: Vec<String> = labels.iter().filter_map(|label| label.strip_suffix('*')).map(str::to_owned).collect();
+    let is_covered = |label: &String| {
+        let covers = |open: &String| label.starts_with(open.as_str()) && label.len() > open.len() + 1;
+        open.iter().any(covers)
+    };
+    labels.into_iter().filter(|label| !is_covered(label)).collect()
 }
 
 /// The most paths for one regular expression. With more it names nothing that agents could check.
@@ -277,6 +305,26 @@ fn watched_beginnings(pattern: &Pattern) -> Vec<String> {
         (names_something && is_known).then(|| watched_path(&place, Platform::Windows)).flatten()
     });
     watched.collect()
+}
+
+/// The labels of jobs of launchd for a regular expression: what its matches begin with. A label begins with the reversed name
+/// of a domain, so one that names less than a vendor names nothing.
+///
+/// ```text
+///  com\.eset\.(ees|eea)[a-z]*([.].*)?  ─►  com.eset.ees*, com.eset.eea*
+/// ```
+fn watched_labels(pattern: &Pattern) -> Vec<String> {
+    let Pattern::Regex(source) = pattern else { return Vec::new() };
+    let Some(begins) = literals(source).filter(|begins| begins.len() <= MOST_BEGINNINGS) else { return Vec::new() };
+    let label = |literal: &Literal| {
+        let text = std::str::from_utf8(literal.as_bytes()).ok()?;
+        let is_label = !text.contains(|c: char| c.is_whitespace() || matches!(c, '/' | '\\' | '*' | '?'));
+        let vendor = text.split('.').nth(1).unwrap_or_default();
+        let names_vendor = text.matches('.').count() >= 2 || (literal.is_exact() && vendor.len() >= SHORTEST);
+        let end = if literal.is_exact() { "" } else { "*" };
+        (is_label && names_vendor).then(|| format!("{text}{end}"))
+    };
+    begins.iter().filter_map(label).collect()
 }
 
 #[cfg(test)]
@@ -360,6 +408,32 @@ mod tests {
         {
             assert_eq!(of(open), [""; 0], "{open}");
         }
+    }
+
+    #[test]
+    fn a_regular_expression_names_the_labels_that_its_matches_begin_with() {
+        let of = |source: &str| watched_labels(&Pattern::Regex(source.to_owned()));
+        assert_eq!(of(r"com\.kaspersky\..+"), ["com.kaspersky.*"]);
+        assert_eq!(of(r"com\.eset\.(ees|eea)[a-z]*([.].*)?"), ["com.eset.ees*", "com.eset.eea*"]);
+        assert_eq!(of("com[.]acme[.]agent"), ["com.acme.agent"]);
+        for open in ["com[.].*", ".*kaspersky.*", "com[.]kas.*", "kasperskyendpointsecurity"] {
+            assert_eq!(of(open), [""; 0], "{open}");
+        }
+    }
+
+    #[test]
+    fn the_jobs_of_kaspersky_and_of_protection_products_are_watched_on_macos() {
+        let list = crate::rules::load(None).expect("the defaults load").watchlist_of(Platform::Macos);
+        for label in ["com.kaspersky.kav", "com.crowdstrike.falcond", "com.sophos.autoupdate", "com.fireeye.xagt"] {
+            let names =
+                |one: &String| one == label || one.strip_suffix('*').is_some_and(|open| label.starts_with(open));
+            assert!(list.units.iter().any(names), "{label}");
+        }
+        let paths = ["/Library/Caches/com.kaspersky.*", "/Library/Logs/Kaspersky Lab", "/private/var/log/kav_*"];
+        for path in paths {
+            assert!(list.paths.iter().any(|one| one == path), "{path}");
+        }
+        assert!(!list.paths.iter().any(|path| path.starts_with("/Users/") || path.starts_with("/private/tmp/")));
     }
 
     #[test]

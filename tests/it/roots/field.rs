@@ -23,8 +23,8 @@ const US: &str = "us-bis-icts-2021-002";
 const AT_ONCE: usize = 4;
 
 /// What the collector says about one host.
-struct Explained {
-    verdict: Value,
+pub(super) struct Explained {
+    pub(super) verdict: Value,
     host: Value,
     text: String,
 }
@@ -62,7 +62,7 @@ impl Expect {
 }
 
 impl Explained {
-    fn of(lab: &Lab, name: &str) -> Result<Self> {
+    pub(super) fn of(lab: &Lab, name: &str) -> Result<Self> {
         let json = lab.muster(&["explain", name, "-o", "json"])?.json()?;
         let text = lab.muster(&["explain", name])?.stdout;
         let verdicts = json["host"]["verdicts"].as_array().context("no verdicts")?;
@@ -71,7 +71,7 @@ impl Explained {
     }
 
     /// The part of the explanation that says why.
-    fn why(&self) -> &str {
+    pub(super) fn why(&self) -> &str {
         self.text.split("\n\n").nth(1).unwrap_or(&self.text)
     }
 

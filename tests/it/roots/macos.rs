@@ -1,0 +1,234 @@
+//! Copied Macs, from the disk to the lane: each record of `macos.toml` is planted at its place, scanned on this system by the
+//! real agent, and judged by the real collector.
+
+mod build;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use muster_tests::binaries;
+use muster_tests::lab::Lab;
+use muster_tests::process::Answer;
+use serde::Deserialize;
+
+use super::field::Explained;
+use super::{scan, tools};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    record: Vec<Record>,
+    harmless: Vec<Harmless>,
+}
+
+/// One thing on a Mac, and the presence that the collector must see.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    kind: String,
+    name: String,
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    version: String,
+    expect: String,
+    /// Why no agent sees it on a copy.
+    #[serde(default)]
+    unread: String,
+}
+
+/// An application of somebody else.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Harmless {
+    name: String,
+    path: String,
+    version: String,
+    #[serde(default)]
+    maker: String,
+}
+
+fn table() -> Result<Table> {
+    toml::from_str(include_str!("macos.toml")).context("read macos.toml")
+}
+
+impl Record {
+    fn plant(&self, root: &Path) -> Result<()> {
+        let Self { name, path, id, version, .. } = self;
+        match self.kind.as_str() {
+            "app_bundle" => {
+                let id = if id.is_empty() { "com.example.product" } else { id };
+                build::application(root, path, &[("CFBundleIdentifier", id), ("CFBundleShortVersionString", version)])
+            }
+            "driver" => build::kext(root, path, id),
+            "launchd" => build::job(root, path, name, "/opt/product/bin/program", true),
+            "receipt" => build::receipt(root, path, name, "/"),
+            "path" => build::file(root, path, self.expect != "remnant"),
+            "browser_extension" => build::browser_extension(root, name, id),
+            "system_extension" => {
+                let (team, id) = id.split_once('.').context("a team")?;
+                build::extensions(root, &[(team, id, "endpoint_security", "activated_enabled")])
+            }
+            "process" => Ok(()),
+            other => bail!("nothing can plant {other}"),
+        }
+    }
+
+    /// The lanes that the presence may lead to.
+    fn lanes(&self) -> &'static [&'static str] {
+        match self.expect.as_str() {
+            "none" => &["clear"],
+            "suspect" => &["unknown"],
+            "remnant" => &["protect", "confirm"],
+            _ => &["replace"],
+        }
+    }
+}
+
+/// Enrolls a host, reports its root, and forgets it.
+fn report(lab: &Lab, token: &str, name: &str, plant: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    build::mac(folder.path(), name)?;
+    plant(folder.path())?;
+    let agent = lab.agent(name);
+    agent.enroll(token)?.expect_code(0)?;
+    agent.report(folder.path())?;
+    Ok(())
+}
+
+#[test]
+fn every_record_of_kaspersky_on_a_copied_mac_gets_its_lane() -> Result<()> {
+    let table = table()?;
+    let lab = Lab::start()?;
+    let token = lab.token(u32::try_from(table.record.len())?, "1h")?;
+    let is_binary =
+        |number: usize| number % 2 == 1 && tools::can("property lists by Python", &["python3"]).unwrap_or(false);
+    for (number, record) in table.record.iter().enumerate() {
+        report(&lab, &token, &format!("mac-{number}"), &|root| {
+            record.plant(root)?;
+            if is_binary(number) { build::in_binary(root) } else { Ok(()) }
+        })?;
+    }
+    lab.judged()?;
+    let mut faults = Vec::new();
+    for (number, record) in table.record.iter().enumerate() {
+        let explained = Explained::of(&lab, &format!("mac-{number}"))?;
+        let (presence, lane) = (&explained.verdict["presence"], &explained.verdict["lane"]);
+        if *presence != *record.expect || !record.lanes().iter().any(|expected| lane == expected) {
+            faults.push(format!("{record:?} is {presence} and {lane}\n{}", explained.why()));
+        }
+    }
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), table.record.len(), faults.join("\n"));
+    let unread: BTreeSet<&str> = table.record.iter().map(|record| record.kind.as_str()).collect();
+    assert!(unread.len() >= 8 && table.record.iter().filter(|record| !record.unread.is_empty()).count() == 6);
+    Ok(())
+}
+
+#[test]
+fn what_is_left_after_a_removal_is_told_from_what_is_installed() -> Result<()> {
+    const APP: &str = "/Applications/Kaspersky.app";
+    type Plant = fn(&Path) -> Result<()>;
+    let cases: [(&str, Plant, &str, &str); 5] = [
+        (
+            "only-the-app",
+            |root| build::application(root, APP, &[("CFBundleIdentifier", "com.kaspersky.kav")]),
+            "installed",
+            "replace",
+        ),
+        (
+            "app-in-the-trash",
+            |root| build::receipt(root, "/private/var/db/receipts/com.kaspersky.kav.plist", "com.kaspersky.kav", APP),
+            "remnant",
+            "protect",
+        ),
+        (
+            "app-without-program",
+            |root| {
+                build::application(root, APP, &[("CFBundleIdentifier", "com.kaspersky.kav")])?;
+                build::remove(root, "/Applications/Kaspersky.app/Contents/MacOS")
+            },
+            "remnant",
+            "protect",
+        ),
+        (
+            "extension-until-restart",
+            |root| {
+                let state = "terminated_waiting_to_uninstall_on_reboot";
+                build::extensions(root, &[("2Y8XE5CQ94", "com.kaspersky.kav.sysext", "endpoint_security", state)])
+            },
+            "remnant",
+            "protect",
+        ),
+        (
+            "list-of-extensions-damaged",
+            |root| tools::write(root, "Library/SystemExtensions/db.plist", "x"),
+            "unknown",
+            "unknown",
+        ),
+    ];
+    let lab = Lab::start()?;
+    let token = lab.token(u32::try_from(cases.len())?, "1h")?;
+    for (name, plant, ..) in &cases {
+        report(&lab, &token, name, plant)?;
+    }
+    lab.judged()?;
+    for (name, _, presence, lane) in &cases {
+        let explained = Explained::of(&lab, name)?;
+        let seen = (&explained.verdict["presence"], &explained.verdict["lane"]);
+        assert_eq!((seen.0.as_str(), seen.1.as_str()), (Some(*presence), Some(*lane)), "{name}\n{}", explained.why());
+    }
+    Ok(())
+}
+
+#[test]
+fn harmless_applications_are_nobodys_and_protection_is_recognised() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    build::mac(folder.path(), "board-3")?;
+    for one in table()?.harmless {
+        let texts = [
+            ("CFBundleName", one.name.as_str()),
+            ("CFBundleShortVersionString", &one.version),
+            ("NSHumanReadableCopyright", &one.maker),
+        ];
+        build::application(folder.path(), &one.path, &texts)?;
+    }
+    let found = scan(folder.path())?;
+    assert_eq!(found.outcome("app-bundles"), "found", "{:?}", found.outcomes);
+    assert!(found.rows["app-bundles"] > 40, "{:?}", found.rows);
+    let accused: Vec<&String> = found.products.iter().filter(|product| product.contains("kaspersky")).collect();
+    assert!(accused.is_empty(), "{accused:?}");
+    build::extensions(
+        folder.path(),
+        &[
+            ("X9E956P446", "com.crowdstrike.falcon.Agent", "endpoint_security", "activated_enabled"),
+            ("483DWKW443", "com.jamf.protect.security-extension", "endpoint_security", "activated_enabled"),
+            ("UBF8T346G9", "com.microsoft.wdav.epsext", "endpoint_security", "activated_enabled"),
+            ("2H5GFH3774", "com.sophos.endpoint.scanextension", "endpoint_security", "activated_enabled"),
+            ("VBG97UB4TA", "com.objective-see.lulu.extension", "network_extension", "activated_enabled"),
+        ],
+    )?;
+    let found = scan(folder.path())?;
+    for product in ["crowdstrike-falcon", "jamf-protect", "microsoft-defender-endpoint", "sophos-endpoint", "lulu"] {
+        assert!(found.products.contains(product), "{product}: {:?}", found.products);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_would_be_sent_of_a_mac_names_nobody() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    build::mac(folder.path(), "board-3")?;
+    build::application(folder.path(), "~/Applications/Own.app", &[("CFBundleIdentifier", "com.example.own")])?;
+    build::job(folder.path(), "~/Library/LaunchAgents/com.jane.x.plist", "com.jane.x", "/Users/jane/bin/x", true)?;
+    build::browser_extension(folder.path(), "X", "com.example.safari")?;
+    let mut command = std::process::Command::new(binaries::find("muster-agent")?);
+    command.args(["scan", "--show-sent", "-o", "json", "--user-scope", "all", "--root"]).arg(folder.path());
+    let sent = Answer::of(&mut command)?.expect_code(0)?;
+    let text = sent.stdout;
+    assert!(text.contains("~/Applications/Own.app") && text.contains("com.~.x"), "{text}");
+    assert!(!text.to_lowercase().contains("jane"), "{text}");
+    Ok(())
+}
