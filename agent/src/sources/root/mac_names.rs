@@ -11,7 +11,7 @@ use std::io;
 use std::sync::OnceLock;
 
 use super::listings::Listings;
-use super::names::Last;
+use super::names::{Last, elsewhere};
 use super::{FileKind, platform};
 use crate::sources::is_absent;
 use crate::sources::parse::macos::name::folded;
@@ -58,6 +58,7 @@ impl MacNames {
             Err(error) if is_absent(&error) => match self.broken_top(place, &asked) {
                 Some(link) if asked.len() == 2 && last != Last::Follow => Ok(link),
                 Some(_) => Err(behind_link()),
+                None if self.is_elsewhere(place, &asked) => Err(elsewhere()),
                 None => Err(error),
             },
             found => found,
@@ -70,6 +71,13 @@ impl MacNames {
         let search = Search { names: self, place, last: Last::Follow, links: Cell::new(LINKS_FOLLOWED) };
         let leads_nowhere = is_link && search.find(asked.get(..2)?.to_vec()).is_err();
         leads_nowhere.then(|| format!("/{name}"))
+    }
+
+    /// Whether the path is on a disk that was not copied: macOS mounts them in `/Volumes`.
+    fn is_elsewhere(&self, place: &platform::Place, asked: &[String]) -> bool {
+        let [first, _, ..] = asked else { return false };
+        let search = Search { names: self, place, last: Last::Follow, links: Cell::new(LINKS_FOLLOWED) };
+        folded(first) == "volumes" && asked.len() > 2 && search.find(asked[..2].to_vec()).is_err()
     }
 
     /// The entry at the top for a path below `/private` that macOS also shows there, and whether it is a link.

@@ -116,6 +116,15 @@ fn a_link_at_the_top_whose_folder_was_not_copied_hides_what_is_below() {
 }
 
 #[test]
+fn what_is_on_a_disk_that_was_not_copied_is_not_absent() {
+    let (_dir, root) = mac(&["Volumes/Here/x"], &[]);
+    assert_eq!(root.kind_at("/Volumes/Gone/x").expect_err("unknown").kind(), io::ErrorKind::CrossesDevices);
+    assert_eq!(root.list("/volumes/Gone/x").expect_err("unknown").kind(), io::ErrorKind::CrossesDevices);
+    assert_eq!(root.kind_at("/Volumes/Here/y").expect("known"), None);
+    assert_eq!(root.kind_at("/Volumes/Gone").expect("known"), None, "the folder itself");
+}
+
+#[test]
 fn a_volume_of_data_alone_is_a_mac() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir_all(dir.path().join("private/var/db/dslocal/nodes")).expect("made");

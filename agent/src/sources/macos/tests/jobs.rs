@@ -44,6 +44,14 @@ fn a_job_is_read_with_its_program_and_without_arguments() {
 }
 
 #[test]
+fn a_program_on_a_disk_that_was_not_copied_is_not_gone() {
+    let mac = with_job(Mac::new(), "Library/LaunchDaemons/a.plist", "a", "/Volumes/Disk/a");
+    let reading = mac.read(&Launchd);
+    assert_eq!((reading.outcome, one(&reading, "a").state.as_str()), (Outcome::Partial, ""));
+    assert!(reading.reason.contains("another volume"), "{}", reading.reason);
+}
+
+#[test]
 fn a_job_that_an_administrator_has_switched_off_is_still_installed() {
     let place = "private/var/db/com.apple.xpc.launchd/disabled.plist";
     let mac = with_job(Mac::new().file("opt/a", PROGRAM), "Library/LaunchDaemons/a.plist", "a", "/opt/a");
