@@ -191,7 +191,7 @@ fn unit(name: &str, platform: Platform) -> String {
 }
 
 /// Folders that agents never scan: homes, kernel interfaces, temporary and removable ones. And folders whose files outlive
-/// the program: init scripts, which the source of units reads with their programs, and entries of menus.
+/// the program: init scripts, jobs and receipts, which the sources of these read with their programs, and entries of menus.
 const NOT_SCANNED: &[&str] = &[
     "/home/",
     "/root/",
@@ -212,6 +212,11 @@ const NOT_SCANNED: &[&str] = &[
     "/var/folders/",
     "/var/root/",
     "/etc/init.d/",
+    "/Library/LaunchAgents/",
+    "/Library/LaunchDaemons/",
+    "/Library/Receipts/",
+    "/private/var/db/receipts/",
+    "/var/db/receipts/",
     "/etc/xdg/autostart/",
     "/usr/share/applications/",
 ];

@@ -131,7 +131,7 @@ fn every_record_of_kaspersky_on_a_copied_mac_gets_its_lane() -> Result<()> {
 fn what_is_left_after_a_removal_is_told_from_what_is_installed() -> Result<()> {
     const APP: &str = "/Applications/Kaspersky.app";
     type Plant = fn(&Path) -> Result<()>;
-    let cases: [(&str, Plant, &str, &str); 5] = [
+    let cases: [(&str, Plant, &str, &str); 6] = [
         (
             "only-the-app",
             |root| build::application(root, APP, &[("CFBundleIdentifier", "com.kaspersky.kav")]),
@@ -149,6 +149,20 @@ fn what_is_left_after_a_removal_is_told_from_what_is_installed() -> Result<()> {
             |root| {
                 build::application(root, APP, &[("CFBundleIdentifier", "com.kaspersky.kav")])?;
                 build::remove(root, "/Applications/Kaspersky.app/Contents/MacOS")
+            },
+            "remnant",
+            "protect",
+        ),
+        (
+            "job-without-program",
+            |root| {
+                build::job(
+                    root,
+                    "/Library/LaunchDaemons/com.kaspersky.kav.plist",
+                    "com.kaspersky.kav",
+                    "/opt/gone",
+                    false,
+                )
             },
             "remnant",
             "protect",
