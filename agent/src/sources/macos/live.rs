@@ -6,7 +6,7 @@ use super::running::Running;
 
 /// The programs of all processes. Those of other users say nothing to anybody but an administrator.
 pub(super) fn running() -> Running {
-    let mut system = System::new();
+    let Ok(mut system) = System::new() else { return Running { some_hidden: true, ..Running::default() } };
     let refresh = ProcessRefreshKind::nothing().with_exe(UpdateKind::Always);
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, refresh);
     let mut running = Running::default();
@@ -23,8 +23,5 @@ pub(super) fn running() -> Running {
 
 /// An id that is new with every start: when the system started, in seconds.
 pub(super) fn boot_id() -> String {
-    match System::boot_time() {
-        0 => String::new(),
-        started => format!("boot-{started}"),
-    }
+    System::boot_time().map(|started| format!("boot-{started}")).unwrap_or_default()
 }
