@@ -42,6 +42,7 @@ use muster_proto::model::{HostActionKind, Timestamp};
 use muster_proto::terminal::{Paint, printable};
 use muster_proto::wire::OrderSwitch;
 
+use crate::ledger::tiles::ExportError;
 use args::attestations::{AttestationsArgs, AttestationsVerb};
 use args::ledger::{LedgerArgs, LedgerVerb};
 use args::orders::{OrdersArgs, OrdersVerb};
@@ -267,7 +268,8 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) -> u8 {
     }
     let _ = writeln!(err, "error: {}", printable(&error_chain(failed.as_ref())));
     let of_list = failed.downcast_ref::<roster::NotImported>().and_then(roster::NotImported::advice);
-    if let Some(advice) = of_list.or_else(|| client::advice(failed)) {
+    let of_export = || failed.downcast_ref::<ExportError>().and_then(ExportError::advice).map(ToOwned::to_owned);
+    if let Some(advice) = of_list.or_else(of_export).or_else(|| client::advice(failed)) {
         let _ = writeln!(err, "  {}", printable(&advice));
     }
     1

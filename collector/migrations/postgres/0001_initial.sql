@@ -325,7 +325,7 @@ ALTER TABLE host ALTER COLUMN state SET STORAGE MAIN;
 
 -- What identifies hosts as administrative statements read it; the other backend has the same view.
 CREATE VIEW identity_row AS
-    SELECT h.no, h.hostname, h.platform, h.identity, n.listed, s.id AS site, n.last_seen
+    SELECT h.no, h.hostname, h.platform, h.identity, n.listed, h.enrolled_at, s.id AS site, n.last_seen
     FROM host h JOIN site s ON s.no = h.site JOIN host_current n ON n.host = h.no;
 
 -- The version of the rules in force as administrative statements read it; the other backend has the same view.

@@ -302,7 +302,7 @@ CREATE VIEW host_row AS
 
 -- What identifies hosts as administrative statements read it; the other backend has the same view.
 CREATE VIEW identity_row AS
-    SELECT h.no, h.hostname, h.platform, h.identity, h.listed, s.id AS site, e.last_seen
+    SELECT h.no, h.hostname, h.platform, h.identity, h.listed, h.enrolled_at, s.id AS site, e.last_seen
     FROM host h JOIN site s ON s.no = h.site JOIN host_check_in e ON e.host = h.no;
 
 -- The version of the rules in force as administrative statements read it; the other backend has the same view.

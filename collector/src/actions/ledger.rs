@@ -20,11 +20,24 @@ pub async fn ledger_seal(store: &dyn Store, key: &Arc<SealKey>, now: Timestamp) 
         return Ok(());
     }
     loop {
-        let key = Arc::clone(key);
-        let sign = move |size: u64, root: &Hash| Checkpoint::sign(size, root, &key);
-        let seal = move |tx: &mut dyn AdminTx| sealing::seal(tx, &sign, now);
+        let signer = KeySigner(Arc::clone(key));
+        let seal = move |tx: &mut dyn AdminTx| sealing::seal(tx, &signer, now);
         if !admin::write(store, "ledger_seal", Acting { actor: Actor::Judge, now }, seal).await? {
             return Ok(());
         }
+    }
+}
+
+/// Signs with the seal key.
+struct KeySigner(Arc<SealKey>);
+
+impl sealing::Signer for KeySigner {
+    fn sign(&self, size: u64, root: &Hash) -> String {
+        Checkpoint::sign(size, root, &self.0)
+    }
+
+    fn opened(&self, checkpoint: &str) -> Option<(u64, Hash)> {
+        let opened = Checkpoint::open(checkpoint.as_bytes(), self.0.verifier()).ok()?;
+        Some((opened.size, opened.root))
     }
 }

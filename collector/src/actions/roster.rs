@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use muster_proto::limits;
 use muster_proto::model::{
     EntryState, HostId, Identifier, ImportCounts, ImportExamples, ImportReport, RosterCounts, RosterRow, SiteId,
+    Timestamp,
 };
 
 use super::{ActionError, Caller};
@@ -20,6 +22,8 @@ use crate::store::{Acting, AdminTx, ByHandRefusal, SiteScope, Store, StoreError,
 
 /// Names of rows of each kind that an answer has.
 const EXAMPLES: usize = 20;
+/// How often an import is noted as going on.
+const TOUCH: Duration = Duration::from_secs(10);
 /// Bytes of the name of a file.
 const FILE_BYTES: usize = 255;
 
@@ -122,6 +126,8 @@ pub struct RosterImport {
     weight: usize,
     /// The number of the next portion.
     portion: i64,
+    /// When the import was noted as going on.
+    touched: Timestamp,
 }
 
 impl RosterImport {
@@ -140,7 +146,8 @@ impl RosterImport {
         if !is_name || asked.file.len() > FILE_BYTES || asked.file.chars().any(char::is_control) {
             return Err(ImportRefusal::Name.into());
         }
-        let acting = caller.acting(clock());
+        let begun = clock();
+        let acting = caller.acting(begun);
         let number = match asked.dry_run {
             true => None,
             false => Some(begin(store.as_ref(), &acting, &asked).await?),
@@ -171,6 +178,7 @@ impl RosterImport {
             rows: Vec::new(),
             weight: 0,
             portion: 0,
+            touched: begun,
         })
     }
 
@@ -179,6 +187,15 @@ impl RosterImport {
     /// # Errors
     /// The list cannot be imported, or the store failed. Then [`Self::abandon`] throws away what came.
     pub async fn push(&mut self, rows: Vec<RosterRow>) -> Result<(), ActionError> {
+        let now = (self.clock)();
+        // Rows that are as before are not staged, and still show that the client is there.
+        if let Some(number) = self.number
+            && self.touched.plus(TOUCH) < now
+        {
+            let touch = move |tx: &mut dyn AdminTx| import::touch(tx, number, now);
+            admin::write(self.store.as_ref(), "roster_touch", self.acting.clone(), touch).await?;
+            self.touched = now;
+        }
         for row in rows {
             let (key, digest) = import::digests(&row);
             if !self.seen.insert(key) {
@@ -253,7 +270,7 @@ impl RosterImport {
 
     /// Finds what the list no longer has, and stages the rest.
     async fn compare(&mut self) -> Result<(), ActionError> {
-        if self.seen.is_empty() {
+        if self.seen.is_empty() && !self.asked.accept_loss {
             return Err(ImportRefusal::Empty.into());
         }
         let (came, announced) = (self.seen.len() as u64, self.asked.rows);
@@ -271,6 +288,8 @@ impl RosterImport {
             return Err(ImportRefusal::Loss { source_name, absent, known }.into());
         }
         self.flush().await?;
+        // Applied first: a machine that the source now lists under another key then joins its entry.
+        self.portion = i64::MIN;
         for portion in import::absent(&absent).collect::<Vec<_>>() {
             self.stage(portion).await?;
         }
@@ -355,22 +374,29 @@ pub async fn roster_advance(store: &Arc<dyn Store>, rules: &RuleSet, clock: &Clo
         return Ok(());
     }
     let placeholders = Arc::new(rules.placeholders().clone());
-    let mut is_unfinished = has_hosts;
+    let identified = identify(store.as_ref(), has_hosts, clock).await;
+    let acting = Acting { actor: Actor::Roster, now: clock() };
+    let applied = match running {
+        Some(running) if running.is_applied => apply(store, &acting, running.no, &placeholders, clock).await,
+        Some(running) if running.is_abandoned(acting.now) => throw_away(store.as_ref(), &acting, running.no).await,
+        Some(_) | None => Ok(()),
+    };
+    // What fails in one step does not hold up the others.
+    let matched = match_all(store.as_ref(), &placeholders, clock).await;
+    identified.and(applied).and(matched)
+}
+
+/// Writes the identifiers of the hosts that wait.
+async fn identify(store: &dyn Store, mut is_unfinished: bool, clock: &Clock) -> Result<(), StoreError> {
     while is_unfinished {
         let acting = Acting { actor: Actor::Roster, now: clock() };
-        let done = admin::write(store.as_ref(), "identifiers_advance", acting, identifiers::advance).await?;
+        let done = admin::write(store, "identifiers_advance", acting, identifiers::advance).await?;
         if !done.unreadable.is_empty() {
             tracing::error!(hosts = ?done.unreadable, "the identity of hosts is damaged in the store; they are recognised by their names alone");
         }
         is_unfinished = done.is_unfinished;
     }
-    let acting = Acting { actor: Actor::Roster, now: clock() };
-    match running {
-        Some(running) if running.is_applied => apply(store, &acting, running.no, &placeholders, clock).await?,
-        Some(running) if running.is_abandoned(acting.now) => throw_away(store.as_ref(), &acting, running.no).await?,
-        Some(_) | None => {}
-    }
-    match_all(store.as_ref(), &placeholders, clock).await
+    Ok(())
 }
 
 /// How many entries the roster has in each state, and how many hosts are not on it.

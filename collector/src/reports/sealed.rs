@@ -5,7 +5,7 @@ use crate::store::admin::{seal, sealing};
 use crate::store::{AdminTx, SealedLedger, StoredLeaf, admin};
 
 /// Entries that one answer has at most.
-const LEAVES: usize = 1_000;
+const LEAVES: usize = 200;
 /// An answer ends after so many bytes: an entry may have 64 KiB, and a message 4 MiB.
 const BYTES: usize = 2 << 20;
 

@@ -27,6 +27,10 @@ use crate::ledger::entry::Entry;
 /// Most rows that one administrative transaction may change. A bulk action is split into several.
 pub(in crate::store) const MAX_ROWS: u64 = 500;
 
+/// Most rows of the progress of a job that one transaction may change. Jobs bound their portions to far fewer; this is for what
+/// foreign lists and hosts can make of one.
+pub(in crate::store) const MAX_PROGRESS: u64 = 20_000;
+
 /// Up to this many hosts, identities are forgotten one by one. More are rare, and reading all identities again is cheaper than
 /// looking for each of them.
 const FORGOTTEN_ONE_BY_ONE: usize = 16;
@@ -327,8 +331,11 @@ impl AtEnd {
         if left > 0 {
             self.may_write()?;
         }
-        let changed =
-            self.changed.saturating_add(self.progress).saturating_add((self.requeued.len() + self.listed.len()) as u64);
+        let changed = self.changed.saturating_add((self.requeued.len() + self.listed.len()) as u64);
+        if self.progress > MAX_PROGRESS {
+            let text = format!("one transaction changed {} rows of a job; the limit is {MAX_PROGRESS}", self.progress);
+            return Err(StoreFault::Other(text));
+        }
         if changed > MAX_ROWS {
             let text = format!("one transaction changed {changed} administrative rows; the limit is {MAX_ROWS}");
             return Err(StoreFault::Other(text));
@@ -354,11 +361,11 @@ mod tests {
         end.entries.push(Entry::TokenRevoked { token: "t".parse().expect("an id") });
         end.check().expect("has an entry");
         let mut progress = AtEnd::new(Mode::Write);
-        progress.count_progress(MAX_ROWS);
+        progress.count_progress(MAX_PROGRESS);
         progress.check().expect("the progress of a job needs no entry");
         progress.count_progress(1);
         let error = format!("{:?}", progress.check().expect_err("too many"));
-        assert!(error.contains("501"), "{error}");
+        assert!(error.contains("20001"), "{error}");
         end.count(MAX_ROWS);
         let error = format!("{:?}", end.check().expect_err("too many"));
         assert!(error.contains("501"), "{error}");

@@ -78,7 +78,8 @@ impl TryFrom<wire::RosterRow> for RosterRow {
             within(field, text.len(), "ROSTER_TEXT_BYTES", limits::ROSTER_TEXT_BYTES)?;
             visible(field, text)?;
         }
-        Ok(row)
+        // Clients send rows in their one spelling; what names no machine is no row.
+        row.normalized().map_err(|_| ConvertError::Text { field: "ImportRosterRequest.rows" })
     }
 }
 

@@ -115,6 +115,7 @@ pub(super) const MODULES: &[Module] = &[
             "attestation",
             "ledger/entry",
             "ledger/actor",
+            "ledger/checkpoint",
             "ledger/leaf",
             "ledger/tree",
             "ledger/verify",

@@ -72,25 +72,38 @@ pub(in crate::cli) async fn verify(
     }
     let against = asked.against.as_deref().map(|place| Export::open(place, &key)).transpose()?;
     let (mut verifier, mut earlier) = (Verifier::new(checkpoints), against.map(EarlierExport::new));
-    let mut after = 0;
+    let (mut after, mut is_whole, mut unreadable, mut is_unsigned) = (0, true, None, false);
     'reading: loop {
         let leaves = client.leaves(after).await?;
         let Some(last) = leaves.last() else { break };
         after = last.number;
         for leaf in &leaves {
-            if let Some(earlier) = &mut earlier {
-                earlier.feed(&leaf.line)?;
+            if let Some(export) = &mut earlier
+                && let Err(failed) = export.feed(&leaf.line)
+            {
+                (unreadable, earlier) = (Some(failed), None);
             }
-            if verifier.feed(leaf.number, &leaf.line, leaf.hash.map(Hash).as_ref()).is_break() {
+            is_unsigned |= newest.size == 0 && leaf.hash.is_some();
+            // What is sealed while this reads is beyond the checkpoint.
+            let hash = leaf.hash.filter(|_| leaf.number <= newest.size).map(Hash);
+            if verifier.feed(leaf.number, &leaf.line, hash.as_ref()).is_break() {
+                is_whole = false;
                 break 'reading;
             }
         }
     }
     let report = verifier.finish();
-    let compared = earlier.map(EarlierExport::finish).transpose()?;
     let mut faults = report.faults.clone();
-    faults.extend(compared.into_iter().flat_map(|compared| compared.faults));
-    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    match earlier.map(EarlierExport::finish).transpose() {
+        Ok(compared) => faults.extend(compared.into_iter().flat_map(|compared| compared.faults)),
+        Err(failed) => unreadable = Some(failed),
+    }
+    // Entries that were not read are not missing.
+    faults.retain(|fault| is_whole || !matches!(fault, Fault::ShorterThanExport { .. }));
+    let mut told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    if is_unsigned {
+        told.push("entries are sealed, and the checkpoint that signs them is gone".to_owned());
+    }
     let whole = json!({
         "entries": report.entries, "sealed": report.sealed, "covered": report.covered,
         "checkpoints": report.checkpoints, "root": report.root.to_string(), "faults": told,
@@ -102,18 +115,28 @@ pub(in crate::cli) async fn verify(
         row.extend([report.root.to_string(), told.join("; ")]);
         vec![row]
     };
-    screen.show(&answer, std::slice::from_ref(&whole), row, |_| page(&report, &faults, asked.key.is_none(), &key))?;
-    Ok(if faults.is_empty() { 0 } else { NOT_GOOD })
+    screen.show(&answer, std::slice::from_ref(&whole), row, |_| {
+        page(&report, &faults, &told, asked.key.is_none(), &key)
+    })?;
+    // After what was found, so that a damaged export hides nothing.
+    if let Some(failed) = unreadable {
+        return Err(failed).context("compare with the earlier export");
+    }
+    Ok(if told.is_empty() { 0 } else { NOT_GOOD })
 }
 
-fn page(report: &Report, faults: &[Fault], is_their_key: bool, key: &VerifierKey) -> String {
-    let mut text = if faults.is_empty() {
-        format!("good: {} as they were sealed\n", counted_entries(report.entries))
+fn page(report: &Report, faults: &[Fault], told: &[String], is_their_key: bool, key: &VerifierKey) -> String {
+    let mut text = if told.is_empty() {
+        let newer = report.entries - report.covered.min(report.entries);
+        format!("good: {} as they were sealed; {newer} newer not signed yet\n", counted_entries(report.covered))
     } else {
         "NOT GOOD\n".to_owned()
     };
-    for fault in faults {
-        text.push_str(&format!("  {fault}\n    {}\n", fault.advice()));
+    for line in told {
+        text.push_str(&format!("  {line}\n"));
+        let of_line = faults.iter().find(|fault| fault.to_string() == *line);
+        let advice = of_line.map_or("find out who has changed the store", Fault::advice);
+        text.push_str(&format!("    {advice}\n"));
     }
     text.push_str(&fields(&[
         ("sealed", &report.sealed.to_string()),
@@ -146,12 +169,19 @@ pub(in crate::cli) async fn export(
     let mut writer = TileWriter::open(&asked.directory, &key, newest.note.as_bytes())?;
     let mut after = writer.size();
     while after < newest.size {
-        let leaves = client.leaves(after).await?;
-        if leaves.is_empty() {
-            break;
-        }
+        let leaves = match client.leaves(after).await {
+            Ok(leaves) if leaves.is_empty() => break,
+            Ok(leaves) => leaves,
+            Err(failed) => {
+                writer.discard();
+                return Err(failed);
+            }
+        };
         for leaf in leaves.iter().filter(|leaf| leaf.number <= newest.size) {
-            writer.append(&leaf.line)?;
+            if let Err(failed) = writer.append(&leaf.line) {
+                writer.discard();
+                return Err(failed.into());
+            }
         }
         after = leaves.last().map_or(newest.size, |leaf| leaf.number);
     }

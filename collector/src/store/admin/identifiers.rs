@@ -23,10 +23,9 @@ const FIND: &str = "SELECT h.id, h.site FROM host_identifier i JOIN host_row h O
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[PENDING, IDENTITY, KNOWN, ADD, REMOVE, LOOKED_AT, FIND];
 
-/// Hosts that one transaction looks at. Each has at most 38 identifiers, of which few change.
-const PORTION: i64 = 64;
-/// After so many rows a transaction ends, long before its limit.
-const ROWS: usize = 250;
+/// Hosts that one transaction looks at. Each has at most 38 identifiers before and after, and each of those may put eleven entries on the
+/// list of those to match: with all of them, a transaction stays within its limit.
+const PORTION: i64 = 20;
 
 /// How many hosts are found by one identifier.
 const FOUND: i64 = 10;
@@ -57,20 +56,17 @@ pub(crate) fn advance(tx: &mut dyn AdminTx) -> Step<Advance> {
     let rows = tx.query(PENDING, &[PORTION.into()])?;
     let mut done = Advance { is_unfinished: rows.len() as i64 == PORTION, unreadable: Vec::new() };
     let lists: Vec<_> = rows.iter().map(|row| Ok(vec![row.int(0)?.into()])).collect::<Step<_>>()?;
+    // First, so that what a host sends meanwhile waits for these rows, and is then looked at again.
+    tx.note_progress_each(LOOKED_AT, &lists)?;
     let (present, known) = (tx.query_each(IDENTITY, &lists)?, tx.query_each(KNOWN, &lists)?);
-    let (mut added, mut removed, mut looked_at) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
     for ((row, present), known) in rows.iter().zip(&present).zip(&known) {
-        if added.len() + removed.len() > ROWS {
-            done.is_unfinished = true;
-            break;
-        }
         let host = row.int(0)?;
         let (now, is_readable) = identifiers(present.first())?;
         done.unreadable.extend((!is_readable).then_some(host));
         let known = known.iter().map(|row| identifier(row, 0)).collect::<Step<BTreeSet<_>>>()?;
         added.extend(now.difference(&known).map(|new| (host, new.clone())));
         removed.extend(known.difference(&now).map(|old| (host, old.clone())));
-        looked_at.push(host);
     }
     let values = |(host, identifier): &'_ (i64, Identifier)| {
         let Identifier { kind, value } = identifier.clone();
@@ -90,9 +86,6 @@ pub(crate) fn advance(tx: &mut dyn AdminTx) -> Step<Advance> {
             all
         });
     pending::note_hosts(tx, &changed)?;
-    // Last, because what a host sends meanwhile waits for these rows.
-    let lists: Vec<_> = looked_at.iter().map(|host| vec![(*host).into()]).collect();
-    tx.note_progress_each(LOOKED_AT, &lists)?;
     Ok(done)
 }
 

@@ -8,6 +8,7 @@ use crate::store::sql::{AdminTx, Row, Step, StoreFault, Value};
 
 pub(in crate::store) const TREE: &str = "SELECT state, checkpoint, sealed_at FROM ledger_tree WHERE only_one = 1";
 const NEXT: &str = "SELECT no, at, entry FROM ledger WHERE no > $1 ORDER BY no LIMIT $2";
+const ANY_LEAF: &str = "SELECT no FROM ledger_leaf ORDER BY no LIMIT 1";
 const LEAF: &str = "INSERT INTO ledger_leaf (no, hash) VALUES ($1, $2)";
 const PUT: &str = "INSERT INTO ledger_tree (only_one, state, checkpoint, sealed_at) VALUES (1, $1, $2, $3)
      ON CONFLICT (only_one) DO UPDATE SET state = excluded.state, checkpoint = excluded.checkpoint,
@@ -19,7 +20,7 @@ pub(in crate::store) const LEAVES: &str =
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[TREE, NEXT, LEAF, PUT, LEAVES];
+pub(super) const STATEMENTS: &[&str] = &[TREE, NEXT, ANY_LEAF, LEAF, PUT, LEAVES];
 
 /// Entries that one transaction seals: with the tree, fewer rows than it may change.
 const PORTION: i64 = 400;
@@ -48,12 +49,20 @@ pub struct StoredLeaf {
     pub hash: Option<Hash>,
 }
 
-/// Seals the next entries; `sign` makes the checkpoint of a size and a root. Says whether more wait.
+/// The key with which checkpoints are signed.
+pub(crate) trait Signer {
+    /// The signed checkpoint of a size and a root.
+    fn sign(&self, size: u64, root: &Hash) -> String;
+    /// The size and the root of a checkpoint; `None` if this key has not signed it.
+    fn opened(&self, checkpoint: &str) -> Option<(u64, Hash)>;
+}
+
+/// Seals the next entries. Says whether more wait.
 ///
 /// # Errors
-/// A number is missing, an entry cannot be a leaf, the stored tree is damaged, or the database fails.
-pub(crate) fn seal(tx: &mut dyn AdminTx, sign: &dyn Fn(u64, &Hash) -> String, now: Timestamp) -> Step<bool> {
-    let mut tree = tree(tx)?.unwrap_or_default();
+/// The stored tree is not the one that was signed last, a number is missing, an entry cannot be a leaf, or the database fails.
+pub(crate) fn seal(tx: &mut dyn AdminTx, signer: &dyn Signer, now: Timestamp) -> Step<bool> {
+    let mut tree = signed_tree(tx, signer)?;
     let rows = tx.query(NEXT, &[tree.size().cast_signed().into(), PORTION.into()])?;
     if rows.is_empty() {
         return Ok(false);
@@ -74,9 +83,26 @@ pub(crate) fn seal(tx: &mut dyn AdminTx, sign: &dyn Fn(u64, &Hash) -> String, no
     let lists: Vec<Vec<Value<'_>>> =
         hashes.iter().map(|(no, hash)| vec![no.cast_signed().into(), hash.0.as_slice().into()]).collect();
     tx.note_progress_each(LEAF, &lists)?;
-    let checkpoint = sign(tree.size(), &tree.root());
+    let checkpoint = signer.sign(tree.size(), &tree.root());
     tx.note_progress(PUT, &[tree.to_bytes().as_slice().into(), checkpoint.as_str().into(), now.into()])?;
     Ok(rows.len() as i64 == PORTION)
+}
+
+/// The tree that was signed last. What somebody has changed since is not signed again.
+fn signed_tree(tx: &mut dyn AdminTx, signer: &dyn Signer) -> Step<TreeState> {
+    let changed = |reason: &str| StoreFault::damaged("the sealed ledger", reason);
+    let Some(sealed) = sealed(tx)? else {
+        let is_empty = tx.query(ANY_LEAF, &[])?.is_empty();
+        return if is_empty {
+            Ok(TreeState::default())
+        } else {
+            Err(changed("its entries have hashes, and its tree is gone"))
+        };
+    };
+    if signer.opened(&sealed.checkpoint) != Some((sealed.size, sealed.root)) {
+        return Err(changed("its tree is not the one that was signed last"));
+    }
+    Ok(tree(tx)?.unwrap_or_default())
 }
 
 /// Whether any entry is not sealed yet.

@@ -191,12 +191,13 @@ pub(crate) async fn a_machine_that_was_installed_anew_takes_the_place_of_the_one
         CheckIn { facts: Some(facts), ..check_in(number, 1, second, &sections) }
     };
     store.check_in(seen(1, 30, identity("pc-1", "A1"))).await.expect("checks in");
-    enroll(&store, 2, "pc-1", "A1").await;
-    store.check_in(seen(2, 40, identity("pc-1", "A1"))).await.expect("checks in");
+    let anew = Enrollment { facts: identity("pc-1", "A1"), now: at(100), ..enrollment(2) };
+    store.host_enroll(anew).await.expect("enrolls");
+    store.check_in(seen(2, 110, identity("pc-1", "A1"))).await.expect("checks in");
     // The next start of the collector has what was only in memory.
     store.close().await.expect("closes");
     let store = backend.open();
-    match_all(&store, 50).await;
+    match_all(&store, 120).await;
     let entry = &entries(&store).await[0];
     assert_eq!(entry.host, Some(host(2)));
     let proposed: Vec<_> = entry.candidates.iter().map(|candidate| (candidate.host, candidate.why)).collect();

@@ -4,6 +4,7 @@
 //! else is for a person to decide. A match by hand is never changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use muster_proto::model::{CandidateReason, Identifier, IdentifierKind, MatchBasis, Timestamp};
 
@@ -14,6 +15,7 @@ pub(crate) struct HostSeen {
     /// All its identifiers.
     pub(crate) identifiers: BTreeSet<Identifier>,
     pub(crate) last_seen: Timestamp,
+    pub(crate) enrolled_at: Timestamp,
     /// The entry that it is matched with, and how.
     pub(crate) matched: Option<(i64, MatchBasis)>,
     /// Whether a person took it apart from this entry.
@@ -47,6 +49,9 @@ pub(crate) struct Matching {
     pub(crate) candidates: Vec<Candidate>,
 }
 
+/// "Last seen" may be written so much later.
+const LAG: Duration = Duration::from_secs(5);
+
 /// How many hosts a person is asked about.
 const CANDIDATES: usize = 5;
 
@@ -60,7 +65,17 @@ pub(crate) fn matching(entry: &EntrySeen, hosts: &[HostSeen]) -> Matching {
         free(weighed) || weighed.host.matched.is_some_and(|(_, basis)| basis == MatchBasis::Probable)
     };
     let certain: Vec<&Weighed<'_>> = weighed.iter().filter(|host| host.is_certain).filter(gives_way).collect();
-    // Of several hosts with one serial number, the machine is the one that was seen last: it was installed anew.
+    // Of several hosts with one serial number, the machine is the one that was seen last: it was installed anew. If a host still
+    // reported when the other one enrolled, one of them has the number of another machine, and a person decides.
+    let current = certain.iter().find(|weighed| weighed.host.matched.is_some_and(|(other, _)| other == entry.no));
+    if let Some(current) = current {
+        let came_later = |other: &&&Weighed<'_>| current.host.last_seen.plus(LAG) < other.host.enrolled_at;
+        if !certain.iter().any(|other| came_later(&other)) {
+            let others = certain.iter().filter(|other| other.host.no != current.host.no);
+            let several = others.map(|other| other.candidate(CandidateReason::Several)).collect();
+            return Matching { host: Some((current.host.no, MatchBasis::Certain)), candidates: first(several) };
+        }
+    }
     if let Some(newest) = certain.iter().max_by_key(|weighed| (weighed.host.last_seen, weighed.host.no)) {
         let others = certain.iter().filter(|other| other.host.no != newest.host.no);
         let reimaged = others.map(|other| other.candidate(CandidateReason::Reimaged)).collect();
@@ -151,7 +166,6 @@ pub(crate) struct EntryKnown {
 /// same machine where they agree about a serial number, UUID or object id, or about the full name or the name and neither serial number nor
 /// UUID differs.
 pub(crate) fn entry_of(identifiers: &BTreeSet<Identifier>, known: &BTreeMap<i64, EntryKnown>) -> Option<i64> {
-    let open = || known.iter().filter(|(_, entry)| !entry.has_source);
     let agrees = |entry: &EntryKnown, kind: IdentifierKind| {
         let mut same = identifiers
             .iter()
@@ -159,20 +173,20 @@ pub(crate) fn entry_of(identifiers: &BTreeSet<Identifier>, known: &BTreeMap<i64,
             .flat_map(|one| std::iter::once(one.clone()).chain(one.swapped()));
         same.any(|one| entry.identifiers.contains(&one))
     };
+    // Names alone mean the same machine only where no serial number, UUID or full name differs.
     let differs = |entry: &EntryKnown| {
-        let certain = IdentifierKind::ALL.iter().filter(|kind| kind.is_certain());
         let of_kind = |all: &BTreeSet<Identifier>, kind| all.iter().any(|one| one.kind == kind);
-        certain
-            .into_iter()
+        IdentifierKind::ALL
+            .iter()
+            .filter(|kind| kind.is_certain() || **kind == IdentifierKind::Fqdn)
             .any(|kind| of_kind(identifiers, *kind) && of_kind(&entry.identifiers, *kind) && !agrees(entry, *kind))
-    };
-    let only = |is_meant: &dyn Fn(&EntryKnown) -> bool| {
-        let mut meant = open().filter(|(_, entry)| is_meant(entry)).map(|(no, _)| *no);
-        meant.next().filter(|_| meant.next().is_none())
     };
     let by = |kind: IdentifierKind| {
         let is_strong = kind.is_certain() || kind == IdentifierKind::EntraObjectId;
-        only(&|entry| agrees(entry, kind) && (is_strong || !differs(entry)))
+        let mut meant = known.iter().filter(|(_, entry)| agrees(entry, kind) && (is_strong || !differs(entry)));
+        let (no, entry) = meant.next()?;
+        // Several machines with it, of this list too, are no answer.
+        Some(*no).filter(|_| meant.next().is_none() && !entry.has_source)
     };
     by(IdentifierKind::EntraObjectId)
         .or_else(|| by(IdentifierKind::HardwareUuid))

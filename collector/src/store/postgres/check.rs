@@ -63,7 +63,12 @@ pub(super) async fn check(session: &Session, progress: &Progress) -> Step<StoreC
 
 /// Compares the entries of the ledger with what was sealed.
 async fn ledger(session: &Session) -> Step<Vec<String>> {
-    let mut check = SealedCheck::new();
+    let text = async |find: &str| -> Step<Option<String>> {
+        Ok(session.query_once(find, &[]).await?.first().map(|found| found.try_get(0)).transpose()?)
+    };
+    let checkpoint = text("SELECT checkpoint FROM ledger_tree").await?;
+    let key = text("SELECT verifier_key FROM seal").await?;
+    let mut check = SealedCheck::new(checkpoint.as_deref(), key.as_deref());
     let mut after = 0_i64;
     'reading: loop {
         let rows = session.query(LEAVES, &[&after, &PORTION]).await?;

@@ -277,7 +277,9 @@ fn each(sql: &Connection, find: &str, mut work: impl FnMut(&Row<'_>) -> Step<()>
 
 /// Compares the entries of the ledger with what was sealed.
 fn ledger(sql: &Connection) -> Step<Vec<String>> {
-    let mut check = SealedCheck::new();
+    let text = |find: &str| -> Step<Option<String>> { Ok(sql.query_row(find, [], |row| row.get(0)).optional()?) };
+    let (checkpoint, key) = (text("SELECT checkpoint FROM ledger_tree")?, text("SELECT verifier_key FROM seal")?);
+    let mut check = SealedCheck::new(checkpoint.as_deref(), key.as_deref());
     let mut statement = sql.prepare(
         "SELECT l.no, l.at, l.entry, f.hash FROM ledger l LEFT JOIN ledger_leaf f ON f.no = l.no ORDER BY l.no",
     )?;

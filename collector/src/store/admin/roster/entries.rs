@@ -72,7 +72,7 @@ pub(crate) fn list(tx: &mut dyn AdminTx, asked: &EntriesAsked) -> Step<EntriesPa
         Some(state) => (LIST_OF_STATE, state),
         None => (LIST, EntryState::Closed),
     };
-    let sources = tx.query(SOURCES, &[])?.len();
+    let sources = sources(tx)?.iter().filter(|source| source.records > 0).count();
     let mut read = 0;
     loop {
         let values: [Value<'_>; 4] = [name.as_str().into(), no.into(), i64::from(state.code()).into(), PORTION.into()];
@@ -83,7 +83,7 @@ pub(crate) fn list(tx: &mut dyn AdminTx, asked: &EntriesAsked) -> Step<EntriesPa
             .iter()
             .filter_map(|row| is_visible(row, &asked.sites).map(|seen| seen.then_some(row)).transpose())
             .collect::<Step<_>>()?;
-        for entry in reports(tx, &visible)? {
+        for entry in reports(tx, &visible, &asked.sites)? {
             if !is_asked(&entry, asked, sources) {
                 continue;
             }
@@ -116,7 +116,7 @@ pub(crate) fn get(tx: &mut dyn AdminTx, number: u64, sites: &SiteScope) -> Step<
     if !is_visible(row, sites)? {
         return Ok(None);
     }
-    Ok(reports(tx, &[row])?.pop())
+    Ok(reports(tx, &[row], sites)?.pop())
 }
 
 /// The sources, in the order of their names.
@@ -177,7 +177,7 @@ fn is_asked(entry: &EntryReport, asked: &EntriesAsked, sources: usize) -> bool {
 }
 
 /// The entries of rows, with their records, hosts and candidates.
-fn reports(tx: &mut dyn AdminTx, rows: &[&Row]) -> Step<Vec<EntryReport>> {
+fn reports(tx: &mut dyn AdminTx, rows: &[&Row], sites: &SiteScope) -> Step<Vec<EntryReport>> {
     let numbers: Vec<i64> = rows.iter().map(|row| row.int(0)).collect::<Step<_>>()?;
     let mut records = records::of_entries(tx, &numbers)?;
     let lists: Vec<Vec<Value<'_>>> = numbers.iter().map(|no| vec![(*no).into()]).collect();
@@ -209,7 +209,10 @@ fn reports(tx: &mut dyn AdminTx, rows: &[&Row]) -> Step<Vec<EntryReport>> {
                 .into_iter()
                 .map(|record| RecordReport { source: record.source, row: record.row, closed: record.closed })
                 .collect(),
-            candidates: candidates.iter().filter_map(|row| candidate(row, &hosts).transpose()).collect::<Step<_>>()?,
+            candidates: candidates
+                .iter()
+                .filter_map(|row| candidate(row, &hosts, sites).transpose())
+                .collect::<Step<_>>()?,
         });
     }
     Ok(reports)
@@ -240,8 +243,10 @@ fn hosts(tx: &mut dyn AdminTx, numbers: &[i64]) -> Step<BTreeMap<i64, NamedHost>
     Ok(hosts)
 }
 
-fn candidate(row: &Row, hosts: &BTreeMap<i64, NamedHost>) -> Step<Option<CandidateReport>> {
-    let Some(host) = hosts.get(&row.int(0)?) else { return Ok(None) };
+/// A candidate; `None` if it is gone or of another site.
+fn candidate(row: &Row, hosts: &BTreeMap<i64, NamedHost>, sites: &SiteScope) -> Step<Option<CandidateReport>> {
+    let host = hosts.get(&row.int(0)?).filter(|host| sites.contains(&host.site));
+    let Some(host) = host else { return Ok(None) };
     let unknown = || StoreFault::damaged("a candidate of the roster", "it is unknown why it was not matched");
     let agreeing = row.text(1)?.split_whitespace().filter_map(|kind| kind.parse::<IdentifierKind>().ok());
     Ok(Some(CandidateReport {

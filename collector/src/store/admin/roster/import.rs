@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_proto::model::{EntryState, ImportCounts, RosterRow, Timestamp};
+use muster_proto::model::{EntryState, Identifier, ImportCounts, RosterRow, Timestamp};
 
 use super::moves::{self, Moves, Place};
 use super::pending;
@@ -19,7 +19,7 @@ use crate::store::decide::roster::{EntryKnown, entry_of};
 use crate::store::sql::{AdminTx, Row, Step, StoreFault, Value};
 
 const RUNNING: &str =
-    "SELECT no, source, stage, started_at, touched_at FROM roster_import WHERE stage < 3 ORDER BY no LIMIT 1";
+    "SELECT no, source, stage, started_at, touched_at FROM roster_import WHERE stage IN (1, 2, 4) ORDER BY no LIMIT 1";
 const LAST: &str = "SELECT coalesce(max(no), 0) FROM roster_import";
 const BEGIN: &str = "INSERT INTO roster_import 
      (no, source, stage, file, started_at, touched_at, account, total, added, changed, absent)
@@ -27,8 +27,9 @@ const BEGIN: &str = "INSERT INTO roster_import
 const START: &str =
     "UPDATE roster_import SET stage = 2, total = $2, added = $3, changed = $4, absent = $5 WHERE no = $1";
 const FINISH: &str = "UPDATE roster_import SET stage = 3 WHERE no = $1";
-const FORGET: &str = "DELETE FROM roster_import WHERE no = $1";
-const FORGET_OLD: &str = "DELETE FROM roster_import WHERE stage = 3 AND no <= $1";
+const GIVE_UP: &str = "UPDATE roster_import SET stage = 4 WHERE no = $1 AND stage IN (1, 4)";
+const GIVEN_UP: &str = "UPDATE roster_import SET stage = 5 WHERE no = $1 AND stage = 4";
+const FORGET_OLD: &str = "DELETE FROM roster_import WHERE stage IN (3, 5) AND no <= $1";
 const GET: &str = "SELECT source, total, added, changed, absent FROM roster_import WHERE no = $1 AND stage = $2";
 const TOUCH: &str = "UPDATE roster_import SET touched_at = $2 WHERE no = $1 AND stage = 1";
 const STAGE: &str = "INSERT INTO roster_portion (import, no, packed) VALUES ($1, $2, $3)";
@@ -53,7 +54,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     BEGIN,
     START,
     FINISH,
-    FORGET,
+    GIVE_UP,
+    GIVEN_UP,
     FORGET_OLD,
     GET,
     TOUCH,
@@ -76,6 +78,8 @@ const ABANDONED_MS: i64 = 60_000;
 /// While its rows arrive, and while they are applied.
 const RECEIVING: i64 = 1;
 const APPLYING: i64 = 2;
+/// While it is thrown away.
+const GIVING_UP: i64 = 4;
 /// Sources that a roster may have.
 const SOURCES: u64 = 32;
 /// Past imports that are kept.
@@ -94,6 +98,8 @@ pub(crate) struct Running {
     pub(crate) source: String,
     /// Whether its rows are being applied, so that it has to go on.
     pub(crate) is_applied: bool,
+    /// Whether it is being thrown away.
+    pub(crate) is_given_up: bool,
     pub(crate) started_at: Timestamp,
     /// When rows came last.
     pub(crate) touched_at: Timestamp,
@@ -102,7 +108,7 @@ pub(crate) struct Running {
 impl Running {
     /// Whether nobody sends rows any more.
     pub(crate) fn is_abandoned(&self, now: Timestamp) -> bool {
-        !self.is_applied && now.millis().saturating_sub(self.touched_at.millis()) > ABANDONED_MS
+        self.is_given_up || !self.is_applied && now.millis().saturating_sub(self.touched_at.millis()) > ABANDONED_MS
     }
 }
 
@@ -132,7 +138,7 @@ impl Portion {
     }
 
     /// The most that the rows of a portion may weigh together.
-    pub(crate) const MOST: usize = 320;
+    pub(crate) const MOST: usize = 2_000;
 
     fn packed(&self) -> Step<Vec<u8>> {
         let text = serde_json::to_vec(self).map_err(|error| StoreFault::Other(error.to_string()))?;
@@ -168,6 +174,7 @@ pub(crate) fn running(tx: &mut dyn AdminTx) -> Step<Option<Running>> {
             no: row.int(0)?,
             source: row.text(1)?.to_owned(),
             is_applied: row.int(2)? == APPLYING,
+            is_given_up: row.int(2)? == GIVING_UP,
             started_at: row.time(3)?,
             touched_at: row.time(4)?,
         })
@@ -218,15 +225,21 @@ pub(crate) fn names(tx: &mut dyn AdminTx, records: &[i64]) -> Step<Vec<String>> 
     tx.query_each(NAMES, &lists)?.iter().flatten().map(|row| row.text(0).map(ToOwned::to_owned)).collect()
 }
 
+/// Notes that rows still come.
+///
+/// # Errors
+/// The import was thrown away, or the database fails.
+pub(crate) fn touch(tx: &mut dyn AdminTx, import: i64, now: Timestamp) -> Step<()> {
+    if tx.note_progress(TOUCH, &[import.into(), now.into()])? == 0 { Err(gone()) } else { Ok(()) }
+}
+
 /// Stages a portion; `no` orders them.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn stage(tx: &mut dyn AdminTx, import: i64, no: i64, portion: &Portion, now: Timestamp) -> Step<()> {
     let packed = portion.packed()?;
-    if tx.note_progress(TOUCH, &[import.into(), now.into()])? == 0 {
-        return Err(gone());
-    }
+    touch(tx, import, now)?;
     tx.note_progress(STAGE, &[import.into(), no.into(), packed.as_slice().into()]).map(drop)
 }
 
@@ -255,8 +268,12 @@ pub(crate) fn start(tx: &mut dyn AdminTx, import: i64, counts: ImportCounts) -> 
 /// # Errors
 /// The database fails.
 pub(crate) fn throw_away(tx: &mut dyn AdminTx, import: i64) -> Step<bool> {
+    // The row stays, so that no other import gets its number.
+    if tx.note_progress(GIVE_UP, &[import.into()])? == 0 {
+        return Ok(false);
+    }
     let Some(first) = tx.query(PORTION, &[import.into()])?.first().map(|row| row.int(0)).transpose()? else {
-        tx.note_progress(FORGET, &[import.into()])?;
+        tx.note_progress(GIVEN_UP, &[import.into()])?;
         return Ok(false);
     };
     tx.note_progress(STAGED, &[import.into(), (first + THROWN_AWAY - 1).into()])?;
@@ -271,7 +288,7 @@ pub(crate) fn throw_away(tx: &mut dyn AdminTx, import: i64) -> Step<bool> {
 pub(crate) fn apply(
     tx: &mut dyn AdminTx,
     import: i64,
-    identifies: &dyn Fn(&muster_proto::model::Identifier) -> bool,
+    identifies: &dyn Fn(&Identifier) -> bool,
     now: Timestamp,
 ) -> Step<bool> {
     let Some((name, counts)) = get(tx, import, APPLYING)? else { return Ok(false) };
@@ -305,7 +322,7 @@ fn apply_rows(
     tx: &mut dyn AdminTx,
     source: i64,
     rows: &[RosterRow],
-    identifies: &dyn Fn(&muster_proto::model::Identifier) -> bool,
+    identifies: &dyn Fn(&Identifier) -> bool,
     moves: &mut Moves,
 ) -> Step<()> {
     let digests: Vec<_> = rows.iter().map(digests).collect();
@@ -349,8 +366,17 @@ fn apply_rows(
             }
         }
     }
+    // What identified one entry alone may now identify several, or the other way round.
+    let mut identifiers: BTreeSet<Identifier> = BTreeSet::new();
+    for Keyed { row, record, .. } in &keyed {
+        let before = record.as_ref().map(|record| record.row.identifiers()).unwrap_or_default();
+        let now = row.identifiers();
+        identifiers.extend(now.symmetric_difference(&before).filter(|one| one.kind.is_certain()).cloned());
+    }
+    let neighbours = pending::entries_with(tx, &identifiers)?.into_values().flatten();
+    let noted: BTreeSet<i64> = changed.iter().copied().chain(neighbours).collect();
     describe(tx, &changed, moves)?;
-    pending::note(tx, &changed)
+    pending::note(tx, &noted)
 }
 
 /// The open entries that share an identifier with new rows.
@@ -358,18 +384,19 @@ fn known_entries(
     tx: &mut dyn AdminTx,
     source: i64,
     new: &[&Keyed<'_>],
-    identifies: &dyn Fn(&muster_proto::model::Identifier) -> bool,
+    identifies: &dyn Fn(&Identifier) -> bool,
 ) -> Step<BTreeMap<i64, EntryKnown>> {
     let identifiers = new.iter().flat_map(|keyed| keyed.row.identifiers()).filter(|one| identifies(one));
     let identifiers = identifiers.flat_map(|one| std::iter::once(one.clone()).chain(one.swapped())).collect();
-    let entries: BTreeSet<i64> = pending::entries_with(tx, &identifiers)?.into_values().flatten().collect();
+    let found = pending::entries_with(tx, &identifiers)?.into_values();
+    let entries: BTreeSet<i64> = found.filter(|entries| entries.len() < pending::COMMON).flatten().collect();
     let entries: Vec<i64> = entries.into_iter().collect();
     let identifiers = records::identifiers(tx, &entries)?;
     let mut known = BTreeMap::new();
     for (entry, records) in records::of_entries(tx, &entries)? {
         let identifiers =
             identifiers.get(&entry).into_iter().flatten().filter(|one| identifies(one)).cloned().collect();
-        let has_source = records.iter().any(|record| record.source_no == source);
+        let has_source = records.iter().any(|record| record.source_no == source && record.closed.is_none());
         known.insert(entry, EntryKnown { identifiers, has_source });
     }
     Ok(known)
@@ -379,6 +406,7 @@ fn known_entries(
 fn describe(tx: &mut dyn AdminTx, entries: &BTreeSet<i64>, moves: &mut Moves) -> Step<()> {
     let numbers: Vec<i64> = entries.iter().copied().collect();
     let (rows, all) = (moves::load(tx, &numbers)?, records::of_entries(tx, &numbers)?);
+    let mut unmatched = Vec::new();
     for (no, row) in &rows {
         let open: Vec<&RosterRow> = all
             .get(no)
@@ -388,6 +416,7 @@ fn describe(tx: &mut dyn AdminTx, entries: &BTreeSet<i64>, moves: &mut Moves) ->
             .map(|record| &record.row)
             .collect();
         if open.is_empty() {
+            unmatched.extend(row.host.map(|host| (*no, host)));
             moves.put(tx, row, Place::without(EntryState::Closed))?;
             continue;
         }
@@ -397,7 +426,7 @@ fn describe(tx: &mut dyn AdminTx, entries: &BTreeSet<i64>, moves: &mut Moves) ->
             moves.put(tx, &row, Place::without(EntryState::Missing))?;
         }
     }
-    Ok(())
+    pending::record_unmatched(tx, &unmatched)
 }
 
 fn close(tx: &mut dyn AdminTx, absent: &[i64], moves: &mut Moves, now: Timestamp) -> Step<()> {
@@ -405,13 +434,17 @@ fn close(tx: &mut dyn AdminTx, absent: &[i64], moves: &mut Moves, now: Timestamp
     let found = tx.query_each(ENTRY_OF_RECORD, &lists)?;
     let entries: BTreeSet<i64> = found.iter().flatten().map(|row| row.int(0)).collect::<Step<_>>()?;
     let numbers: Vec<i64> = entries.iter().copied().collect();
+    let mut identifiers: BTreeSet<Identifier> = BTreeSet::new();
     for (entry, records) in records::of_entries(tx, &numbers)? {
         for record in records.iter().filter(|record| absent.contains(&record.no) && record.closed.is_none()) {
+            identifiers.extend(record.row.identifiers().into_iter().filter(|one| one.kind.is_certain()));
             records::close(tx, record, entry, now)?;
         }
     }
+    let neighbours = pending::entries_with(tx, &identifiers)?.into_values().flatten();
+    let noted: BTreeSet<i64> = entries.iter().copied().chain(neighbours).collect();
     describe(tx, &entries, moves)?;
-    pending::note(tx, &entries)
+    pending::note(tx, &noted)
 }
 
 /// The source of an import, and what it changes.

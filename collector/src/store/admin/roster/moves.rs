@@ -15,13 +15,23 @@ const MOVE: &str =
 const DESCRIBE: &str = "UPDATE roster_entry SET name = $2, site = $3, platform = $4, counted_site = $5 WHERE no = $1";
 const PAST: &str =
     "INSERT INTO roster_entry_history (entry, since, until, state, host, basis) VALUES ($1, $2, $3, $4, $5, $6)";
+const OLD: &str = "DELETE FROM roster_entry_history WHERE entry = $1 AND since <=
+     (SELECT since FROM roster_entry_history WHERE entry = $1 ORDER BY since DESC LIMIT 1 OFFSET $2)";
+/// Entries to which a host was proposed may have it when it is free.
+const FREED: &str = "INSERT INTO roster_pending (entry) SELECT entry FROM roster_candidate WHERE host = $1
+     ON CONFLICT (entry) DO NOTHING";
+const NO_LONGER_PROPOSED: &str = "DELETE FROM roster_candidate WHERE entry = $1";
 const SITE_OF_HOST: &str = "SELECT site FROM host_row WHERE no = $1";
 const COUNT: &str = "INSERT INTO roster_count (state, site, platform, entries) VALUES ($1, $2, $3, $4)
      ON CONFLICT (state, site, platform) DO UPDATE SET entries = roster_count.entries + excluded.entries";
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[LOAD, CREATE, MOVE, DESCRIBE, PAST, SITE_OF_HOST, COUNT];
+pub(super) const STATEMENTS: &[&str] =
+    &[LOAD, CREATE, MOVE, DESCRIBE, PAST, OLD, FREED, NO_LONGER_PROPOSED, SITE_OF_HOST, COUNT];
+
+/// Earlier states that are kept of an entry.
+const KEPT_SPANS: i64 = 100;
 
 /// An entry as its row has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +109,9 @@ impl Moves {
 
     /// Moves an entry. Where it is already, it stays since when it was.
     pub(super) fn put(&mut self, tx: &mut dyn AdminTx, row: &EntryRow, place: Place) -> Step<()> {
-        if (row.state, row.host, row.basis) == (place.state, place.host, place.basis) {
+        let is_there = (row.state, row.host, row.basis) == (place.state, place.host, place.basis);
+        // What a person says anew is noted, even if the entry stays where it is.
+        if is_there && place.note.is_none() {
             return Ok(());
         }
         // The clock may have been set back; spans of one entry must not overlap.
@@ -118,10 +130,17 @@ impl Moves {
             MOVE,
             &[row.no.into(), state, now.into(), host(place.host), basis, note, counted_site.as_str().into()],
         )?;
+        tx.note_progress(OLD, &[row.no.into(), KEPT_SPANS.into()])?;
+        if place.state == EntryState::Closed {
+            tx.note_progress(NO_LONGER_PROPOSED, &[row.no.into()])?;
+        }
         self.count(row.state, &row.counted_site, row.platform, -1);
         self.count(place.state, &counted_site, row.platform, 1);
         if row.host != place.host {
-            row.host.into_iter().for_each(|before| tx.list_host(before, false));
+            if let Some(before) = row.host {
+                tx.list_host(before, false);
+                tx.note_progress(FREED, &[before.into()])?;
+            }
             place.host.into_iter().for_each(|now| tx.list_host(now, true));
         }
         Ok(())

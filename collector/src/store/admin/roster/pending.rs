@@ -20,7 +20,7 @@ const ENTRIES_WITH: &str =
 const ENTRY_OF_HOST: &str = "SELECT no FROM roster_entry WHERE host = $1";
 const ENTRIES_PROPOSED: &str = "SELECT entry FROM roster_candidate WHERE host = $1 ORDER BY entry LIMIT $2";
 const HOSTS_WITH: &str =
-    "SELECT i.host, r.last_seen, e.no, e.basis FROM host_identifier i JOIN identity_row r ON r.no = i.host
+    "SELECT i.host, r.last_seen, e.no, e.basis, r.enrolled_at FROM host_identifier i JOIN identity_row r ON r.no = i.host
      LEFT JOIN roster_entry e ON e.host = i.host WHERE i.value = $1 AND i.kind = $2 ORDER BY i.host LIMIT $3";
 const OF_HOST: &str = "SELECT kind, value FROM host_identifier WHERE host = $1 ORDER BY kind, value";
 const APART: &str = "SELECT host FROM roster_apart WHERE entry = $1 ORDER BY host";
@@ -46,11 +46,11 @@ pub(super) const STATEMENTS: &[&str] = &[
     HOST_ID,
 ];
 
-/// Entries that one transaction matches: each changes at most a dozen rows.
-const PORTION: i64 = 24;
+/// Entries that one transaction matches: each changes at most two dozen rows.
+const PORTION: i64 = 100;
 
 /// An identifier that so many hosts or entries have identifies none of them.
-const COMMON: usize = 12;
+pub(super) const COMMON: usize = 12;
 
 /// Notes the entries that these hosts may be the machines of, by the identifiers that changed.
 pub(crate) fn note_hosts(tx: &mut dyn AdminTx, hosts: &BTreeMap<i64, Vec<Identifier>>) -> Step<()> {
@@ -118,6 +118,10 @@ pub(crate) fn advance(tx: &mut dyn AdminTx, identifies: &dyn Fn(&Identifier) -> 
     let (mut moves, mut again) = (Moves::new(now), BTreeSet::new());
     let (mut matched, mut unmatched) = (Vec::new(), Vec::new());
     for row in entries.values() {
+        // It has lost its host to another entry of this portion, and is matched anew.
+        if again.contains(&row.no) {
+            continue;
+        }
         let change = decided(row, &seen);
         let Some((place, candidates)) = change else { continue };
         // A probable match gives way to a certain one, and its entry is matched anew.
@@ -129,6 +133,7 @@ pub(crate) fn advance(tx: &mut dyn AdminTx, identifies: &dyn Fn(&Identifier) -> 
                 moves.put(tx, &losing, Place::without(EntryState::Missing))?;
                 unmatched.extend(losing.host.map(|host| (other, host)));
             }
+            matched.retain(|(entry, ..): &(i64, i64, MatchBasis)| *entry != other);
             again.insert(other);
         }
         if (row.host, row.basis) != (place.host, place.basis) {
@@ -226,6 +231,7 @@ struct Seen {
 struct HostAndEntry {
     identifiers: BTreeSet<Identifier>,
     last_seen: Timestamp,
+    enrolled_at: Timestamp,
     matched: Option<(i64, MatchBasis)>,
 }
 
@@ -277,7 +283,9 @@ impl Seen {
                 let matched = if row.is_null(2) { None } else { Some((row.int(2)?, moves::basis(row, 3)?)) };
                 let (host, last_seen) = (row.int(0)?, row.time(1)?);
                 self.with.entry(one.clone()).or_default().insert(host);
-                self.hosts.insert(host, HostAndEntry { identifiers: BTreeSet::new(), last_seen, matched });
+                let enrolled_at = row.time(4)?;
+                let identifiers = BTreeSet::new();
+                self.hosts.insert(host, HostAndEntry { identifiers, last_seen, enrolled_at, matched });
             }
         }
         let hosts: Vec<i64> = self.hosts.keys().copied().collect();
@@ -301,6 +309,7 @@ impl Seen {
                 no,
                 identifiers: host.identifiers.clone(),
                 last_seen: host.last_seen,
+                enrolled_at: host.enrolled_at,
                 matched: host.matched,
                 is_apart: self.apart.contains(&(entry.no, no)),
             })

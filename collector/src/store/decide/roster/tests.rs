@@ -11,8 +11,9 @@ fn entry(texts: &[(IdentifierKind, &str)]) -> EntrySeen {
 }
 
 fn host(no: i64, texts: &[(IdentifierKind, &str)]) -> HostSeen {
-    let last_seen = Timestamp::from_millis(no * 1_000);
-    HostSeen { no, identifiers: identifiers(texts), last_seen, matched: None, is_apart: false }
+    let (last_seen, enrolled_at) =
+        (Timestamp::from_millis(no * 100_000), Timestamp::from_millis(no * 100_000 - 50_000));
+    HostSeen { no, identifiers: identifiers(texts), last_seen, enrolled_at, matched: None, is_apart: false }
 }
 
 use IdentifierKind::{EntraObjectId, Fqdn, HardwareUuid, Mac, Name, Serial};
@@ -69,6 +70,26 @@ fn of_two_hosts_with_one_serial_number_the_one_seen_last_is_the_machine() {
     assert_eq!(matching.host, Some((8, MatchBasis::Certain)));
     let reimaged = [Candidate { host: 7, agreeing: BTreeSet::from([Serial]), why: CandidateReason::Reimaged }];
     assert_eq!(matching.candidates, reimaged);
+}
+
+#[test]
+fn a_host_that_still_reports_keeps_its_entry_when_another_one_claims_its_serial_number() {
+    let serial = [(Serial, "A1")];
+    let mut before = host(7, &serial);
+    before.matched = Some((1, MatchBasis::Certain));
+    before.last_seen = Timestamp::from_millis(900_000);
+    let matching = matching(&entry(&serial), &[before, host(8, &serial)]);
+    assert_eq!(matching.host, Some((7, MatchBasis::Certain)));
+    assert_eq!(matching.candidates[0].why, CandidateReason::Several);
+}
+
+#[test]
+fn machines_of_two_domains_with_one_name_are_two() {
+    let lists = BTreeMap::from([(1, known(&[(Name, "dc01"), (Fqdn, "dc01.a.example")], false))]);
+    assert_eq!(entry_of(&identifiers(&[(Name, "dc01"), (Fqdn, "dc01.b.example")]), &lists), None);
+    assert_eq!(entry_of(&identifiers(&[(Name, "dc01")]), &lists), Some(1));
+    let taken = BTreeMap::from([(1, known(&[(Name, "pc")], true)), (2, known(&[(Name, "pc")], false))]);
+    assert_eq!(entry_of(&identifiers(&[(Name, "pc")]), &taken), None, "the name is of two machines");
 }
 
 #[test]

@@ -61,7 +61,8 @@ pub(super) const OLD_GAPS: &str = "
     DELETE FROM host_gap g USING unnest($1::int4[], $2::int8[]) AS u (host, kept_from)
     WHERE g.host = u.host AND g.until < u.kept_from";
 
-/// A job has to look at the identifiers of the hosts.
+/// A job has to look at the identifiers of the hosts. A row that is there already is locked: the job deletes it before it reads
+/// the facts.
 pub(super) const FACTS: &str = "
     WITH changed AS (
     UPDATE host h SET hostname = u.hostname, platform = u.platform, os_name = u.os_name, kernel = u.kernel,
@@ -72,7 +73,8 @@ pub(super) const FACTS: &str = "
         AS u (no, hostname, platform, os_name, kernel, architecture, agent_version, offline_root, state, fingerprint, identity)
     WHERE h.no = u.no RETURNING h.no
     )
-    INSERT INTO identity_pending (host) SELECT no FROM changed ORDER BY no ON CONFLICT DO NOTHING";
+    INSERT INTO identity_pending (host) SELECT no FROM changed ORDER BY no
+    ON CONFLICT (host) DO UPDATE SET host = excluded.host";
 
 pub(super) const STATES: &str = "
     UPDATE host h SET state = u.state FROM unnest($1::int4[], $2::bytea[]) AS u (no, state) WHERE h.no = u.no";
