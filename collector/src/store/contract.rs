@@ -173,6 +173,7 @@ macro_rules! suite {
             a_person_decides_which_host_is_a_machine_and_can_undo_it
             a_machine_that_was_installed_anew_takes_the_place_of_the_one_before
             hosts_are_found_by_what_identifies_them
+            a_probable_match_gives_way_to_a_certain_one
             an_import_that_is_not_started_changes_nothing_and_blocks_no_other_for_long
             lists_are_sorted_in_the_store_and_pages_have_no_gap
             counts_lists_and_searches_can_be_limited_to_sites

@@ -298,3 +298,28 @@ pub(super) fn all(tx: &mut dyn AdminTx) {
     entries::get(tx, entry, &SiteScope::All).expect("gets").expect("is there");
     roster::pending::advance(tx, &|_| true, at(62)).expect("matches");
 }
+
+pub(crate) async fn a_probable_match_gives_way_to_a_certain_one(backend: impl Backend) {
+    let store = backend.open();
+    token_create(&store, new_token(9)).await.expect("creates");
+    let named = |serial: &str| {
+        let facts = identity("pc-1", serial);
+        let fqdn = "pc-1.example.org".to_owned();
+        HostFacts { identity: MachineIdentity { fqdn, ..facts.identity.clone() }, ..facts }
+    };
+    store.host_enroll(Enrollment { facts: named(""), ..enrollment(1) }).await.expect("enrolls");
+    import(&store, "purchases", &[row("p-1", "box-9", "A1")], 20).await;
+    let listed = RosterRow { fqdn: "pc-1.example.org".to_owned(), ..row("1", "pc-1", "") };
+    import(&store, "ad", &[listed], 30).await;
+    let missing = ("box-9".to_owned(), EntryState::Missing, None);
+    assert_eq!(states(&store).await, [missing, ("pc-1".to_owned(), EntryState::Matched, Some(1))]);
+    // Both entries are looked at in one transaction: the first takes the host from the second.
+    let sections = [packages(&[("adduser", "3.134")])];
+    let changed = CheckIn { facts: Some(named("A1")), ..check_in(1, 1, 40, &sections) };
+    store.check_in(changed).await.expect("checks in");
+    match_all(&store, 50).await;
+    let taken = ("pc-1".to_owned(), EntryState::Review, None);
+    assert_eq!(states(&store).await, [("box-9".to_owned(), EntryState::Matched, Some(1)), taken]);
+    assert_eq!(entries(&store).await[1].candidates[0].why, CandidateReason::Taken);
+    assert_healthy(&store).await;
+}
