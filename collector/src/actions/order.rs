@@ -58,7 +58,7 @@ fn read(stored: StoredOrders) -> Result<AppliedOrders, ActionError> {
     for file in stored.files {
         let Packed { sha256, size, packed } = file.packed;
         let text = rules::unpacked(&packed, size, &sha256).map_err(ActionError::Pack)?;
-        applied.apply(&file.id, &text, &format!("applied/{}.toml", file.id));
+        applied.put(&file.id, &text, &format!("applied/{}.toml", file.id));
     }
     Ok(applied)
 }

@@ -26,15 +26,19 @@ pub struct AppliedOrders {
 }
 
 impl AppliedOrders {
-    /// Puts a file in place of the one with the same id. An addendum is in force from now on, also if it was switched off.
+    /// Applies a file in place of the one with the same id. An addendum is in force from now on, also if it was switched off.
     pub(crate) fn apply(&mut self, id: &OrderId, text: &str, place: &str) {
-        let (folder, name) = ("orders".to_owned(), format!("{id}.toml"));
-        self.files.retain(|file| file.name != name);
-        let file = RuleFile { folder, name, place: place.to_owned(), text: text.to_owned() };
-        if is_addendum(&file) {
+        self.put(id, text, place);
+        if self.file(id).is_some_and(is_addendum) {
             self.switches.remove(id);
         }
-        self.files.push(file);
+    }
+
+    /// Puts a file in place of the one with the same id. What was switched stays switched.
+    pub(crate) fn put(&mut self, id: &OrderId, text: &str, place: &str) {
+        let (folder, name) = ("orders".to_owned(), format!("{id}.toml"));
+        self.files.retain(|file| file.name != name);
+        self.files.push(RuleFile { folder, name, place: place.to_owned(), text: text.to_owned() });
         self.files.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
