@@ -24,7 +24,7 @@ pub struct Positive {
     /// When each product was first found, by its id. A product that is missing here was found at `since`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub products: BTreeMap<ProductId, Timestamp>,
-    /// Products that were there before and are no longer, while others still are: they were removed first. At most [`GONE_KEPT`].
+    /// Products that were there before and are no longer, while others still are: they were removed first. At most `GONE_KEPT`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<Reason>,
 }
