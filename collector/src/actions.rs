@@ -2,6 +2,7 @@
 //! store, which writes the ledger entry with the caller as its actor. The role was checked by `api::access`.
 
 mod account;
+mod bulk;
 mod caller;
 mod duty;
 mod host;
@@ -21,6 +22,7 @@ pub use account::{
     AccountRequest, FirstAccount, account_by_token, account_create, account_get, account_list, account_of_caller,
     account_revoke, account_rotate, first_account_create, first_account_find, first_token_keep,
 };
+pub use bulk::{BulkChange, bulk_advance, bulk_list, bulk_show, hosts_change};
 pub use caller::Caller;
 pub use duty::duties_follow;
 pub(crate) use duty::duty_finish;
@@ -60,6 +62,35 @@ pub enum ActionError {
     /// The reason for an action on hosts is empty, too long, or has control characters.
     #[error("a reason is needed: one line of at most {} bytes", muster_proto::limits::ACTION_REASON_BYTES)]
     Reason,
+    /// The name of an owner is too long, or has control characters.
+    #[error("an owner is one line of at most {} bytes", muster_proto::limits::OWNER_BYTES)]
+    Owner,
+    /// A note is empty, too long, or has control characters.
+    #[error("a note is a text of at most {} bytes", muster_proto::limits::NOTE_BYTES)]
+    Note,
+    /// A label or a site is not valid.
+    #[error("{0}")]
+    Invalid(#[from] InvalidId),
+    /// A change would be of more hosts than one may be.
+    #[error("more than {} hosts are selected, so nothing was changed; select fewer", muster_proto::limits::BULK_HOSTS)]
+    TooManyHosts,
+    /// Other hosts are selected than the caller has seen.
+    #[error("{selected} hosts are selected now and not {expected}, so nothing was changed; look at them and ask again")]
+    OtherHosts {
+        /// How many are selected.
+        selected: u64,
+        /// How many the caller has seen.
+        expected: u64,
+    },
+    /// As many changes of many hosts run as may.
+    #[error("20 changes of many hosts are running, which is the limit; try again when one has ended")]
+    TooManyChanges,
+    /// There is no such change of many hosts, or the caller may not see it.
+    #[error("no bulk change {number}")]
+    NoChange {
+        /// As asked.
+        number: u64,
+    },
     /// What is said of a duty that is done is empty, too long, or has control characters.
     #[error(
         "a reference is needed, such as the number of a report: one line of at most {} bytes",

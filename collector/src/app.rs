@@ -10,6 +10,7 @@ mod accounts;
 mod applied;
 mod authority;
 mod backup;
+mod bulk;
 mod check;
 mod command;
 mod descriptors;

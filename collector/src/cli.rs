@@ -9,6 +9,7 @@ mod accounts;
 mod args;
 mod attestations;
 mod board;
+mod bulk;
 mod catalogue;
 mod changes;
 mod client;
@@ -38,7 +39,7 @@ use std::io::{self, Write};
 
 use clap::{CommandFactory, FromArgMatches};
 use muster_proto::error_chain;
-use muster_proto::model::{HostActionKind, Timestamp};
+use muster_proto::model::{BulkKind, HostActionKind, Timestamp};
 use muster_proto::terminal::{Paint, printable};
 use muster_proto::wire::OrderSwitch;
 
@@ -126,6 +127,10 @@ async fn execute(
         Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Purge(asked)), filter }) => {
             no_list_options(filter == args::HostsFilterArgs::default())?;
             host_actions::run(connect().await?, HostActionKind::Purge, asked, screen).await
+        }
+        Verb::Hosts(args::HostsArgs { verb: Some(verb), filter }) => {
+            no_list_options(filter == args::HostsFilterArgs::default())?;
+            many_hosts(connect().await?, verb, screen).await
         }
         Verb::Software(asked) => software::run(connect().await?, asked, screen).await,
         Verb::Host(asked) => host::run(connect().await?, asked, screen).await,
@@ -237,6 +242,26 @@ fn list_options<O: Default + PartialEq>(before: O, after: O) -> Result<O, args::
     }
 }
 
+/// Does a change of many hosts, or lists them.
+async fn many_hosts(client: Client, verb: args::HostsVerb, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    let (change, selection) = match verb {
+        args::HostsVerb::Label(asked) => ((BulkKind::Label, asked.label.to_string()), asked.selection),
+        args::HostsVerb::Unlabel(asked) => ((BulkKind::Unlabel, asked.label.to_string()), asked.selection),
+        args::HostsVerb::Own(asked) => ((BulkKind::Own, asked.owner), asked.selection),
+        args::HostsVerb::Note(asked) => ((BulkKind::Note, asked.text), asked.selection),
+        args::HostsVerb::Move(asked) => ((BulkKind::Move, asked.site.to_string()), asked.selection),
+        args::HostsVerb::Bulk(asked) => return bulk::list(client, asked.number, screen).await,
+        // The caller does these itself.
+        args::HostsVerb::List(_)
+        | args::HostsVerb::Show(_)
+        | args::HostsVerb::Revoke(_)
+        | args::HostsVerb::Release(_)
+        | args::HostsVerb::Review(_)
+        | args::HostsVerb::Purge(_) => return Ok(2),
+    };
+    bulk::run(client, change, selection, screen).await
+}
+
 /// Options of a list mean nothing to the other verbs. clap could refuse them, but it would refuse the global options too.
 fn no_list_options(none: bool) -> Result<(), args::WrongUsage> {
     let refused = || {
@@ -268,6 +293,7 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) -> u8 {
     }
     let _ = writeln!(err, "error: {}", printable(&error_chain(failed.as_ref())));
     let of_list = failed.downcast_ref::<roster::NotImported>().and_then(roster::NotImported::advice);
+    let of_list = of_list.or_else(|| failed.downcast_ref::<bulk::NotChanged>().and_then(bulk::NotChanged::advice));
     let of_export = || failed.downcast_ref::<ExportError>().and_then(ExportError::advice).map(ToOwned::to_owned);
     if let Some(advice) = of_list.or_else(of_export).or_else(|| client::advice(failed)) {
         let _ = writeln!(err, "  {}", printable(&advice));

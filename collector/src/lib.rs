@@ -15,6 +15,7 @@ pub mod attestation;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod filter;
 pub mod ingest;
 pub mod judge;
 pub mod judge_queue;

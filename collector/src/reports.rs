@@ -11,12 +11,14 @@ mod findings;
 mod host;
 mod hosts;
 mod ledger;
+mod narrow;
 mod order_files;
 mod paging;
 mod roster;
 mod rules;
 mod sealed;
 mod searches;
+mod selection;
 mod software;
 mod verdict;
 
@@ -27,6 +29,7 @@ use muster_proto::model::{
     CollectorStatus, HostCandidate, Lane, OrderId, ProductId, Resources, RulesRefused, StoreRefuses, Timestamp,
 };
 
+use crate::filter::FilterError;
 use crate::rules::{Order, RuleSet};
 use crate::store::{SearchStop, SiteScope, Store, StoreError, admin};
 use muster_proto::suggest::did_you_mean;
@@ -41,6 +44,7 @@ pub use roster::RosterAsked;
 pub use searches::Searches;
 #[cfg(test)]
 pub(crate) use searches::tests::roomy as roomy_searches;
+pub use selection::{HostsMeantBy, HostsSelected};
 pub use software::SoftwareAsked;
 
 /// Why a question has no answer.
@@ -146,6 +150,20 @@ pub enum ReportError {
         /// How many.
         active: usize,
     },
+    /// A request names one order, and its filter another.
+    #[error("the list is asked for order \"{asked}\", but its filter names \"{named}\"")]
+    TwoOrders {
+        /// The order of the request.
+        asked: OrderId,
+        /// The order of the filter.
+        named: OrderId,
+    },
+    /// The text of a filter has a mistake.
+    #[error("the filter is not valid: {fault}{}", after(fault.advice()))]
+    Filter {
+        /// The mistake.
+        fault: FilterError,
+    },
     /// A search for nearly nothing.
     #[error("search for {text:?}: at least {shortest} characters are needed")]
     TooShort {
@@ -189,10 +207,21 @@ pub enum ReportError {
     Store(#[source] StoreError),
 }
 
+impl From<FilterError> for ReportError {
+    fn from(error: FilterError) -> Self {
+        Self::Filter { fault: error }
+    }
+}
+
 impl From<StoreError> for ReportError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
+}
+
+/// Advice after an error.
+fn after(advice: Option<String>) -> String {
+    advice.map_or_else(String::new, |advice| format!("; {advice}"))
 }
 
 fn list(hosts: &[HostCandidate]) -> String {

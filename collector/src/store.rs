@@ -26,7 +26,8 @@ pub use self::decide::accounts::AccountRefusal;
 pub use self::decide::duties::FinishRefusal;
 pub use self::edition_bounds::{Allowance, EditionLevel, EditionLimit, EditionTotals, HeldBack};
 pub use self::history_removal::{HistoryRemoved, HistoryStep};
-pub use self::host_query::{HostKey, HostQuery, HostSort};
+pub use self::host_filter::HostFilter;
+pub use self::host_query::{HostKey, HostQuery, HostSort, SelectedHost};
 pub use self::judged::{JudgedOrder, Judgement, QueuedHost, Settlement};
 pub use self::operations::{
     CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, HostIdentity, KeyRenewal, NewToken, Readmission,
@@ -63,6 +64,7 @@ mod edition_search;
 mod edition_table;
 mod fault;
 mod history_removal;
+mod host_filter;
 mod host_query;
 mod judged;
 mod last_seen;
@@ -455,6 +457,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The database fails.
     async fn host_list(&self, query: HostQuery) -> Result<Vec<StoredHostRow>, StoreError>;
+
+    /// All hosts of a query, at most [`HostQuery::rows`], in the order of their ids. Reads no more of them than what says
+    /// whether they match.
+    ///
+    /// # Errors
+    /// The database fails.
+    async fn host_select(&self, query: HostQuery) -> Result<Vec<SelectedHost>, StoreError>;
 
     /// Everything about one host.
     ///

@@ -5,6 +5,7 @@ mod account;
 mod agent;
 mod ambiguous;
 mod attestation;
+mod bulk;
 mod duty;
 mod fleet;
 mod host_action;

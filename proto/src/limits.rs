@@ -99,5 +99,20 @@ pub const ROSTER_ROWS: usize = 1_000_000;
 /// Rows of one message of an import.
 pub const ROSTER_ROWS_PER_MESSAGE: usize = 250;
 
+/// Bytes of a label of hosts.
+pub const LABEL_BYTES: usize = 40;
+/// Labels that a host has at once.
+pub const LABELS_PER_HOST: usize = 64;
+/// Bytes of the name of an owner.
+pub const OWNER_BYTES: usize = 200;
+/// Bytes of a note about a host.
+pub const NOTE_BYTES: usize = 4_096;
+/// Notes about a host.
+pub const NOTES_PER_HOST: usize = 200;
+/// Bytes of a list of hosts by name, serial number or id, that a bulk change names: some 100,000 of them.
+pub const HOST_LINES_BYTES: usize = 3 << 20;
+/// Hosts that one bulk change may select.
+pub const BULK_HOSTS: usize = 2_000_000;
+
 /// Bytes of the name of a list of machines.
 pub const ROSTER_SOURCE_BYTES: usize = 40;

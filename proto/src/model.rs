@@ -3,6 +3,7 @@
 mod account;
 mod attestation;
 mod budget;
+mod bulk;
 mod cause;
 mod clean;
 mod closed_list;
@@ -38,6 +39,7 @@ mod watchlist;
 pub use account::{AccountReport, AccountTokenReport, Holder};
 pub use attestation::{AttestationRow, StoredAttestation};
 pub use budget::Budget;
+pub use bulk::{BulkKind, BulkReport, HostLabel, HostNote, HostOwner, Label};
 pub use cause::Cause;
 pub use clean::clean_text;
 pub(crate) use clean::{is_clean_text, is_visible_text};

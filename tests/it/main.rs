@@ -23,6 +23,7 @@ mod judge;
 mod layers;
 mod ledger;
 mod lost;
+mod many_hosts;
 mod operation;
 mod orders;
 mod packages;

@@ -196,6 +196,63 @@ CREATE TABLE identity_pending (
     host bigint NOT NULL PRIMARY KEY
 );
 
+-- Words by which people group hosts. `host` is the number of a host's row here and below. A row with `until` is the past.
+CREATE TABLE host_label (
+    host  bigint NOT NULL,
+    label text NOT NULL,
+    since bigint NOT NULL,
+    until bigint,
+    PRIMARY KEY (host, label, since)
+);
+CREATE INDEX host_label_current ON host_label (label, host) WHERE until IS NULL;
+CREATE INDEX host_label_by_end ON host_label (until) WHERE until IS NOT NULL;
+
+-- Who answers for a host. `folded` is `owner` with ASCII letters in lower case.
+CREATE TABLE host_owner (
+    host   bigint NOT NULL,
+    owner  text NOT NULL,
+    folded text NOT NULL,
+    since  bigint NOT NULL,
+    until  bigint,
+    PRIMARY KEY (host, since)
+);
+CREATE INDEX host_owner_current ON host_owner (folded, host) WHERE until IS NULL;
+CREATE INDEX host_owner_by_end ON host_owner (until) WHERE until IS NOT NULL;
+
+-- What people noted about hosts. The text is in `note`.
+CREATE TABLE host_note (
+    host    bigint NOT NULL,
+    since   bigint NOT NULL,
+    account text NOT NULL,
+    note    bytes NOT NULL,
+    PRIMARY KEY (host, since, note)
+);
+
+-- Changes of many hosts: see BulkReport in the model. `kind` is one of BulkKind, `value` what the hosts get. `stage` is 1 while
+-- hosts are left, then 2.
+CREATE TABLE bulk (
+    no       bigint NOT NULL PRIMARY KEY,
+    kind     bigint NOT NULL,
+    value    text NOT NULL,
+    account  text NOT NULL,
+    asked_at bigint NOT NULL,
+    ended_at bigint,
+    stage    bigint NOT NULL,
+    hosts    bigint NOT NULL,
+    done     bigint NOT NULL,
+    changed  bigint NOT NULL,
+    refused  bigint NOT NULL
+);
+CREATE INDEX bulk_by_stage ON bulk (stage, no);
+
+-- Hosts that a bulk change has still to change: row numbers, each as eight bytes, the highest first.
+CREATE TABLE bulk_portion (
+    bulk  bigint NOT NULL,
+    no    bigint NOT NULL,
+    hosts bytes NOT NULL,
+    PRIMARY KEY (bulk, no)
+);
+
 -- Lists of machines, by the name that an import gives.
 CREATE TABLE roster_source (
     no          bigint NOT NULL PRIMARY KEY,

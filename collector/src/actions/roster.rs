@@ -309,7 +309,9 @@ impl RosterImport {
 async fn begin(store: &dyn Store, acting: &Acting, asked: &ListAsked) -> Result<i64, ActionError> {
     let account = match &acting.actor {
         Actor::Account { account, .. } => account.to_string(),
-        Actor::Collector { .. } | Actor::Rules | Actor::Judge | Actor::Agent | Actor::Roster => String::new(),
+        Actor::Collector { .. } | Actor::Rules | Actor::Judge | Actor::Agent | Actor::Roster | Actor::Bulk => {
+            String::new()
+        }
     };
     loop {
         let (ListAsked { source, file, .. }, account, now) = (asked.clone(), account.clone(), acting.now);

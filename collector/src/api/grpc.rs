@@ -2,6 +2,7 @@
 
 mod accounts;
 mod agents;
+mod bulk;
 mod duties;
 mod fleet;
 mod host_actions;

@@ -52,6 +52,8 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
             busy
         }
         ReportError::LaneNeedsOrder { .. }
+        | ReportError::TwoOrders { .. }
+        | ReportError::Filter { .. }
         | ReportError::AttestationNeedsOrder { .. }
         | ReportError::PageToken
         | ReportError::TooLongAgo { .. }
@@ -65,9 +67,12 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
         ActionError::Lifetime { .. } | ActionError::AccountLifetime { .. } => {
             Status::invalid_argument(refused.to_string())
         }
-        ActionError::Reason | ActionError::Reference | ActionError::Evidence => {
-            Status::invalid_argument(refused.to_string())
-        }
+        ActionError::Reason
+        | ActionError::Reference
+        | ActionError::Evidence
+        | ActionError::Owner
+        | ActionError::Note
+        | ActionError::Invalid(_) => Status::invalid_argument(refused.to_string()),
         ActionError::Duty { refusal, .. } => {
             let code = match refusal {
                 FinishRefusal::Unknown => Code::NotFound,
@@ -75,7 +80,9 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
             };
             Status::new(code, refused.to_string())
         }
-        ActionError::NoToken { .. } => Status::not_found(refused.to_string()),
+        ActionError::TooManyHosts | ActionError::TooManyChanges => Status::resource_exhausted(refused.to_string()),
+        ActionError::OtherHosts { .. } => Status::aborted(refused.to_string()),
+        ActionError::NoChange { .. } | ActionError::NoToken { .. } => Status::not_found(refused.to_string()),
         ActionError::Import(refusal) => {
             let code = match refusal {
                 ImportRefusal::Name | ImportRefusal::Twice { .. } | ImportRefusal::Empty => Code::InvalidArgument,

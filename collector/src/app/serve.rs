@@ -20,10 +20,10 @@ use super::index;
 use super::lock::Lock;
 use super::prepare::{Asked, Prepared, prepare};
 use super::retention;
-use super::roster;
 use super::rules::{self, Keeper};
 use super::sealing;
 use super::store_watch::StoreWatch;
+use super::{bulk, roster};
 use super::{marks, store_size, throttled};
 use crate::actions;
 use crate::api::ResourceWatch;
@@ -258,6 +258,12 @@ impl Collector {
         tasks.spawn(async move {
             roster::keep(store, rules, clock, stop).await;
             "roster"
+        });
+        let (store, rules) = (Arc::clone(&self.store), Arc::clone(&self.in_force));
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            bulk::advance(store, rules, clock, stop).await;
+            "bulk"
         });
         let (store, key) = (Arc::clone(&self.store), Arc::clone(&self.seal));
         let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());

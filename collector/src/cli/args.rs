@@ -2,6 +2,7 @@
 
 pub(super) mod accounts;
 pub(super) mod attestations;
+pub(super) mod bulk;
 pub(super) mod duties;
 pub(super) mod host_actions;
 pub(super) mod ledger;
@@ -17,8 +18,11 @@ use clap::builder::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_proto::model::{Cause, FindingsSort, HostsSort, Lane, OrderId, ProductId, SiteId, TokenId};
 
+use crate::filter::{Filter, FilterKey};
+
 use accounts::AccountsArgs;
 use attestations::AttestationsArgs;
+use bulk::{BulkArgs, LabelArgs, MoveArgs, NoteArgs, OwnArgs};
 use duties::DutiesArgs;
 use host_actions::HostActionArgs;
 use ledger::LedgerArgs;
@@ -89,11 +93,13 @@ pub(super) enum Verb {
     #[command(after_help = lanes_help())]
     Board(BoardArgs),
     /// List the hosts that still need work, worst first
+    #[command(after_long_help = filter_help())]
     Findings(FindingsArgs),
     /// List the hosts that changed lane, newest first, and why
-    #[command(after_help = causes_help())]
+    #[command(after_help = causes_help(), after_long_help = format!("{}\n{}", causes_help(), filter_help()))]
     Changes(ChangesArgs),
     /// List hosts with their lanes, or show one host
+    #[command(after_long_help = filter_help())]
     Hosts(HostsArgs),
     /// Show one host (short form of `hosts show`)
     Host(HostArgs),
@@ -159,6 +165,18 @@ pub(super) enum HostsVerb {
     Review(HostActionArgs),
     /// Revoke all keys of hosts and delete the data that only they have sent; the hosts stay in every count
     Purge(HostActionArgs),
+    /// Give hosts a label
+    Label(LabelArgs),
+    /// Take a label away from hosts
+    Unlabel(LabelArgs),
+    /// Say who answers for hosts
+    Own(OwnArgs),
+    /// Add a note to hosts
+    Note(NoteArgs),
+    /// Move hosts to another site
+    Move(MoveArgs),
+    /// List the changes of many hosts, with their progress
+    Bulk(BulkArgs),
 }
 
 #[derive(Debug, PartialEq, Eq, Args)]
@@ -196,6 +214,9 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts that enrolled with this token
     #[arg(long, value_name = "TOKEN")]
     pub(super) enrolled_with: Option<TokenId>,
+    /// Show only hosts that match this filter, such as 'lane:replace -site:lab owner:jane*'; --help has its keys
+    #[arg(long = "where", value_name = "FILTER", value_parser = filter)]
+    pub(super) filter: Option<Filter>,
     /// Sort by this
     #[arg(long, value_name = "KEY", default_value = HostsSort::Name.name(), value_parser = hosts_sort())]
     pub(super) sort: HostsSort,
@@ -222,6 +243,7 @@ impl Default for HostsFilterArgs {
             throttled: false,
             purged: false,
             enrolled_with: None,
+            filter: None,
             sort: HostsSort::Name,
             limit: None,
             after: None,
@@ -285,6 +307,9 @@ pub(super) struct FindingsArgs {
     /// Show only hosts at this site; can be repeated
     #[arg(long = "site", value_name = "SITE")]
     pub(super) sites: Vec<SiteId>,
+    /// Show only hosts that match this filter, such as 'lane:replace -site:lab owner:jane*'; --help has its keys
+    #[arg(long = "where", value_name = "FILTER", value_parser = filter)]
+    pub(super) filter: Option<Filter>,
     /// Sort the findings of each order by this; the order with the earliest due date comes first
     #[arg(long, value_name = "KEY", default_value = FindingsSort::Lane.name(), value_parser = findings_sort())]
     pub(super) sort: FindingsSort,
@@ -307,9 +332,33 @@ pub(super) struct ChangesArgs {
     /// Show only hosts at this site; can be repeated
     #[arg(long = "site", value_name = "SITE")]
     pub(super) sites: Vec<SiteId>,
+    /// Show only hosts that match this filter now, such as 'lane:replace -site:lab owner:jane*'; --help has its keys
+    #[arg(long = "where", value_name = "FILTER", value_parser = filter)]
+    pub(super) filter: Option<Filter>,
     /// Show at most this many changes
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = limit())]
     pub(super) limit: usize,
+}
+
+/// A filter, or its first mistake with what to type instead.
+pub(super) fn filter(text: &str) -> Result<Filter, String> {
+    Filter::parse(text).map_err(|error| match error.advice() {
+        Some(advice) => format!("{error}; {advice}"),
+        None => error.to_string(),
+    })
+}
+
+/// The language of filters, for the help of commands that take one.
+pub(super) fn filter_help() -> String {
+    let key = |key: &FilterKey| format!("  {key:<12}  {}\n", key.takes());
+    format!(
+        "Filters:\n  \
+         Terms are separated by spaces, and all of them must hold. A term is key:value[,value]; commas mean or, a minus\n  \
+         before the term negates it, * at the end of a value means begins with. Quotes surround values with spaces.\n  \
+         A text without a key is searched for in name, serial number, addresses, full name, asset tag and owner.\n\n\
+         Keys of filters, and what they take:\n{}",
+        FilterKey::ALL.iter().map(key).collect::<String>()
+    )
 }
 
 fn time_back(text: &str) -> Result<Duration, String> {

@@ -1,5 +1,6 @@
 //! The client of FleetService. Callers see model types only.
 
+mod bulk;
 mod roster;
 mod sealed;
 
@@ -28,6 +29,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
+pub(super) use bulk::Selected;
+
 use super::args::accounts::{NewAccountArgs, RotateArgs};
 use super::args::attestations::AttestationsFilterArgs;
 use super::args::duties::DutiesFilterArgs;
@@ -35,6 +38,7 @@ use super::args::host_actions::HostActionArgs;
 use super::args::ledger::LedgerFilterArgs;
 use super::profile::{ExposedToken, Missing, Target};
 use super::render::counted;
+use crate::filter::Filter;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
@@ -172,6 +176,7 @@ pub(super) struct HostsFilter {
     pub(super) silent: bool,
     pub(super) marks: Vec<HostMark>,
     pub(super) enrolled_with: Option<TokenId>,
+    pub(super) filter: Option<Filter>,
     pub(super) page: PageArgs<HostsSort>,
 }
 
@@ -181,6 +186,7 @@ pub(super) struct ChangesFilter {
     pub(super) span: Duration,
     pub(super) order: Option<OrderId>,
     pub(super) sites: Vec<SiteId>,
+    pub(super) filter: Option<Filter>,
     pub(super) limit: usize,
 }
 
@@ -190,6 +196,7 @@ pub(super) struct FindingsFilter {
     pub(super) order: Option<OrderId>,
     pub(super) lanes: Vec<Lane>,
     pub(super) sites: Vec<SiteId>,
+    pub(super) filter: Option<Filter>,
     pub(super) page: PageArgs<FindingsSort>,
 }
 
@@ -284,6 +291,7 @@ impl Client {
                 silent_only: filter.silent,
                 marks: filter.marks.iter().map(|mark| mark.code().into()).collect(),
                 enrolled_with: text(filter.enrolled_with.as_ref()),
+                filter: text(filter.filter.as_ref()),
                 sort: u32::from(filter.page.sort.code()),
                 page_rows: page_rows(filter.page.limit, hosts.len()),
                 page_token,
@@ -362,6 +370,7 @@ impl Client {
                 order: text(filter.order.as_ref()),
                 lanes: codes(&filter.lanes),
                 sites: filter.sites.iter().map(ToString::to_string).collect(),
+                filter: text(filter.filter.as_ref()),
                 sort: u32::from(filter.page.sort.code()),
                 page_rows: page_rows(filter.page.limit, findings.len()),
                 page_token,
@@ -390,6 +399,7 @@ impl Client {
                 span_ms: u64::try_from(filter.span.as_millis()).unwrap_or(u64::MAX),
                 order: text(filter.order.as_ref()),
                 sites: filter.sites.iter().map(ToString::to_string).collect(),
+                filter: text(filter.filter.as_ref()),
                 page_rows: page_rows(Some(filter.limit), had),
                 page_token,
             };

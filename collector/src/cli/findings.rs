@@ -39,8 +39,8 @@ struct Document<'a> {
 }
 
 pub(super) async fn run(mut client: Client, asked: FindingsArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let FindingsArgs { order, lanes, sites, sort, limit, after } = asked;
-    let filter = FindingsFilter { order, lanes, sites, page: PageArgs { sort, limit, after } };
+    let FindingsArgs { order, lanes, sites, filter, sort, limit, after } = asked;
+    let filter = FindingsFilter { order, lanes, sites, filter, page: PageArgs { sort, limit, after } };
     let part = client.findings(&filter).await?;
     // A filter hides findings but does not solve them, so the exit code comes from the whole board.
     let boards = client.board(filter.order.as_ref()).await?;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use muster_proto::model::{
-    HostMark, HostReport, Losses, MachineIdentity, Outcome, SourceReport, Timestamp, UnprotectedTime, VerdictReport,
-    advice_line,
+    HostMark, HostOwner, HostReport, Losses, MachineIdentity, Outcome, SourceReport, Timestamp, UnprotectedTime,
+    VerdictReport, advice_line,
 };
 
 use super::args::HostArgs;
@@ -32,6 +32,9 @@ const HEADER: [&str; 16] = [
     "unprotected_total_hours",
     "advice",
 ];
+
+/// Notes that a page shows.
+const NOTES: usize = 5;
 
 pub(super) async fn run(mut client: Client, asked: HostArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let host = client.host(&asked.host).await?;
@@ -168,6 +171,20 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
         let counts =
             format!("{dropped} dropped, {damaged} damaged, {coalesced} replaced by a later one before delivery");
         line("lost scans", &counts);
+    }
+    if let Some(HostOwner { owner, since }) = &host.owner {
+        line("owner", &format!("{owner}, since {}", when(*since, now)));
+    }
+    let labels: Vec<&str> = host.labels.iter().map(|one| one.label.as_str()).collect();
+    if !labels.is_empty() {
+        line("labels", &labels.join(", "));
+    }
+    for note in host.notes.iter().take(NOTES) {
+        let by = if note.by.is_empty() { "somebody on the collector's machine" } else { note.by.as_str() };
+        line("note", &format!("{} ({by}, {})", note.text, when(note.at, now)));
+    }
+    if host.notes.len() > NOTES {
+        line("notes", &format!("{} older ones are in the JSON output", host.notes.len() - NOTES));
     }
     for mark in &host.marks {
         let reason = if mark.reason.is_empty() { meaning(mark.mark) } else { &mark.reason };
@@ -386,6 +403,7 @@ pub(super) mod tests {
                     addendum: String::new(),
                     platforms: Vec::new(),
                     sites: Vec::new(),
+                    labels: Vec::new(),
                     patience_ms: 0,
                     approved: Vec::new(),
                 },
@@ -401,6 +419,9 @@ pub(super) mod tests {
                 commands: vec![command],
                 reasons: vec![Reason::new(ReasonKind::Lane, "lane/replace", "It is installed")],
             }],
+            labels: Vec::new(),
+            owner: None,
+            notes: Vec::new(),
             marks: Vec::new(),
             enrolled_with: String::new(),
         }

@@ -8,8 +8,21 @@ use super::args::HostsFilterArgs;
 use super::client::{Client, HostsFilter, PageArgs, Part};
 use super::render::{Answer, Cell, Paint, Screen, Table, ago, instant, or_dash};
 
-const HEADER: [&str; 11] =
-    ["id", "hostname", "site", "platform", "os_name", "last_seen", "order", "lane", "overdue", "silent", "marks"];
+const HEADER: [&str; 13] = [
+    "id",
+    "hostname",
+    "site",
+    "platform",
+    "os_name",
+    "last_seen",
+    "order",
+    "lane",
+    "overdue",
+    "silent",
+    "marks",
+    "labels",
+    "owner",
+];
 
 /// The JSON document.
 #[derive(serde::Serialize)]
@@ -35,6 +48,7 @@ pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut
         throttled,
         purged,
         enrolled_with,
+        filter,
         sort,
         limit,
         after,
@@ -48,7 +62,7 @@ pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut
     ];
     let marks = marks.into_iter().filter(|(asked, _)| *asked).map(|(_, mark)| mark).collect();
     let page_asked = PageArgs { sort, limit, after };
-    let filter = HostsFilter { order, lanes, sites, name, silent, marks, enrolled_with, page: page_asked };
+    let filter = HostsFilter { order, lanes, sites, name, silent, marks, enrolled_with, filter, page: page_asked };
     let part = client.hosts(&filter).await?;
     let now = screen.now();
     let document = Document { total: part.total, next: part.next.as_deref(), hosts: &part.rows };
@@ -74,6 +88,8 @@ fn rows(hosts: &[HostRow]) -> Vec<Vec<String>> {
                 overdue.to_owned(),
                 silent.to_owned(),
                 marks_of(host),
+                labels_of(host),
+                host.owner.clone(),
             ];
             rows.push(cells.to_vec());
         };
@@ -93,6 +109,10 @@ fn marks_of(host: &HostRow) -> String {
     host.marks.iter().map(|mark| mark.name()).collect::<Vec<_>>().join(", ")
 }
 
+fn labels_of(host: &HostRow) -> String {
+    host.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 fn page(part: &Part<HostRow>, now: Timestamp, paint: &Paint) -> String {
     let hosts = &part.rows;
     let orders: BTreeSet<&OrderId> = hosts.iter().flat_map(|host| host.lanes.keys()).collect();
@@ -102,7 +122,11 @@ fn page(part: &Part<HostRow>, now: Timestamp, paint: &Paint) -> String {
     if has_marks {
         header.push("marks");
     }
-    let mut table = Table::new(&header).dispensable(&["platform", "os", "site"]);
+    let has_labels = hosts.iter().any(|host| !host.labels.is_empty());
+    if has_labels {
+        header.push("labels");
+    }
+    let mut table = Table::new(&header).dispensable(&["platform", "os", "site", "labels"]);
     for host in hosts {
         let seen = host.last_seen.map_or_else(|| "never".to_owned(), |at| ago(at, now));
         let mut cells = vec![
@@ -120,6 +144,9 @@ fn page(part: &Part<HostRow>, now: Timestamp, paint: &Paint) -> String {
         cells.extend(orders.iter().map(lane));
         if has_marks {
             cells.push(Cell::text(marks_of(host)));
+        }
+        if has_labels {
+            cells.push(Cell::text(labels_of(host)));
         }
         table.row(cells);
     }

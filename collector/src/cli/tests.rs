@@ -31,6 +31,7 @@ fn order(due: Option<&str>) -> OrderReport {
         addendum: String::new(),
         platforms: Vec::new(),
         sites: Vec::new(),
+        labels: Vec::new(),
         patience_ms: 0,
         approved: Vec::new(),
     }

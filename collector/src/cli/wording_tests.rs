@@ -93,6 +93,7 @@ fn verdicts(rules: &RuleSet, order: &Order) -> Vec<VerdictReport> {
         let situation = HostSituation {
             platform,
             site: &site,
+            labels: &[],
             last_seen: Some(last_seen),
             remediation,
             has_two_holders: false,

@@ -35,7 +35,7 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
     }
     let removal = host.remediation.removal.as_ref().filter(|_| !found_now);
     reasons.extend(assessment.into_iter().flat_map(|assessment| with_swaps(assessment, removal)));
-    let in_scope = order.binds(host.platform, host.site);
+    let in_scope = order.binds(host.platform, host.site, host.labels);
     let overdue = is_overdue(order, lane, in_scope, now);
     let advice = if host.has_two_holders && lane == Lane::Unknown {
         "Find the copy of the machine or of its agent's state folder, enroll it as a host of its own, then run `muster hosts \
@@ -288,8 +288,15 @@ mod tests {
         let site: SiteId = "plant".parse().expect("valid");
         let now = Timestamp::from_millis(1_790_000_000_000);
         let (platform, last_seen) = (Platform::Linux, Some(now));
-        let host =
-            HostSituation { platform, site: &site, last_seen, remediation, has_two_holders: false, decision: None };
+        let host = HostSituation {
+            platform,
+            site: &site,
+            labels: &[],
+            last_seen,
+            remediation,
+            has_two_holders: false,
+            decision: None,
+        };
         let verdict = place(order, assessment, &host, now);
         (verdict.lane, verdict.reasons[0].text.clone())
     }
@@ -320,6 +327,7 @@ mod tests {
         let host = HostSituation {
             platform: Platform::Linux,
             site: &site,
+            labels: &[],
             last_seen: Some(now),
             remediation: &remediation,
             has_two_holders: false,
@@ -396,8 +404,15 @@ mod tests {
         let seen = none.advance(&found, now, "a");
         let placed = |assessment: &Assessment, remediation: &Remediation, last_seen| {
             let platform = Platform::Linux;
-            let host =
-                HostSituation { platform, site: &site, last_seen, remediation, has_two_holders: true, decision: None };
+            let host = HostSituation {
+                platform,
+                site: &site,
+                labels: &[],
+                last_seen,
+                remediation,
+                has_two_holders: true,
+                decision: None,
+            };
             place(order, Some(assessment), &host, now)
         };
         let verdict = placed(&clean, &none, Some(now));
@@ -424,6 +439,7 @@ mod tests {
             let host = HostSituation {
                 platform: Platform::Linux,
                 site: &site,
+                labels: &[],
                 last_seen: None,
                 remediation: &remediation,
                 has_two_holders: false,

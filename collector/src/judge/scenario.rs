@@ -104,6 +104,7 @@ impl Scenario {
         let situation = HostSituation {
             platform: self.platform,
             site: &site,
+            labels: &[],
             last_seen: self.last_seen,
             remediation: &remediation,
             has_two_holders: false,

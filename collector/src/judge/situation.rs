@@ -1,6 +1,6 @@
 //! What a verdict needs to know about the host itself, beside the assessment of its snapshot.
 
-use muster_proto::model::{Lane, Platform, SiteId, Timestamp};
+use muster_proto::model::{Label, Lane, Platform, SiteId, Timestamp};
 
 use super::remediation::Remediation;
 
@@ -42,6 +42,8 @@ pub struct HostSituation<'a> {
     pub platform: Platform,
     /// Its site.
     pub site: &'a SiteId,
+    /// Its labels.
+    pub labels: &'a [Label],
     /// The last check-in, by the collector's clock; `None` if it has never reported.
     pub last_seen: Option<Timestamp>,
     /// Its remediation record under this order, already advanced by the current snapshot.

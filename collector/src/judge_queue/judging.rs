@@ -82,6 +82,7 @@ fn place(
         last_seen: Some(now),
         remediation: &remediation,
         has_two_holders: host.has_two_holders,
+        labels: &host.labels,
         // Nothing records decisions yet.
         decision: None,
     };

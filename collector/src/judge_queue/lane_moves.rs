@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use muster_proto::model::{Digest, Lane, LaneMove, LaneMoves, OrderId, Platform, SiteId, Timestamp};
+use muster_proto::model::{Digest, Label, Lane, LaneMove, LaneMoves, OrderId, Platform, SiteId, Timestamp};
 
 use super::assessment_cache::AssessmentCache;
 use super::judging;
@@ -25,6 +25,7 @@ struct Alike {
     site: SiteId,
     platform: Platform,
     has_two_holders: bool,
+    labels: Vec<Label>,
 }
 
 /// Kinds of hosts that are remembered.
@@ -129,6 +130,7 @@ impl Counted {
             site: host.site.clone(),
             platform: host.facts.platform,
             has_two_holders: host.has_two_holders,
+            labels: host.labels.clone(),
         };
         if let Some(judged) = self.alike.get(&alike) {
             return judged.clone();

@@ -25,6 +25,8 @@ pub enum Actor {
     Agent,
     /// The job that matches the roster with hosts.
     Roster,
+    /// The job that changes many hosts, as the entry that began the change says.
+    Bulk,
 }
 
 /// An actor as an entry holds it.
@@ -51,6 +53,8 @@ pub enum ActorId {
     Agent,
     /// The job that matches the roster with hosts.
     Roster,
+    /// The job that changes many hosts, as the entry that began the change says.
+    Bulk,
 }
 
 impl ActorId {
@@ -59,7 +63,7 @@ impl ActorId {
     pub const fn account(&self) -> Option<&AccountId> {
         match self {
             Self::Account { account, .. } => Some(account),
-            Self::Collector { .. } | Self::Rules | Self::Judge | Self::Agent | Self::Roster => None,
+            Self::Collector { .. } | Self::Rules | Self::Judge | Self::Agent | Self::Roster | Self::Bulk => None,
         }
     }
 
@@ -68,7 +72,7 @@ impl ActorId {
     pub const fn user(&self) -> Option<u64> {
         match self {
             Self::Collector { user } => Some(*user),
-            Self::Account { .. } | Self::Rules | Self::Judge | Self::Agent | Self::Roster => None,
+            Self::Account { .. } | Self::Rules | Self::Judge | Self::Agent | Self::Roster | Self::Bulk => None,
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    AccountId, Budget, Cause, Digest, DutyEvidence, DutySubject, EntryKind, Holder, HoldersSign, HostId, ImportCounts,
-    Lane, MatchBasis, OrderId, PurgeCounts, Role, SiteId, Timestamp, TokenId,
+    AccountId, Budget, BulkKind, Cause, Digest, DutyEvidence, DutySubject, EntryKind, Holder, HoldersSign, HostId,
+    ImportCounts, Lane, MatchBasis, OrderId, PurgeCounts, Role, SiteId, Timestamp, TokenId,
 };
 
 use super::actor::ActorId;
@@ -290,6 +290,30 @@ pub enum Entry {
         /// The hash of the reason. The text has a row of its own, so that it can be forgotten.
         reason: Digest,
     },
+    /// A change of many hosts was asked for.
+    BulkStarted {
+        /// Its number.
+        bulk: u64,
+        /// What it does.
+        change: BulkKind,
+        /// The label or the site.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+        /// The hash of the owner or the note. The text has a row of its own, so that it can be forgotten.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<Digest>,
+        /// How many hosts were selected.
+        selected: u64,
+    },
+    /// A change of many hosts has come to its end.
+    BulkEnded {
+        /// Its number.
+        bulk: u64,
+        /// How many hosts it changed.
+        changed: u64,
+        /// How many had as much as a host may have.
+        refused: u64,
+    },
     /// The store keeps the public half of the key that signs attestations, and accepts no other from now on.
     SealKeyKept {
         /// The verifier key: origin, id and public key.
@@ -429,6 +453,8 @@ impl Entry {
             Self::RosterMatched { .. } => EntryKind::RosterMatched,
             Self::RosterUnmatched { .. } => EntryKind::RosterUnmatched,
             Self::RosterExcused { .. } => EntryKind::RosterExcused,
+            Self::BulkStarted { .. } => EntryKind::BulkStarted,
+            Self::BulkEnded { .. } => EntryKind::BulkEnded,
         }
     }
 
@@ -470,6 +496,8 @@ impl Entry {
             | Self::RosterImportStarted { .. }
             | Self::RosterImported { .. }
             | Self::RosterExcused { .. }
+            | Self::BulkStarted { .. }
+            | Self::BulkEnded { .. }
             | Self::SealKeyKept { .. } => &[],
         }
     }
@@ -490,6 +518,7 @@ impl Entry {
             | Self::HostsPurged { action, .. } => Some(&action.reason),
             Self::DutyDone { reference, .. } => Some(reference),
             Self::RosterExcused { reason, .. } => Some(reason),
+            Self::BulkStarted { text, .. } => text.as_ref(),
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::AccountCreated { .. }
@@ -518,6 +547,7 @@ impl Entry {
             | Self::RosterImported { .. }
             | Self::RosterMatched { .. }
             | Self::RosterUnmatched { .. }
+            | Self::BulkEnded { .. }
             | Self::SealKeyKept { .. } => None,
         }
     }
@@ -560,6 +590,8 @@ impl Entry {
             | Self::RosterMatched { .. }
             | Self::RosterUnmatched { .. }
             | Self::RosterExcused { .. }
+            | Self::BulkStarted { .. }
+            | Self::BulkEnded { .. }
             | Self::SealKeyKept { .. } => None,
         }
     }

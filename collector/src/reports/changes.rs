@@ -1,13 +1,16 @@
 //! Which hosts changed lane, from what, to what, and why.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_proto::limits;
-use muster_proto::model::{ChangesReport, OrderId, SiteId, Timestamp};
+use muster_proto::model::{ChangesReport, HostId, OrderId, SiteId, Timestamp};
 use muster_proto::suggest::did_you_mean;
 
-use super::{ReportContext, ReportError};
-use crate::store::{ChangeKey, ChangesQuery, SiteScope};
+use super::{HostsQuery, ReportContext, ReportError};
+use crate::filter::Filter;
+use crate::store::{ChangeKey, ChangesQuery, HostQuery, SiteScope};
 
 /// The longest time back: gaps in reports are kept that long.
 const LONGEST: Duration = Duration::from_millis(limits::CHANGES_MS.unsigned_abs());
@@ -21,6 +24,8 @@ pub struct ChangesAsked {
     pub order: Option<OrderId>,
     /// Only hosts of these sites; empty is every site.
     pub sites: Vec<SiteId>,
+    /// Only hosts that match this now, under the order of the list.
+    pub filter: Filter,
     /// At most this many.
     pub rows: usize,
     /// The token of the previous page.
@@ -34,6 +39,7 @@ impl ReportContext {
     /// # Errors
     /// The order does not exist, the time is too long, the page token is not valid, or the store failed.
     pub async fn changes(&self, asked: ChangesAsked) -> Result<(ChangesReport, Option<String>), ReportError> {
+        let asked = ChangesAsked { order: Self::order_named(asked.order.as_ref(), &asked.filter)?, ..asked };
         if let Some(id) = asked.order.as_ref().filter(|id| self.rules.order(id.as_str()).is_none()) {
             let hint = did_you_mean(id.as_str(), self.rules.orders.iter().map(|order| order.id.as_str()));
             return Err(ReportError::NoOrder { order: id.clone(), hint });
@@ -47,17 +53,34 @@ impl ReportContext {
             Some((since, after)) => (since.max(self.now.minus(LONGEST)), Some(after)),
             None => (self.now.minus(asked.span), None),
         };
+        let only = match asked.filter.is_empty() {
+            true => None,
+            false => Some(self.hosts_of(asked.order.as_ref(), &asked.filter).await?),
+        };
         let query = ChangesQuery {
             since,
             now: self.now,
             order: asked.order,
             patience: self.active_orders().into_iter().map(|order| (order.id.clone(), order.patience)).collect(),
             sites: self.sites.intersection(&SiteScope::of(&asked.sites)),
+            only,
             rows: asked.rows,
             after,
         };
         let stored = self.store.change_list(query).await?;
         Ok((stored.report, stored.next.map(|next| format!("{}@{next}", since.millis()))))
+    }
+}
+
+impl ReportContext {
+    /// The hosts that a filter means now.
+    async fn hosts_of(&self, order: Option<&OrderId>, filter: &Filter) -> Result<Arc<HashSet<HostId>>, ReportError> {
+        // An order that is not active has no lanes now, and the list may still be about it.
+        let order = order.filter(|_| filter.needs_order()).cloned();
+        let asked = HostsQuery { order, filter: filter.clone(), ..HostsQuery::default() };
+        let Some((whole, _)) = self.host_query(&asked)? else { return Ok(Arc::default()) };
+        let selected = self.store.host_select(HostQuery { rows: usize::MAX, ..whole }).await?;
+        Ok(Arc::new(selected.into_iter().map(|host| host.id).collect()))
     }
 }
 

@@ -5,9 +5,10 @@ use muster_proto::model::{Finding, FindingsSort, HostMark, Lane, OrderId, Presen
 use super::paging::{Page, Part};
 use super::verdict::effective;
 use super::{ReportContext, ReportError};
+use crate::filter::Filter;
 use crate::judge::{HostSituation, Remediation, effective_lane, is_overdue, is_silent, place, silent_before};
 use crate::rules::Order;
-use crate::store::{HostQuery, HostSort, LaneTally, SiteScope, StoredHostRow};
+use crate::store::{HostQuery, HostSort, SiteScope, StoredHostRow};
 
 /// The order of lanes in a list: the product itself, then what is left to do, then what cannot be judged.
 pub(super) const WORST_FIRST: [Lane; 7] =
@@ -22,6 +23,8 @@ pub struct FindingsQuery {
     pub lanes: Vec<Lane>,
     /// Only hosts of these sites; empty is every site.
     pub sites: Vec<SiteId>,
+    /// Only hosts that match this under the order of the finding.
+    pub filter: Filter,
     /// The order of the findings of an order.
     pub sort: FindingsSort,
     /// At most this many.
@@ -33,7 +36,8 @@ pub struct FindingsQuery {
 impl Default for FindingsQuery {
     fn default() -> Self {
         let sort = FindingsSort::Lane;
-        Self { order: None, lanes: Vec::new(), sites: Vec::new(), sort, rows: 1_000, page: None }
+        let filter = Filter::default();
+        Self { order: None, lanes: Vec::new(), sites: Vec::new(), filter, sort, rows: 1_000, page: None }
     }
 }
 
@@ -43,15 +47,21 @@ impl ReportContext {
     /// # Errors
     /// The order does not exist or is not active, the page token is not valid, or the store failed.
     pub async fn findings(&self, query: FindingsQuery) -> Result<Page<Finding>, ReportError> {
-        let mut orders = self.orders_asked(query.order.as_ref())?;
+        let named = Self::order_named(query.order.as_ref(), &query.filter)?;
+        let mut orders = self.orders_asked(named.as_ref())?;
         // An order without a due date is never overdue, so it comes last.
         orders.sort_by_key(|order| (order.due().is_none(), order.due(), &order.id));
         let lanes = WORST_FIRST.iter().filter(|lane| query.lanes.is_empty() || query.lanes.contains(lane));
         let lanes: Vec<Lane> = lanes.copied().collect();
         let sites = self.sites.intersection(&SiteScope::of(&query.sites));
+        let whole = |order: &Order| HostQuery { lanes: lanes.clone(), sites: sites.clone(), ..self.of_order(order) };
+        let whole = |order: &Order| self.narrow(whole(order), &query.filter, Some(order));
         let (mut parts, mut order_of) = (Vec::new(), Vec::new());
         for order in &orders {
-            parts.extend(self.parts(order, &lanes, &sites, query.sort).await?);
+            // No lane that is left is a finding, and an empty list would mean every lane.
+            if let Some(whole) = whole(order).filter(|_| !lanes.is_empty()) {
+                parts.extend(self.parts(order, &whole, query.sort).await?);
+            }
             order_of.resize(parts.len(), *order);
         }
         let (rows, next) = self.page(&parts, query.rows, query.page.as_deref()).await?;
@@ -60,43 +70,34 @@ impl ReportContext {
         if query.page.is_none() {
             let mut counted = 0;
             for order in orders {
-                let tally = self.store.lane_tally(&order.id, &sites, silent_before(order, self.now)).await?;
-                counted += findings_of(&tally.hosts(), &lanes);
+                if let Some(whole) = whole(order).filter(|_| !lanes.is_empty()) {
+                    counted += self.hosts_total(&whole, Some(order)).await?;
+                }
             }
             total = Some(counted);
         }
         Ok(Page { rows, next, total })
     }
 
-    /// The parts of one order's findings, in their order.
-    async fn parts(
-        &self,
-        order: &Order,
-        lanes: &[Lane],
-        sites: &SiteScope,
-        sort: FindingsSort,
-    ) -> Result<Vec<Part>, ReportError> {
-        let part = |name: &str, lanes: &[Lane], sites: SiteScope, sort: HostSort| Part {
-            name: format!("{}/{name}", order.id),
-            query: HostQuery { lanes: lanes.to_vec(), sites, sort, ..self.of_order(order) },
-        };
-        // No lane that is left is a finding, and an empty list would mean every lane.
-        if lanes.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// The parts of one order's findings, in their order. The hosts of all of them are `whole`.
+    async fn parts(&self, order: &Order, whole: &HostQuery, sort: FindingsSort) -> Result<Vec<Part>, ReportError> {
+        let part = |name: &str, query: HostQuery| Part { name: format!("{}/{name}", order.id), query };
+        let by = |sort: HostSort| HostQuery { sort, ..whole.clone() };
         Ok(match sort {
             FindingsSort::Lane => {
-                lanes.iter().map(|lane| part(lane.name(), &[*lane], sites.clone(), HostSort::Name)).collect()
+                let of_lane = |lane: &Lane| part(lane.name(), HostQuery { lanes: vec![*lane], ..by(HostSort::Name) });
+                WORST_FIRST.iter().filter(|lane| whole.lanes.contains(lane)).map(of_lane).collect()
             }
             FindingsSort::Site => {
-                let by_site = self.store.site_tally(sites).await?.into_iter();
-                by_site
-                    .map(|(site, _)| part(site.as_str(), lanes, SiteScope::Only(vec![site.clone()]), HostSort::Name))
-                    .collect()
+                let of_site = |site: SiteId| {
+                    let sites = SiteScope::Only(vec![site.clone()]);
+                    part(site.as_str(), HostQuery { sites, ..by(HostSort::Name) })
+                };
+                self.store.site_tally(&whole.sites).await?.into_iter().map(|(site, _)| of_site(site)).collect()
             }
-            FindingsSort::Name => vec![part("name", lanes, sites.clone(), HostSort::Name)],
-            FindingsSort::LastSeen => vec![part("last-seen", lanes, sites.clone(), HostSort::LastSeen)],
-            FindingsSort::Since => vec![part("since", lanes, sites.clone(), HostSort::Since)],
+            FindingsSort::Name => vec![part("name", by(HostSort::Name))],
+            FindingsSort::LastSeen => vec![part("last-seen", by(HostSort::LastSeen))],
+            FindingsSort::Since => vec![part("since", by(HostSort::Since))],
         })
     }
 
@@ -114,7 +115,7 @@ impl ReportContext {
 
     fn finding(&self, order: &Order, row: &StoredHostRow) -> Option<Finding> {
         let Some(verdict) = row.verdicts.iter().find(|verdict| verdict.order == order.id) else {
-            return order.binds(row.platform, &row.site).then(|| self.unjudged(order, row));
+            return order.binds(row.platform, &row.site, &row.labels).then(|| self.unjudged(order, row));
         };
         let effective = effective(order, verdict, row.last_seen, self.now);
         let (reason, advice) = if effective.lane == verdict.awake_lane {
@@ -171,6 +172,7 @@ impl ReportContext {
         let situation = HostSituation {
             platform: row.platform,
             site: &row.site,
+            labels: &row.labels,
             last_seen: row.last_seen,
             remediation,
             has_two_holders: row.marks.contains(&HostMark::TwoHolders),
@@ -179,11 +181,6 @@ impl ReportContext {
         let placed = place(order, None, &situation, self.now);
         (placed.reasons.into_iter().next().map(|reason| reason.text), placed.advice)
     }
-}
-
-/// The number of hosts in these lanes, silence included: the same numbers as on the board.
-pub(super) fn findings_of(tally: &LaneTally, lanes: &[Lane]) -> u64 {
-    super::board::places(tally).filter(|(lane, ..)| lanes.contains(lane)).map(|(.., hosts)| hosts).sum()
 }
 
 #[cfg(test)]

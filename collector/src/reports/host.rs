@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::model::{
-    Digest, Explanation, HostCandidate, HostId, HostMark, HostReport, Identifier, IdentifierKind, Lane, OrderId,
+    Digest, Explanation, HostCandidate, HostId, HostMark, HostReport, Identifier, IdentifierKind, Label, Lane, OrderId,
     Presence, Protection, SnapshotEntry, SourceName, SourceReport, VerdictReport,
 };
 
@@ -164,6 +164,9 @@ impl ReportContext {
             hits: products_of(&self.rules.catalogue, &hits),
             verdicts,
             marks: stored.marks.clone(),
+            labels: stored.labels.clone(),
+            owner: stored.owner.clone(),
+            notes: stored.notes.clone(),
             enrolled_with: stored.enrolled_with.as_ref().map(ToString::to_string).unwrap_or_default(),
         })
     }
@@ -202,9 +205,11 @@ impl ReportContext {
             }
             (None, _, _) => Remediation::default(),
         };
+        let labels: Vec<Label> = stored.labels.iter().map(|one| one.label.clone()).collect();
         let situation = HostSituation {
             platform: stored.facts.platform,
             site: &stored.site,
+            labels: &labels,
             last_seen: stored.last_seen,
             remediation: &remediation,
             has_two_holders: stored.marks.iter().any(|mark| mark.mark == HostMark::TwoHolders),
@@ -239,9 +244,10 @@ impl ReportContext {
 
 fn sources_of(stored: &StoredHost, snapshot: &StoredSnapshot, orders: &[&Order]) -> Vec<SourceReport> {
     let platform = snapshot.snapshot.platform();
+    let labels: Vec<Label> = stored.labels.iter().map(|one| one.label.clone()).collect();
     // The agent knows no orders, so the report says for which of them a source matters.
     let needed_by = |source: SourceName| -> Vec<OrderId> {
-        let binding = orders.iter().filter(|order| order.binds(platform, &stored.site));
+        let binding = orders.iter().filter(|order| order.binds(platform, &stored.site, &labels));
         binding.filter(|order| order.needs_source(platform, source)).map(|order| order.id.clone()).collect()
     };
     let report = |entry: &SnapshotEntry| SourceReport {

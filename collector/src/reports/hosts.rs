@@ -2,10 +2,11 @@
 
 use muster_proto::model::{HostMark, HostRow, HostsSort, Lane, OrderId, SiteId, TokenId};
 
-use super::findings::{WORST_FIRST, findings_of};
+use super::findings::WORST_FIRST;
 use super::paging::{Page, Part};
 use super::verdict::effective;
 use super::{ReportContext, ReportError, board};
+use crate::filter::Filter;
 use crate::judge::{effective_lane, is_overdue, is_silent, silent_before};
 use crate::rules::Order;
 use crate::store::{HostQuery, HostSort, SiteScope, StoredHostRow};
@@ -27,6 +28,8 @@ pub struct HostsQuery {
     pub marks: Vec<HostMark>,
     /// Only hosts that enrolled with this token.
     pub enrolled_with: Option<TokenId>,
+    /// Only hosts that match this.
+    pub filter: Filter,
     /// The order of the hosts.
     pub sort: HostsSort,
     /// At most this many.
@@ -46,6 +49,7 @@ impl Default for HostsQuery {
             name,
             marks: Vec::new(),
             enrolled_with: None,
+            filter: Filter::default(),
             sort,
             rows: 1_000,
             page: None,
@@ -59,23 +63,8 @@ impl ReportContext {
     /// # Errors
     /// The query is not valid, or the store failed.
     pub async fn hosts(&self, query: HostsQuery) -> Result<Page<HostRow>, ReportError> {
-        let needs_order = !query.lanes.is_empty() || query.silent_only || query.sort == HostsSort::Lane;
-        let active = self.active_orders();
-        let order = match (&query.order, needs_order, active.as_slice()) {
-            (Some(id), _, _) => self.orders_asked(Some(id))?.into_iter().next(),
-            (None, false, _) => None,
-            (None, true, [only]) => Some(*only),
-            (None, true, several) => return Err(ReportError::LaneNeedsOrder { active: several.len() }),
-        };
-        let sites = self.sites.intersection(&SiteScope::of(&query.sites));
-        let whole = HostQuery {
-            lanes: query.lanes.clone(),
-            silent_only: query.silent_only,
-            sites,
-            name: query.name.clone(),
-            marks: query.marks.clone(),
-            enrolled_with: query.enrolled_with.clone(),
-            ..order.map_or_else(HostQuery::default, |order| self.of_order(order))
+        let Some((whole, order)) = self.host_query(&query)? else {
+            return Ok(Page { rows: Vec::new(), next: None, total: Some(0) });
         };
         let parts = self.host_parts(&whole, query.sort).await?;
         let (rows, next) = self.page(&parts, query.rows, query.page.as_deref()).await?;
@@ -85,6 +74,30 @@ impl ReportContext {
         };
         let rows = rows.into_iter().map(|(_, row)| self.host_row(row)).collect();
         Ok(Page { rows, next, total })
+    }
+
+    /// The hosts of all pages, and the order under which lanes are meant; `None` if no host can match.
+    pub(super) fn host_query(&self, query: &HostsQuery) -> Result<Option<(HostQuery, Option<&Order>)>, ReportError> {
+        let needs_order =
+            !query.lanes.is_empty() || query.silent_only || query.sort == HostsSort::Lane || query.filter.needs_order();
+        let named = Self::order_named(query.order.as_ref(), &query.filter)?;
+        let active = self.active_orders();
+        let order = match (&named, needs_order, active.as_slice()) {
+            (Some(id), _, _) => self.orders_asked(Some(id))?.into_iter().next(),
+            (None, false, _) => None,
+            (None, true, [only]) => Some(*only),
+            (None, true, several) => return Err(ReportError::LaneNeedsOrder { active: several.len() }),
+        };
+        let whole = HostQuery {
+            lanes: query.lanes.clone(),
+            silent_only: query.silent_only,
+            sites: self.sites.intersection(&SiteScope::of(&query.sites)),
+            name: query.name.clone(),
+            marks: query.marks.clone(),
+            enrolled_with: query.enrolled_with.clone(),
+            ..order.map_or_else(HostQuery::default, |order| self.of_order(order))
+        };
+        Ok(self.narrow(whole, &query.filter, order).map(|whole| (whole, order)))
     }
 
     async fn host_parts(&self, whole: &HostQuery, sort: HostsSort) -> Result<Vec<Part>, ReportError> {
@@ -112,18 +125,16 @@ impl ReportContext {
     }
 
     /// The number of hosts on all pages: from the tally, unless hosts are chosen by name, mark or token.
-    async fn hosts_total(&self, query: &HostQuery, order: Option<&Order>) -> Result<u64, ReportError> {
-        if !query.name.is_empty() || query.is_chosen() {
+    pub(super) async fn hosts_total(&self, query: &HostQuery, order: Option<&Order>) -> Result<u64, ReportError> {
+        if !query.name.is_empty() || query.is_chosen() || query.filter.is_some() {
             return Ok(self.store.host_matches(query.clone()).await?);
         }
         let Some(order) = order else { return Ok(self.store.host_count(&query.sites).await?) };
         let tally = self.store.lane_tally(&order.id, &query.sites, silent_before(order, self.now)).await?.hosts();
         let lanes = if query.lanes.is_empty() { Lane::ALL } else { query.lanes.as_slice() };
-        if !query.silent_only {
-            return Ok(findings_of(&tally, lanes));
-        }
-        let silent = board::places(&tally).filter(|(lane, silent, _)| *silent && lanes.contains(lane));
-        Ok(silent.map(|(.., hosts)| hosts).sum())
+        let is_asked = |silent: bool| if silent { !query.awake_only } else { !query.silent_only };
+        let places = board::places(&tally).filter(|(lane, silent, _)| is_asked(*silent) && lanes.contains(lane));
+        Ok(places.map(|(.., hosts)| hosts).sum())
     }
 
     fn host_row(&self, row: StoredHostRow) -> HostRow {
@@ -138,6 +149,8 @@ impl ReportContext {
             overdue: Vec::new(),
             silent: Vec::new(),
             marks: row.marks,
+            labels: row.labels,
+            owner: row.owner,
         };
         for order in self.active_orders() {
             let verdict = row.verdicts.iter().find(|verdict| verdict.order == order.id);
@@ -148,7 +161,7 @@ impl ReportContext {
                     (effective.lane, effective.overdue)
                 }
                 // It waits for its first judgement. The board counts it as unknown, so the list shows it as unknown.
-                None if order.binds(shown.platform, &shown.site) => {
+                None if order.binds(shown.platform, &shown.site, &shown.labels) => {
                     let lane = effective_lane(Lane::Unknown, is_silent(order, row.last_seen, self.now));
                     (lane, is_overdue(order, lane, true, self.now))
                 }

@@ -69,6 +69,7 @@ impl ReportContext {
             "judge" => ByActor::Judge,
             "agent" => ByActor::Agent,
             "roster" => ByActor::Roster,
+            "bulk" => ByActor::Bulk,
             name => {
                 let (asked, scope) = (name.to_owned(), self.sites.clone());
                 let find = move |tx: &mut dyn admin::AdminTx| admin::accounts::find(tx, &scope, &asked);
@@ -107,6 +108,7 @@ fn actor_name(actor: &ActorId, names: &Names) -> String {
         ActorId::Judge => "judge".to_owned(),
         ActorId::Agent => "agent".to_owned(),
         ActorId::Roster => "roster".to_owned(),
+        ActorId::Bulk => "bulk".to_owned(),
     }
 }
 
@@ -209,6 +211,15 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         Entry::RosterExcused { entry, reason } => {
             let reason = names.notes.get(reason).map_or("the reason is forgotten", String::as_str);
             format!("entry {entry}: {reason}")
+        }
+        Entry::BulkStarted { bulk, change, value, text, selected } => {
+            let text =
+                text.as_ref().map(|hash| names.notes.get(hash).map_or("a text that is forgotten", String::as_str));
+            let value = value.as_deref().or(text).unwrap_or_default();
+            format!("bulk change {bulk}, {change} \"{value}\": {selected} hosts selected")
+        }
+        Entry::BulkEnded { bulk, changed, refused } => {
+            format!("bulk change {bulk}: {changed} hosts changed, {refused} at their limit")
         }
         Entry::SealKeyKept { verifier_key } => format!("verifier key {verifier_key}"),
         Entry::AdminTokenRenewed { token } => format!("new admin token {token}; the file of the previous one was lost"),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use muster_proto::model::{OrderId, Platform, ProductId, SiteId};
+use muster_proto::model::{Label, OrderId, Platform, ProductId, SiteId};
 use muster_proto::suggest::did_you_mean;
 
 use super::catalogue::Catalogue;
@@ -16,7 +16,7 @@ use super::toml_reader::{Entries, RuleFile, TomlReader};
 use super::zone::Zone;
 
 /// What an addendum may set, for faults.
-const MAY_SET: &str = "An addendum may set `milestone`, `due`, `scope.platforms`, `scope.sites`, `protection.approved` and `patience_days`";
+const MAY_SET: &str = "An addendum may set `milestone`, `due`, `scope.platforms`, `scope.sites`, `scope.labels`, `protection.approved` and `patience_days`";
 
 /// Keys of an order that an addendum must not have, with what they would change.
 const FIXED: &[(&str, &str)] = &[
@@ -60,8 +60,7 @@ pub(super) struct Addendum {
     pub(super) order: OrderId,
     milestones: Vec<Milestone>,
     due: Option<String>,
-    platforms: Vec<Platform>,
-    sites: Vec<SiteId>,
+    limits: Limits,
     approved: Vec<ProductId>,
     patience: Option<Duration>,
 }
@@ -103,12 +102,12 @@ pub(super) fn read(
     }
     refuse(entries, FIXED, "");
     let (milestones, due) = dates(entries, order);
-    let (platforms, sites) = entries.table("scope", |table| scope(table, order)).unwrap_or_default();
+    let limits = entries.table("scope", |table| scope(table, order)).unwrap_or_default();
     let approved = entries.table("protection", |table| protection(table, order, catalogue)).unwrap_or_default();
     let patience = patience(entries);
     // Before this a key may be missing that other faults are about.
     let (id, order) = (id?, order?.id.clone());
-    Some(Addendum { id, order, milestones, due, platforms, sites, approved, patience })
+    Some(Addendum { id, order, milestones, due, limits, approved, patience })
 }
 
 /// Notes a fault for each key that an addendum must not have.
@@ -152,8 +151,16 @@ fn dates(entries: &mut Entries<'_, '_>, order: Option<&Order>) -> (Vec<Milestone
     (milestones, due.map(|due| due.value))
 }
 
-/// The platforms and sites to which it limits the order.
-fn scope(entries: &mut Entries<'_, '_>, order: Option<&Order>) -> (Vec<Platform>, Vec<SiteId>) {
+/// The hosts to which an addendum limits its order; an empty list limits nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Limits {
+    platforms: Vec<Platform>,
+    sites: Vec<SiteId>,
+    labels: Vec<Label>,
+}
+
+/// The platforms, sites and labels to which it limits the order.
+fn scope(entries: &mut Entries<'_, '_>, order: Option<&Order>) -> Limits {
     let products = "which products the order covers";
     refuse(
         entries,
@@ -162,6 +169,8 @@ fn scope(entries: &mut Entries<'_, '_>, order: Option<&Order>) -> (Vec<Platform>
     );
     let (platforms_line, sites_line) = (entries.line_of("platforms"), entries.line_of("sites"));
     let (platforms, sites): (Vec<Platform>, Vec<SiteId>) = (entries.names("platforms"), entries.ids("sites"));
+    let labels_line = entries.line_of("labels");
+    let labels: Vec<Label> = entries.ids("labels");
     if let Some(order) = order {
         let outside = |what: String, line: Option<usize>| {
             let reason = format!("`scope`: the order does not apply to {what}, so an addendum cannot limit it to that");
@@ -175,8 +184,12 @@ fn scope(entries: &mut Entries<'_, '_>, order: Option<&Order>) -> (Vec<Platform>
         for site in sites.iter().filter(|site| !of_order.is_empty() && !of_order.contains(site)) {
             outside(format!("the site {site}"), sites_line);
         }
+        let of_order = &order.scope.labels;
+        for label in labels.iter().filter(|label| !of_order.is_empty() && !of_order.contains(label)) {
+            outside(format!("hosts with the label {label}"), labels_line);
+        }
     }
-    (platforms, sites)
+    Limits { platforms, sites, labels }
 }
 
 /// The products that it accepts as protection.
@@ -213,11 +226,15 @@ impl Addendum {
             .milestones
             .extend(self.milestones.into_iter().map(|own| Milestone { addendum: Some(self.id.clone()), ..own }));
         order.own_due = self.due;
-        if !self.platforms.is_empty() {
-            order.scope.platforms = self.platforms;
+        let Limits { platforms, sites, labels } = self.limits;
+        if !platforms.is_empty() {
+            order.scope.platforms = platforms;
         }
-        if !self.sites.is_empty() {
-            order.scope.sites = self.sites;
+        if !sites.is_empty() {
+            order.scope.sites = sites;
+        }
+        if !labels.is_empty() {
+            order.scope.labels = labels;
         }
         if !self.approved.is_empty() {
             order.protection.approved = self.approved;

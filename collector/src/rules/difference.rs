@@ -78,6 +78,7 @@ fn facts(order: &Order) -> BTreeMap<String, String> {
         ("exempt", ids(&order.scope.exempt)),
         ("platforms", list(&report.platforms)),
         ("sites", list(&report.sites)),
+        ("labels", list(&report.labels)),
         ("prohibits", ids(&order.prohibits)),
         ("embedded_code", order.embedded_code.spelling().to_owned()),
         ("protection.platforms", named(order.protection.platforms.iter().map(|one| one.name()).collect())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_proto::model::{
-    Binding, OrderId, OrderReport, Platform, Presence, ProductId, SiteId, SourceName, Timestamp,
+    Binding, Label, OrderId, OrderReport, Platform, Presence, ProductId, SiteId, SourceName, Timestamp,
 };
 
 use super::calendar::Calendar;
@@ -77,6 +77,8 @@ pub struct Scope {
     pub platforms: Vec<Platform>,
     /// The sites.
     pub sites: Vec<SiteId>,
+    /// Labels, one of which a host must have.
+    pub labels: Vec<Label>,
 }
 
 /// The protection that an order requires.
@@ -243,6 +245,7 @@ impl Order {
             addendum: self.addendum.as_ref().map(OrderId::to_string).unwrap_or_default(),
             platforms: self.scope.platforms.iter().map(Platform::to_string).collect(),
             sites: self.scope.sites.iter().map(SiteId::to_string).collect(),
+            labels: self.scope.labels.iter().map(Label::to_string).collect(),
             patience_ms: u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX),
             approved: self.protection.approved.iter().map(ProductId::to_string).collect(),
         }
@@ -266,11 +269,12 @@ impl Order {
             || self.scope.families.iter().any(|family| family == product.family(platform))
     }
 
-    /// Whether the order applies to hosts of this platform and site.
+    /// Whether the order applies to hosts of this platform and site with these labels.
     #[must_use]
-    pub fn binds(&self, platform: Platform, site: &SiteId) -> bool {
+    pub fn binds(&self, platform: Platform, site: &SiteId, labels: &[Label]) -> bool {
         (self.scope.platforms.is_empty() || self.scope.platforms.contains(&platform))
             && (self.scope.sites.is_empty() || self.scope.sites.contains(site))
+            && (self.scope.labels.is_empty() || labels.iter().any(|label| self.scope.labels.contains(label)))
     }
 
     /// Whether the order needs this source on this platform, alone or as one of several.
@@ -286,7 +290,7 @@ impl Order {
         self.prohibits.contains(&presence) && !embedded_out
     }
 
-    /// Whether the order may apply to a machine of which platform or site may be unknown.
+    /// Whether the order may apply to a machine of which platform or site may be unknown, and labels are.
     #[must_use]
     pub fn may_bind(&self, platform: Option<Platform>, site: Option<&SiteId>) -> bool {
         (self.scope.platforms.is_empty() || platform.is_none_or(|platform| self.scope.platforms.contains(&platform)))

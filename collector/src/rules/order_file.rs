@@ -137,6 +137,7 @@ fn scope(entries: &mut Entries<'_, '_>) -> Scope {
         exempt: entries.ids("exempt"),
         platforms: entries.names("platforms"),
         sites: entries.ids("sites"),
+        labels: entries.ids("labels"),
     }
 }
 

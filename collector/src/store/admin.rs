@@ -3,7 +3,11 @@
 
 pub(crate) mod accounts;
 pub(crate) mod attestations;
+pub(crate) mod bulk;
 pub(crate) mod duties;
+pub(crate) mod host_labels;
+pub(crate) mod host_notes;
+pub(crate) mod host_owners;
 pub(crate) mod hosts;
 mod identifier_row;
 pub(crate) mod identifiers;
@@ -82,7 +86,11 @@ pub(crate) fn statements() -> Vec<&'static str> {
     let all = [
         accounts::STATEMENTS,
         attestations::STATEMENTS,
+        bulk::STATEMENTS,
         duties::STATEMENTS,
+        host_labels::STATEMENTS,
+        host_notes::STATEMENTS,
+        host_owners::STATEMENTS,
         hosts::STATEMENTS,
         identifiers::STATEMENTS,
         ledger::STATEMENTS,

@@ -1,9 +1,10 @@
 //! Which changes of lanes a reader asks for, and the place of each change in a list.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_proto::model::{Cause, ChangesReport, HostId, Lane, OrderId, Timestamp};
@@ -23,6 +24,8 @@ pub struct ChangesQuery {
     pub patience: BTreeMap<OrderId, Duration>,
     /// Only hosts of these sites.
     pub sites: SiteScope,
+    /// Only these hosts; `None` is every host of the sites.
+    pub only: Option<Arc<HashSet<HostId>>>,
     /// At most this many changes.
     pub rows: usize,
     /// Only changes after this one in the list.
@@ -30,6 +33,11 @@ pub struct ChangesQuery {
 }
 
 impl ChangesQuery {
+    /// Whether changes of this host are asked for.
+    pub(in crate::store) fn is_of(&self, host: HostId) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&host))
+    }
+
     /// The patience of the active orders that are asked for.
     pub(in crate::store) fn patience_asked(&self) -> impl Iterator<Item = (&OrderId, Duration)> {
         let asked = |(order, _): &(&OrderId, &Duration)| self.order.as_ref().is_none_or(|one| one == *order);

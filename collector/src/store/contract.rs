@@ -11,6 +11,7 @@ mod edition_removal;
 mod edition_scale;
 mod editions;
 mod enrollment;
+mod filters;
 mod holders;
 mod host_actions;
 mod identity;
@@ -44,6 +45,7 @@ pub(crate) use edition_removal::*;
 pub(crate) use edition_scale::edition_scale;
 pub(crate) use editions::*;
 pub(crate) use enrollment::*;
+pub(crate) use filters::*;
 pub(crate) use holders::*;
 pub(crate) use host_actions::*;
 pub(crate) use identity::*;
@@ -166,6 +168,9 @@ macro_rules! suite {
             silence_moves_only_lanes_that_yield_to_it
             lists_are_in_order_filtered_and_paged
             a_list_is_the_same_however_it_is_read
+            a_filter_means_the_same_to_the_store_as_in_memory
+            a_product_is_found_by_the_remediation_record
+            many_hosts_are_labelled_owned_noted_and_moved_with_their_past
             a_host_is_found_by_its_name_whatever_its_case
             an_unknown_host_is_told_so
             entries_are_sealed_in_order_once_and_without_gaps

@@ -12,6 +12,7 @@ pub(in crate::store) mod duties;
 pub(in crate::store) mod enroll;
 pub(in crate::store) mod host_list;
 pub(in crate::store) mod keys;
+pub(in crate::store) mod labels;
 pub(in crate::store) mod marks;
 pub(in crate::store) mod readmit;
 pub(in crate::store) mod report;

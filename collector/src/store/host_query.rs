@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use muster_proto::model::{HostId, HostMark, Lane, OrderId, Timestamp, TokenId};
 
+use super::host_filter::HostFilter;
 use super::site_scope::SiteScope;
 
 /// Which hosts a list shows. Silence is computed when read: a host is silent under an order when its last check-in is
@@ -16,6 +17,8 @@ pub struct HostQuery {
     pub lanes: Vec<Lane>,
     /// Only hosts that are silent under that order, whatever their lanes are.
     pub silent_only: bool,
+    /// Only hosts that are not silent under that order.
+    pub awake_only: bool,
     /// The instant before which a last check-in counts as silent under that order.
     pub silent_before: Option<Timestamp>,
     /// How long a host may be silent under that order: a silent host has been silent since its last check-in plus this.
@@ -30,6 +33,8 @@ pub struct HostQuery {
     pub marks: Vec<HostMark>,
     /// Only hosts that enrolled with this token. Neither with [`HostSort::Since`].
     pub enrolled_with: Option<TokenId>,
+    /// Only hosts that match these terms.
+    pub filter: Option<HostFilter>,
     /// The order of the rows.
     pub sort: HostSort,
     /// At most this many hosts.
@@ -49,6 +54,15 @@ impl HostQuery {
     pub(in crate::store) fn is_limited(&self) -> bool {
         self.order.is_some() && (self.silent_only || !self.lanes.is_empty())
     }
+}
+
+/// A host that a query selects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SelectedHost {
+    /// The number of its row.
+    pub no: i64,
+    /// Its id.
+    pub id: HostId,
 }
 
 /// What the rows of a list are sorted by. Rows with equal values are in the order in which the hosts enrolled.

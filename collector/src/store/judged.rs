@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_proto::model::{
-    Digest, HostFacts, HostId, HostState, Lane, OrderId, Presence, Protection, SiteId, Timestamp,
+    Digest, HostFacts, HostId, HostState, Label, Lane, OrderId, Presence, Protection, SiteId, Timestamp,
 };
 
 use crate::attestation::{RemovalProof, SealKey};
@@ -29,6 +29,8 @@ pub struct QueuedHost {
     pub remediations: BTreeMap<OrderId, Remediation>,
     /// Whether two machines report with its key, and nobody has reviewed that.
     pub has_two_holders: bool,
+    /// Its labels.
+    pub labels: Vec<Label>,
     /// The ticket with which it waits. A judgement with an older ticket changes nothing.
     pub ticket: u64,
 }

@@ -38,6 +38,7 @@ mod report;
 mod retention;
 mod row;
 mod rules;
+mod said;
 mod section;
 mod section_hits;
 mod session;
@@ -82,9 +83,9 @@ use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
     Enrollment, FleetTally, HistoryRemoved, HistoryStep, HostIdentity, HostQuery, IndexStep, KeyRenewal, QueueDepth,
-    QueuedHost, Readmission, Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
-    StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, UnreferencedPass, UnreferencedRemoved,
-    matches_its_digest,
+    QueuedHost, Readmission, Readmitted, Renewed, Restoration, SelectedHost, Settlement, SiteScope, SoftwareQuery,
+    Store, StoreCheck, StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, UnreferencedPass,
+    UnreferencedRemoved, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -375,6 +376,13 @@ impl Store for PostgresStore {
             host::find(&lease, name, &self.dictionaries.within(&lease, "site", sites).await?).await
         };
         self.pool.run("host_find", Statement, find).await
+    }
+
+    async fn host_select(&self, query: HostQuery) -> Result<Vec<SelectedHost>, StoreError> {
+        let query = &query;
+        let read =
+            |lease: Arc<Lease>| async move { list::select(&lease, &self.memory, &self.dictionaries, query).await };
+        self.pool.run("host_select", Read, read).await
     }
 
     async fn host_matches(&self, query: HostQuery) -> Result<u64, StoreError> {

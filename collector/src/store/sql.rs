@@ -233,6 +233,8 @@ pub trait AdminTx {
     fn requeue(&mut self, host_no: i64);
     /// Counts a host, by its row number, as a machine of the roster or not, when the work is done.
     fn list_host(&mut self, host_no: i64, is_listed: bool);
+    /// Moves a host to another site, both by their row numbers, when the work is done.
+    fn move_host(&mut self, host_no: i64, site_no: i64);
     /// Makes every collector read the identity of this host again after the commit.
     fn forget_identity(&mut self, host: HostId);
     /// Tells every collector after the commit that what is applied over the rules has changed.
@@ -274,6 +276,8 @@ pub(in crate::store) struct AtEnd {
     pub(in crate::store) requeued: Vec<i64>,
     /// Hosts that are now machines of the roster, or no longer.
     pub(in crate::store) listed: BTreeMap<i64, bool>,
+    /// Hosts that are moved, with their new sites.
+    pub(in crate::store) moved: BTreeMap<i64, i64>,
     pub(in crate::store) forgotten: Vec<HostId>,
     pub(in crate::store) purged: Vec<HostId>,
     pub(in crate::store) has_new_rules: bool,
@@ -289,6 +293,7 @@ impl AtEnd {
             mode,
             requeued: Vec::new(),
             listed: BTreeMap::new(),
+            moved: BTreeMap::new(),
             forgotten: Vec::new(),
             purged: Vec::new(),
             has_new_rules: false,
@@ -326,12 +331,13 @@ impl AtEnd {
 
     /// Refuses a transaction that changed rows without a trace, or too many rows.
     pub(in crate::store) fn check(&self) -> Step<()> {
-        let left =
-            self.requeued.len() + self.listed.len() + self.forgotten.len() + self.purged.len() + self.entries.len();
+        let hosts = self.requeued.len() + self.listed.len() + self.moved.len();
+        let left = hosts + self.forgotten.len() + self.purged.len() + self.entries.len();
         if left > 0 {
             self.may_write()?;
         }
-        let changed = self.changed.saturating_add((self.requeued.len() + self.listed.len()) as u64);
+        // A host that is moved is judged again: that is one change.
+        let changed = self.changed.saturating_add((hosts - self.moved.len()) as u64);
         if self.progress > MAX_PROGRESS {
             let text = format!("one transaction changed {} rows of a job; the limit is {MAX_PROGRESS}", self.progress);
             return Err(StoreFault::Other(text));

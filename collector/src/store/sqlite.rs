@@ -33,6 +33,7 @@ mod readers;
 mod report;
 mod retention;
 mod row;
+mod said;
 mod section;
 mod section_hits;
 mod settle;
@@ -73,9 +74,9 @@ use self::writer::Writer;
 use super::{
     Acting, AdminWork, ChangesQuery, CheckIn, CheckInAnswer, Delivered, Delivery, EditionLevel, EditionLimit, Enrolled,
     Enrollment, FleetTally, HistoryRemoved, HistoryStep, HostIdentity, HostQuery, IndexStep, KeyRenewal, QueueDepth,
-    QueuedHost, Readmission, Readmitted, Renewed, Restoration, Settlement, SiteScope, SoftwareQuery, Store, StoreCheck,
-    StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, UnreferencedPass, UnreferencedRemoved,
-    matches_its_digest,
+    QueuedHost, Readmission, Readmitted, Renewed, Restoration, SelectedHost, Settlement, SiteScope, SoftwareQuery,
+    Store, StoreCheck, StoreError, StoreSize, StoredChanges, StoredHost, StoredHostRow, UnreferencedPass,
+    UnreferencedRemoved, matches_its_digest,
 };
 use crate::judge::Hit;
 
@@ -291,6 +292,10 @@ impl Store for SqliteStore {
     async fn host_find(&self, name: &str, sites: &SiteScope) -> Result<Vec<HostId>, StoreError> {
         let (name, sites) = (name.to_owned(), sites.clone());
         self.readers.read("host_find", move |sql, _| host::find(sql, &name, &sites)).await
+    }
+
+    async fn host_select(&self, query: HostQuery) -> Result<Vec<SelectedHost>, StoreError> {
+        self.readers.read("host_select", move |sql, memory| list::select(sql, memory, query)).await
     }
 
     async fn host_matches(&self, query: HostQuery) -> Result<u64, StoreError> {

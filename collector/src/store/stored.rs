@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    Digest, EntryState, HostFacts, HostId, HostMark, HostState, Lane, LaneChange, MarkReport, OrderId, Platform,
-    Presence, Protection, SiteId, Snapshot, Timestamp, TokenId,
+    Digest, EntryState, HostFacts, HostId, HostLabel, HostMark, HostNote, HostOwner, HostState, Label, Lane,
+    LaneChange, MarkReport, OrderId, Platform, Presence, Protection, SiteId, Snapshot, Timestamp, TokenId,
 };
 
 use super::{HostKey, SiteScope, Unreferenced};
@@ -56,6 +56,10 @@ pub struct StoredHostRow {
     pub verdicts: Vec<StoredVerdict>,
     /// What sets it apart from the others.
     pub marks: Vec<HostMark>,
+    /// Its labels, in order.
+    pub labels: Vec<Label>,
+    /// Who answers for it; empty if nobody does.
+    pub owner: String,
     /// Its place in the list.
     pub key: HostKey,
 }
@@ -86,6 +90,12 @@ pub struct StoredHost {
     pub history: Vec<LaneChange>,
     /// What sets it apart from the others.
     pub marks: Vec<MarkReport>,
+    /// Its labels, in order.
+    pub labels: Vec<HostLabel>,
+    /// Who answers for it.
+    pub owner: Option<HostOwner>,
+    /// What people noted about it, the newest first.
+    pub notes: Vec<HostNote>,
     /// The token that it enrolled with, if it is still known.
     pub enrolled_with: Option<TokenId>,
 }

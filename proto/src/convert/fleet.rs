@@ -8,10 +8,10 @@ use super::host_action::{counts_of_marks, mark_counts};
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
     Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, Evidence, Explanation, Finding, HitReport,
-    HostFacts, HostMark, HostReport, HostRow, HostState, Kind, Lane, LaneChange, OrderId, Outcome, Platform, Presence,
-    ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId, SoftwareCount,
-    SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, StoreRefuses, Timestamp, TokenId,
-    TokenReport, UnprotectedTime, VerdictReport,
+    HostFacts, HostMark, HostReport, HostRow, HostState, Kind, Label, Lane, LaneChange, OrderId, Outcome, Platform,
+    Presence, ProductId, ProductReport, ProductSeen, Protection, Reason, ReasonKind, RulesRefused, SiteId,
+    SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceName, SourceReport, StoreRefuses, Timestamp,
+    TokenId, TokenReport, UnprotectedTime, VerdictReport,
 };
 use crate::wire;
 
@@ -295,6 +295,8 @@ impl From<HostRow> for wire::HostRow {
             last_seen_ms: row.last_seen.map(Timestamp::millis),
             lanes: row.lanes.into_iter().map(host_lane).collect(),
             marks: row.marks.into_iter().map(|mark| mark.code().into()).collect(),
+            labels: row.labels.iter().map(ToString::to_string).collect(),
+            owner: row.owner,
         }
     }
 }
@@ -329,6 +331,12 @@ impl TryFrom<wire::HostRow> for HostRow {
                 .into_iter()
                 .map(|mark| code("HostRow.marks", mark, HostMark::from_code))
                 .collect::<Result<_, _>>()?,
+            labels: row
+                .labels
+                .into_iter()
+                .map(|label| id("HostRow.labels", Label::new(label)))
+                .collect::<Result<_, _>>()?,
+            owner: row.owner,
         })
     }
 }
@@ -494,6 +502,9 @@ impl From<HostReport> for wire::Host {
             hits: into_all(host.hits),
             verdicts: into_all(host.verdicts),
             marks: into_all(host.marks),
+            labels: host.labels.into_iter().map(Into::into).collect(),
+            owner: host.owner.map(Into::into),
+            notes: host.notes.into_iter().map(Into::into).collect(),
             enrolled_with: host.enrolled_with,
         }
     }
@@ -517,6 +528,9 @@ impl TryFrom<wire::Host> for HostReport {
             hits: all(host.hits)?,
             verdicts: all(host.verdicts)?,
             marks: all(host.marks)?,
+            labels: host.labels.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            owner: host.owner.map(Into::into),
+            notes: host.notes.into_iter().map(Into::into).collect(),
             enrolled_with: host.enrolled_with,
         })
     }

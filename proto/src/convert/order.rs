@@ -25,6 +25,7 @@ impl From<OrderReport> for wire::Order {
             addendum: order.addendum,
             platforms: order.platforms,
             sites: order.sites,
+            labels: order.labels,
             patience_ms: order.patience_ms,
             approved: order.approved,
         }
@@ -53,6 +54,7 @@ impl TryFrom<wire::Order> for OrderReport {
             addendum: order.addendum,
             platforms: order.platforms,
             sites: order.sites,
+            labels: order.labels,
             patience_ms: order.patience_ms,
             approved: order.approved,
         })

@@ -19,7 +19,7 @@ pub struct InvalidId {
 }
 
 impl InvalidId {
-    fn new(kind: &'static str, text: &str, reason: &'static str) -> Self {
+    pub(super) fn new(kind: &'static str, text: &str, reason: &'static str) -> Self {
         // The text goes into messages and may be of any length.
         Self { kind, text: text.chars().take(80).collect(), reason }
     }

@@ -76,6 +76,10 @@ closed_list! {
         RosterUnmatched = 63, "roster-unmatched";
         /// A person said why an entry of the roster needs no host.
         RosterExcused = 64, "roster-excused";
+        /// A change of many hosts was asked for.
+        BulkStarted = 70, "bulk-started";
+        /// A change of many hosts has come to its end.
+        BulkEnded = 71, "bulk-ended";
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Binding, Cause, DutyReport, Evidence, HostFacts, HostId, HostMark, HostState, Kind, Lane, MarkReport, OrderId,
-    Outcome, Platform, Presence, ProductId, Protection, Reason, Resources, RosterCounts, SiteId, SourceName, Timestamp,
-    TokenId,
+    Binding, Cause, DutyReport, Evidence, HostFacts, HostId, HostLabel, HostMark, HostNote, HostOwner, HostState, Kind,
+    Label, Lane, MarkReport, OrderId, Outcome, Platform, Presence, ProductId, Protection, Reason, Resources,
+    RosterCounts, SiteId, SourceName, Timestamp, TokenId,
 };
 
 /// One order's counts.
@@ -99,6 +99,8 @@ pub struct OrderReport {
     pub platforms: Vec<String>,
     /// The sites to which it applies; empty means all.
     pub sites: Vec<String>,
+    /// Labels, one of which a host must have; empty means that it needs none.
+    pub labels: Vec<String>,
     /// How long a host may be silent, in milliseconds.
     pub patience_ms: u64,
     /// The only products that it accepts as protection; empty if it lists none.
@@ -171,6 +173,10 @@ pub struct HostRow {
     pub silent: Vec<OrderId>,
     /// What sets it apart from the others.
     pub marks: Vec<HostMark>,
+    /// Its labels, in order.
+    pub labels: Vec<Label>,
+    /// Who answers for it; empty if nobody does.
+    pub owner: String,
 }
 
 /// One version of a software title, as a source spells it.
@@ -327,6 +333,12 @@ pub struct HostReport {
     pub verdicts: Vec<VerdictReport>,
     /// What sets it apart from the others.
     pub marks: Vec<MarkReport>,
+    /// Its labels, in order.
+    pub labels: Vec<HostLabel>,
+    /// Who answers for it.
+    pub owner: Option<HostOwner>,
+    /// What people noted about it, the newest first.
+    pub notes: Vec<HostNote>,
     /// The id of the token that it enrolled with; empty if it is not known any more.
     pub enrolled_with: String,
 }

@@ -113,6 +113,7 @@ pub(super) const MODULES: &[Module] = &[
             "judge/Strength",
             "judge/NewDuty",
             "attestation",
+            "filter",
             "ledger/entry",
             "ledger/actor",
             "ledger/checkpoint",
@@ -157,11 +158,11 @@ pub(super) const MODULES: &[Module] = &[
         "collector/src/judge_queue",
         &["clock", "shutdown", "telemetry", "store", "rules", "judge", "ledger", "attestation"],
     ),
-    module("collector/src/actions", &["clock", "store", "rules", "judge", "ledger", "tls", "attestation"]),
-    module("collector/src/reports", &["clock", "store", "rules", "judge", "ledger", "judge_queue"]),
+    module("collector/src/actions", &["clock", "filter", "store", "rules", "judge", "ledger", "tls", "attestation"]),
+    module("collector/src/reports", &["clock", "filter", "store", "rules", "judge", "ledger", "judge_queue"]),
     module(
         "collector/src/api",
-        &["config", "telemetry", "clock", "tls", "store", "rules", "judge", "ledger", "actions", "reports"],
+        &["config", "telemetry", "clock", "tls", "filter", "store", "rules", "judge", "ledger", "actions", "reports"],
     ),
     // The operator's program is a client of the API and never opens a database. `catalogue match` and
     // `catalogue check` need the rules and no server.
@@ -170,6 +171,7 @@ pub(super) const MODULES: &[Module] = &[
         &[
             "config",
             "tls",
+            "filter",
             "rules",
             "judge",
             "attestation",
@@ -181,6 +183,8 @@ pub(super) const MODULES: &[Module] = &[
             "ledger/verify",
         ],
     ),
+    // Pure: the text that says which hosts are meant, to conditions, and back.
+    module("collector/src/filter", &[]),
     // Pure: the bytes of a list of machines to rows.
     module("collector/src/roster_file", &[]),
     module(

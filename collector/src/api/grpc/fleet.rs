@@ -16,6 +16,7 @@ use crate::actions::{self, ActionError, Caller, EntryDecision, NewEnrollment};
 use crate::api::probes::Readiness;
 use crate::api::{ResourceWatch, status};
 use crate::clock::Clock;
+use crate::filter::Filter;
 use crate::reports::{ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, Searches, SoftwareAsked};
 use crate::rules::RuleSet;
 use crate::store::{Store, VersionFilter};
@@ -67,6 +68,11 @@ impl Fleet {
         answer.map_err(|refused| status::of_report(&refused, &self.metrics))
     }
 
+    /// The filter of a request; an empty text is every host.
+    pub(super) fn filter(&self, text: &str) -> Result<Filter, Status> {
+        self.or_status(Filter::parse(text).map_err(ReportError::from))
+    }
+
     pub(super) fn or_refused<T>(&self, outcome: Result<T, ActionError>) -> Result<T, Status> {
         outcome.map_err(|refused| status::of_action(&refused, &self.metrics))
     }
@@ -102,6 +108,7 @@ impl FleetService for Fleet {
             name: short("ListHostsRequest.name", request.name)?,
             marks: marks("ListHostsRequest.marks", &request.marks)?,
             enrolled_with: optional("ListHostsRequest.enrolled_with", request.enrolled_with, TokenId::new)?,
+            filter: self.filter(&request.filter)?,
             rows: rows(request.page_rows)?,
             // An absent string is empty in proto3.
             page: Some(request.page_token).filter(|token| !token.is_empty()),
@@ -155,6 +162,7 @@ impl FleetService for Fleet {
             order: optional("ListFindingsRequest.order", request.order, OrderId::new)?,
             lanes: lanes("ListFindingsRequest.lanes", &request.lanes)?,
             sites: sites("ListFindingsRequest.sites", request.sites)?,
+            filter: self.filter(&request.filter)?,
             sort: sort("ListFindingsRequest.sort", request.sort, FindingsSort::Lane, FindingsSort::from_code)?,
             rows: rows(request.page_rows)?,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
@@ -175,6 +183,7 @@ impl FleetService for Fleet {
             span: if request.span_ms == 0 { DEFAULT_SPAN } else { Duration::from_millis(request.span_ms) },
             order: optional("ListChangesRequest.order", request.order, OrderId::new)?,
             sites: sites("ListChangesRequest.sites", request.sites)?,
+            filter: self.filter(&request.filter)?,
             rows: rows(request.page_rows)?,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
@@ -263,6 +272,27 @@ impl FleetService for Fleet {
         let caller = caller(&request)?;
         let wire::ExcuseRosterEntryRequest { number, reason } = request.into_inner();
         self.roster_decide(&caller, number, EntryDecision::Excuse(reason)).await
+    }
+
+    async fn change_hosts(
+        &self,
+        request: Request<tonic::Streaming<wire::ChangeHostsRequest>>,
+    ) -> Answer<wire::ChangeHostsResponse> {
+        self.hosts_change(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn list_bulk_changes(
+        &self,
+        request: Request<wire::ListBulkChangesRequest>,
+    ) -> Answer<wire::ListBulkChangesResponse> {
+        self.bulk_list(&caller(&request)?).await
+    }
+
+    async fn get_bulk_change(
+        &self,
+        request: Request<wire::GetBulkChangeRequest>,
+    ) -> Answer<wire::GetBulkChangeResponse> {
+        self.bulk_get(&caller(&request)?, request.into_inner().number).await
     }
 
     async fn get_checkpoint(

@@ -34,7 +34,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 43] = [
+pub(super) const METHODS: [Method; 46] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -66,6 +66,9 @@ pub(super) const METHODS: [Method; 43] = [
     method("ReleaseHosts", Role::Operator, SiteRule::Named),
     method("ReviewHosts", Role::Operator, SiteRule::Named),
     method("PurgeHosts", Role::Operator, SiteRule::Named),
+    method("ChangeHosts", Role::Operator, SiteRule::Filtered),
+    method("ListBulkChanges", Role::Viewer, SiteRule::Filtered),
+    method("GetBulkChange", Role::Viewer, SiteRule::Named),
     method("GetCaller", Role::Viewer, SiteRule::NoSite),
     method("ListAccounts", Role::Admin, SiteRule::Filtered),
     method("GetAccount", Role::Admin, SiteRule::Named),

@@ -46,7 +46,11 @@ fn an_addendum_is_stricter_and_leaves_the_rest_of_the_order() {
     assert_eq!((own.id.as_str(), own.addendum.as_str(), own.stated.as_str()), ("own", "acme", "2024-09-01"));
     let linux = muster_proto::model::Platform::Linux;
     let site = |id: &str| muster_proto::model::SiteId::new(id).expect("a site");
-    assert!(order.binds(linux, &site("hq")) && !order.binds(linux, &site("lab")) && plain.binds(linux, &site("lab")));
+    assert!(
+        order.binds(linux, &site("hq"), &[])
+            && !order.binds(linux, &site("lab"), &[])
+            && plain.binds(linux, &site("lab"), &[])
+    );
     assert_eq!((order.layer, order.active, &order.citation), (Layer::Shipped, true, &plain.citation));
     assert_eq!(order.patience.as_secs(), 2 * 86_400);
     // The version depends on what is applied, and not on what was applied before.

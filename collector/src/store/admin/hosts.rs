@@ -15,6 +15,7 @@ use crate::store::{Purged, SiteScope};
 const FIND: &str = "SELECT no, id, hostname, site FROM host_row WHERE id = $1";
 const OF_TOKEN: &str =
     "SELECT no, id, hostname, site FROM host_row WHERE enrolled_with = $1 AND no > $2 ORDER BY no LIMIT $3";
+const BY_NUMBER: &str = "SELECT no, id, hostname, site FROM host_row WHERE no = $1";
 const MARKS: &str = "SELECT mark FROM host_mark WHERE host = $1 ORDER BY mark";
 const ADD: &str = "INSERT INTO host_mark (mark, host, since, note) VALUES ($1, $2, $3, $4)";
 const REMOVE: &str = "DELETE FROM host_mark WHERE mark = $1 AND host = $2";
@@ -163,6 +164,20 @@ pub(crate) fn count(tx: &mut dyn AdminTx, sites: &SiteScope) -> Step<BTreeMap<Ho
     Ok(counts)
 }
 
+/// Those of these hosts that are at another site, by their row numbers, with their ids.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn not_at(tx: &mut dyn AdminTx, hosts: &[i64], site: &SiteId) -> Step<Vec<(i64, HostId)>> {
+    let lists: Vec<_> = hosts.iter().map(|no| vec![(*no).into()]).collect();
+    let mut elsewhere = Vec::new();
+    for row in tx.query_each(BY_NUMBER, &lists)?.iter().flatten() {
+        let host = found(row)?;
+        elsewhere.extend((host.site != *site).then_some((host.no, host.id)));
+    }
+    Ok(elsewhere)
+}
+
 /// A host that an operator means.
 struct Found {
     no: i64,
@@ -187,4 +202,4 @@ fn mark(row: &Row, at: usize) -> Step<HostMark> {
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[FIND, OF_TOKEN, MARKS, ADD, REMOVE, COUNT];
+pub(super) const STATEMENTS: &[&str] = &[FIND, OF_TOKEN, BY_NUMBER, MARKS, ADD, REMOVE, COUNT];

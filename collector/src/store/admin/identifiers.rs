@@ -8,7 +8,7 @@ use muster_proto::model::{HostFacts, HostId, Identifier, MachineIdentity, Platfo
 use super::identifier_row::identifier;
 use super::roster::pending;
 use crate::store::SiteScope;
-use crate::store::sql::{AdminTx, Row, Step};
+use crate::store::sql::{AdminTx, Row, Step, Value};
 
 const PENDING: &str = "SELECT host FROM identity_pending ORDER BY host LIMIT $1";
 const IDENTITY: &str = "SELECT hostname, platform, identity FROM identity_row WHERE no = $1";
@@ -19,9 +19,14 @@ const LOOKED_AT: &str = "DELETE FROM identity_pending WHERE host = $1";
 const FIND: &str = "SELECT h.id, h.site FROM host_identifier i JOIN host_row h ON h.no = i.host
      WHERE i.value = $1 AND i.kind = $2 ORDER BY h.id LIMIT $3";
 
+const BY_ID: &str = "SELECT no, id, site FROM host_row WHERE id = $1";
+/// Two are enough to know that there are several.
+const FIND_TWO: &str = "SELECT h.no, h.id, h.site FROM host_identifier i JOIN host_row h ON h.no = i.host
+     WHERE i.value = $1 AND i.kind = $2 ORDER BY h.no LIMIT 20";
+
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[PENDING, IDENTITY, KNOWN, ADD, REMOVE, LOOKED_AT, FIND];
+pub(super) const STATEMENTS: &[&str] = &[PENDING, IDENTITY, KNOWN, ADD, REMOVE, LOOKED_AT, FIND, BY_ID, FIND_TWO];
 
 /// Hosts that one transaction looks at. Each has at most 38 identifiers before and after, and each of those may put eleven entries on the
 /// list of those to match: with all of them, a transaction stays within its limit.
@@ -105,6 +110,79 @@ fn identifiers(row: Option<&Row>) -> Step<(BTreeSet<Identifier>, bool)> {
         identity: identity.unwrap_or_default(),
     };
     Ok((facts.identifiers(), is_readable))
+}
+
+/// A line of a list of hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LineAsked {
+    /// The id, if the line is one.
+    pub(crate) id: Option<HostId>,
+    /// What else the line can be, in the order in which it is looked for.
+    pub(crate) identifiers: Vec<Identifier>,
+}
+
+/// What a line of a list of hosts means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineFound {
+    /// One host.
+    One {
+        /// The number of its row.
+        no: i64,
+        /// Its id.
+        id: HostId,
+    },
+    /// No host of these sites.
+    None,
+    /// Several hosts have the identifier.
+    Several,
+}
+
+/// The hosts of these sites that these lines mean, in the order of the lines. The first kind of identifier that any host has
+/// decides.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn find_each(tx: &mut dyn AdminTx, lines: &[LineAsked], sites: &SiteScope) -> Step<Vec<LineFound>> {
+    let mut found = vec![LineFound::None; lines.len()];
+    let ids: Vec<(usize, HostId)> = (0..).zip(lines).filter_map(|(at, line)| Some((at, line.id?))).collect();
+    let lists: Vec<Vec<Value<'_>>> = ids.iter().map(|(_, id)| vec![id.as_bytes().as_slice().into()]).collect();
+    for ((at, _), rows) in ids.iter().zip(tx.query_each(BY_ID, &lists)?) {
+        put(&mut found, *at, of_sites(&rows, sites)?);
+    }
+    let most = lines.iter().map(|line| line.identifiers.len()).max().unwrap_or(0);
+    for nth in 0..most {
+        let open = |(at, line): (usize, &'_ LineAsked)| {
+            let identifier = line.identifiers.get(nth)?;
+            (found.get(at) == Some(&LineFound::None)).then(|| (at, identifier.clone()))
+        };
+        let asked: Vec<(usize, Identifier)> = (0..).zip(lines).filter_map(open).collect();
+        let lists: Vec<Vec<Value<'_>>> =
+            (asked.iter()).map(|(_, one)| vec![one.value.as_str().into(), i64::from(one.kind.code()).into()]).collect();
+        for ((at, _), rows) in asked.iter().zip(tx.query_each(FIND_TWO, &lists)?) {
+            put(&mut found, *at, of_sites(&rows, sites)?);
+        }
+    }
+    Ok(found)
+}
+
+fn put(found: &mut [LineFound], at: usize, one: LineFound) {
+    if let Some(place) = found.get_mut(at) {
+        *place = one;
+    }
+}
+
+fn of_sites(rows: &[Row], sites: &SiteScope) -> Step<LineFound> {
+    let mut hosts = Vec::new();
+    for row in rows {
+        if sites.contains(&row.parse("a site", 2)?) {
+            hosts.push((row.int(0)?, HostId::from_bytes(row.bytes(1)?)));
+        }
+    }
+    Ok(match hosts.as_slice() {
+        [] => LineFound::None,
+        [(no, id)] => LineFound::One { no: *no, id: *id },
+        _ => LineFound::Several,
+    })
 }
 
 /// The first hosts of these sites that have one of these identifiers, in the order of their ids.

@@ -38,6 +38,8 @@ pub(crate) enum ByActor {
     Judge,
     Agent,
     Roster,
+    /// The job that changes many hosts.
+    Bulk,
 }
 
 impl ByActor {
@@ -48,7 +50,8 @@ impl ByActor {
             | (Self::Rules, ActorId::Rules)
             | (Self::Judge, ActorId::Judge)
             | (Self::Agent, ActorId::Agent)
-            | (Self::Roster, ActorId::Roster) => true,
+            | (Self::Roster, ActorId::Roster)
+            | (Self::Bulk, ActorId::Bulk) => true,
             _ => false,
         }
     }

@@ -72,6 +72,10 @@ impl AdminTx for Recorder<'_> {
         self.tx.list_host(host_no, is_listed);
     }
 
+    fn move_host(&mut self, host_no: i64, site_no: i64) {
+        self.tx.move_host(host_no, site_no);
+    }
+
     fn forget_identity(&mut self, host: HostId) {
         self.tx.forget_identity(host);
     }

@@ -11,6 +11,23 @@ mod moves;
 pub(crate) mod pending;
 mod records;
 
+use muster_proto::model::{SiteId, Timestamp};
+
+use self::moves::Moves;
+use crate::store::sql::{AdminTx, Step};
+
+/// Counts the entries of hosts at the site to which these are moved.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn hosts_moved(tx: &mut dyn AdminTx, hosts: &[i64], site: &SiteId, now: Timestamp) -> Step<()> {
+    let mut moves = Moves::new(now);
+    for host in hosts {
+        moves.follow(tx, *host, site.as_str())?;
+    }
+    moves.finish(tx)
+}
+
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
     [

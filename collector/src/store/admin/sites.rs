@@ -18,5 +18,14 @@ pub(super) fn number(tx: &mut dyn AdminTx, site: &SiteId) -> Step<i64> {
     rows.first().ok_or_else(|| StoreFault::damaged("a site", format!("{site} was added, but has no row")))?.int(0)
 }
 
+/// As [`number`], where a job adds the site; the entry of what it does names it.
+pub(super) fn number_noted(tx: &mut dyn AdminTx, site: &SiteId) -> Step<i64> {
+    let id = site.as_str().into();
+    if tx.query(FIND, &[id])?.is_empty() {
+        tx.note_progress(ADD, &[id])?;
+    }
+    number(tx, site)
+}
+
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[FIND, ADD];

@@ -16,6 +16,7 @@ pub(in crate::store) fn actor_id(tx: &mut dyn AdminTx, actor: &Actor) -> Step<Ac
         Actor::Judge => ActorId::Judge,
         Actor::Agent => ActorId::Agent,
         Actor::Roster => ActorId::Roster,
+        Actor::Bulk => ActorId::Bulk,
     })
 }
 

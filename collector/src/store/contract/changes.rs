@@ -24,6 +24,7 @@ fn until(day: u64) -> ChangesQuery {
         order: None,
         patience: BTreeMap::from([(order(), PATIENCE)]),
         sites: SiteScope::All,
+        only: None,
         rows: 100,
         after: None,
     }

@@ -88,7 +88,8 @@ pub(in crate::store) struct Selection<'q> {
 
 impl<'q> Selection<'q> {
     /// `absences` are those that ended within the time that is asked for, and those that have not ended.
-    pub(in crate::store) fn new(query: &'q ChangesQuery, absences: HashMap<HostId, Vec<Absence>>) -> Self {
+    pub(in crate::store) fn new(query: &'q ChangesQuery, mut absences: HashMap<HostId, Vec<Absence>>) -> Self {
+        absences.retain(|host, _| query.is_of(*host));
         Self { query, absences, selected: Selected::default(), hosts: HashSet::new() }
     }
 
@@ -116,7 +117,7 @@ impl<'q> Selection<'q> {
             }
             // Outside its scope an order has no lane for a host.
             let (from, to) = (change.from.filter(|_| change.was_in_scope), change.to.filter(|_| change.in_scope));
-            for host in hosts {
+            for host in hosts.iter().filter(|host| self.query.is_of(**host)) {
                 let is_silent = self.is_silent(*host, order, at);
                 let seen = |lane: Lane| lane.with_silence(is_silent);
                 self.add(at, *host, order, from.map(seen), to.map(seen), *cause);

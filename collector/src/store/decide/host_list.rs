@@ -39,6 +39,8 @@ pub(in crate::store) struct ListCounts {
     pub(in crate::store) silent: u64,
     /// Hosts that have no verdict under the order.
     pub(in crate::store) unjudged: u64,
+    /// Whether a term of the filter allows only a few hosts, which an index has.
+    pub(in crate::store) are_few: bool,
 }
 
 /// Silent hosts are counted up to here: beyond, walking is always cheaper.
@@ -60,7 +62,7 @@ pub(in crate::store) enum StreamSource<No> {
     Silent,
     /// Hosts without a verdict under the order, by their last check-in.
     Unjudged,
-    /// Hosts with a mark or of a token, sorted: they are few.
+    /// Hosts with a mark, of a token or of a term of the filter, sorted: they are few.
     Chosen,
     /// As a walk, but only among the hosts that indexes have for the lanes of the query. Others are passed without reading
     /// their rows.
@@ -94,10 +96,9 @@ pub(in crate::store) fn plan<No: Copy>(
     if sites.is_some_and(<[No]>::is_empty) {
         return Vec::new();
     }
-    if query.is_chosen() {
-        return vec![stream(query, StreamSource::Chosen)];
-    }
+    let are_chosen = query.is_chosen() || counts.are_few;
     match query.sort {
+        HostSort::Name | HostSort::LastSeen | HostSort::Id if are_chosen => vec![stream(query, StreamSource::Chosen)],
         HostSort::Id => vec![stream(query, StreamSource::Walk)],
         HostSort::Since => by_since(query, counts),
         HostSort::Name | HostSort::LastSeen => by_cost(query, sites, counts),
@@ -162,16 +163,18 @@ enum Choice {
     Lanes,
 }
 
+/// A filter of which no index has the hosts is taken to match one host of so many.
+const FILTERED: u64 = 8;
+
 /// About how many hosts match the query; one if that is not known.
 fn matching(query: &HostQuery, counts: &ListCounts) -> u64 {
     if !query.name.is_empty() {
         return 1;
     }
-    if !query.is_limited() {
-        return counts.of_sites;
-    }
     // Silent hosts of other sites are counted too, so this is an upper limit.
-    counts.in_lanes_of_sites.saturating_add(counts.silent.min(counts.of_sites)).saturating_add(counts.unjudged)
+    let limited = || counts.in_lanes_of_sites.saturating_add(counts.silent.min(counts.of_sites)) + counts.unjudged;
+    let matching = if query.is_limited() { limited() } else { counts.of_sites };
+    if query.filter.is_some() { matching / FILTERED } else { matching }
 }
 
 /// About how many hosts are passed until a page is full, if those that match are spread evenly.
@@ -220,8 +223,15 @@ mod tests {
         plan(query, sites, &counts).into_iter().map(|stream| stream.source).collect()
     }
 
-    const MILLION: ListCounts =
-        ListCounts { hosts: 1_000_000, of_sites: 1_000_000, in_lanes: 0, in_lanes_of_sites: 0, silent: 0, unjudged: 0 };
+    const MILLION: ListCounts = ListCounts {
+        hosts: 1_000_000,
+        of_sites: 1_000_000,
+        in_lanes: 0,
+        in_lanes_of_sites: 0,
+        silent: 0,
+        unjudged: 0,
+        are_few: false,
+    };
 
     #[test]
     fn few_hosts_of_a_lane_are_read_from_its_index_and_many_by_walking() {
@@ -244,6 +254,7 @@ mod tests {
             in_lanes_of_sites: 7_000,
             silent: 2_000,
             unjudged: 0,
+            are_few: false,
         };
         assert_eq!(sources(&large, None, counts), [StreamSource::Among(Walk::All)]);
         let of_sites = ListCounts { of_sites: 50_000, in_lanes_of_sites: 3_500, ..counts };
@@ -294,6 +305,10 @@ mod tests {
             assert_eq!(sources(&asked, None, MILLION), [StreamSource::Chosen]);
             assert_eq!(sources(&asked, Some(&[]), MILLION), [], "no site");
         }
+        let few = ListCounts { are_few: true, ..MILLION };
+        assert_eq!(sources(&query(HostSort::Name, &[]), None, few), [StreamSource::Chosen]);
+        let by_since = query(HostSort::Since, &[Lane::Replace]);
+        assert_eq!(sources(&by_since, None, few), [StreamSource::Verdicts], "only the index of lanes has the order");
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub(in crate::store) fn is_asked_for(
 ) -> bool {
     let Some(awake) = awake else { return true };
     let is_silent = query.silent_before.is_some_and(|before| is_silent(Some(last_seen), before));
-    (is_silent || !query.silent_only) && (lanes.is_empty() || lanes.contains(&awake.with_silence(is_silent)))
+    let is_one = if is_silent { !query.awake_only } else { !query.silent_only };
+    is_one && (lanes.is_empty() || lanes.contains(&awake.with_silence(is_silent)))
 }
 
 /// The awake lanes that can match a query for these lanes. `silent` is not stored: a host in it has any of the lanes
@@ -45,6 +46,9 @@ mod tests {
         let query = HostQuery { silent_before: Some(BEFORE), silent_only: true, ..HostQuery::default() };
         assert!(is_asked_for(&query, &[], Some(Lane::Replace), EARLIER));
         assert!(!is_asked_for(&query, &[], Some(Lane::Replace), BEFORE));
+        let awake = HostQuery { silent_only: false, awake_only: true, ..query };
+        assert!(is_asked_for(&awake, &[], Some(Lane::Replace), BEFORE));
+        assert!(!is_asked_for(&awake, &[], Some(Lane::Replace), EARLIER));
     }
 
     #[test]

@@ -142,6 +142,10 @@ impl AdminTx for PostgresTx {
         self.end.listed.insert(host_no, is_listed);
     }
 
+    fn move_host(&mut self, host_no: i64, site_no: i64) {
+        self.end.moved.insert(host_no, site_no);
+    }
+
     fn purge(&mut self, host: HostId, host_no: i64, most: u64, _: Timestamp) -> Result<Purged, StoreFault> {
         self.end.may_write()?;
         let purged = self.runtime.block_on(purge::purge(&self.lease, host_no, most));
@@ -198,7 +202,8 @@ pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) 
     let (end, actor) = done.await?;
     let session: &Session = &session;
     // In the order of locks at the head of `writer`: hosts first, the tally last.
-    let counted = tally::list(session, &end.listed).await?;
+    let (mut counted, sites) = tally::relocate(session, &end.moved).await?;
+    tally::list(session, &end.listed, &mut counted).await?;
     judge_queue::requeue(session, &end.requeued, acting.now).await?;
     let forgotten = end.identities();
     for host in &forgotten {
@@ -211,6 +216,7 @@ pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) 
     session.prepare(&ledger::STATEMENTS).await?;
     ledger::write_all(session, acting.now, &actor, end.entries.into_iter()).await?;
     tally::apply(session, &counted).await?;
+    tally::count_sites(session, &sites).await?;
     Ok(forgotten)
 }
 

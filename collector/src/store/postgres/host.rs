@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::row::facts_columns;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use super::{mark, row, snapshot, verdict};
+use super::{mark, row, said, snapshot, verdict};
 use crate::store::{StoredHost, StoredSnapshot, snapshot_codec};
 
 /// When a host was last seen: the newer of the memory and the column, which begins with the enrollment.
@@ -56,6 +56,9 @@ pub(super) async fn get(
         verdicts: verdicts.remove(&no).unwrap_or_default(),
         history: verdict::history(session, dictionaries, no).await?,
         marks: mark::reports(session, no).await?,
+        labels: said::labels(session, no).await?,
+        owner: said::owner(session, no).await?,
+        notes: said::notes(session, no).await?,
         enrolled_with: mark::token(session, no).await?,
     }))
 }

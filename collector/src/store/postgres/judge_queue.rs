@@ -15,6 +15,7 @@ use super::session::{Session, Values};
 use super::small_dictionaries::SmallDictionaries;
 use super::{host, row};
 use crate::judge::Remediation;
+use crate::store::decide::labels;
 use crate::store::{QueueDepth, QueuedHost};
 
 /// An older claim is given to another judge: its holder is stuck.
@@ -36,7 +37,8 @@ const CLAIM: &str = "
 /// began, but may return a ticket that came later with other facts.
 const CLAIMED: &str = concat!(
     "SELECT t.host, t.ticket, h.id, s.id, h.state, l.digest, n.snapshot_since, n.last_seen,
-            EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $3), ",
+            EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $3),
+            (SELECT string_agg(x.label, ' ') FROM host_label x WHERE x.host = h.no AND x.until IS NULL), ",
     facts_columns!(),
     " FROM unnest($1::int4[], $2::int8[]) WITH ORDINALITY AS t (host, ticket, place) JOIN host h ON h.no = t.host
       JOIN site s ON s.no = h.site JOIN host_current n ON n.host = t.host LEFT JOIN snapshot l ON l.no = n.snapshot
@@ -47,7 +49,8 @@ const CLAIMED: &str = concat!(
 const PAGE: &str = concat!(
     "WITH taken AS MATERIALIZED (SELECT no AS host, 0::int8 AS ticket FROM host WHERE no > $1 ORDER BY no LIMIT $2)
      SELECT t.host, t.ticket, h.id, s.id, h.state, l.digest, n.snapshot_since, n.last_seen,
-            EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $3), ",
+            EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = $3),
+            (SELECT string_agg(x.label, ' ') FROM host_label x WHERE x.host = h.no AND x.until IS NULL), ",
     facts_columns!(),
     " FROM taken t JOIN host h ON h.no = t.host JOIN site s ON s.no = h.site JOIN host_current n ON n.host = t.host
       LEFT JOIN snapshot l ON l.no = n.snapshot ORDER BY t.host"
@@ -128,12 +131,13 @@ async fn queued(
         claimed.push(QueuedHost {
             host: id,
             site: row::site(found, 3)?,
-            facts: row::facts(found, 9)?,
+            facts: row::facts(found, 10)?,
             state: row::state(found, 4)?,
             snapshot,
             last_seen: Some(host::last_seen(memory, id, row::instant(found, 7)?)),
             remediations: remediations.remove(&no).unwrap_or_default(),
             has_two_holders: found.try_get(8)?,
+            labels: labels::read(found.try_get::<_, Option<&str>>(9)?.unwrap_or_default())?,
             ticket: ticket.cast_unsigned(),
         });
     }

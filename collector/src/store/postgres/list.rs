@@ -10,10 +10,11 @@ use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use super::{host, mark, row, verdict};
+use super::{host, mark, row, said, verdict};
 use crate::store::decide::host_list::{self, HostStream, ListCounts, StreamSource};
 use crate::store::decide::silence;
-use crate::store::{HostKey, HostQuery, HostSort, StoredHostRow};
+use crate::store::host_filter::FEW;
+use crate::store::{HostFilter, HostKey, HostQuery, HostSort, SelectedHost, StoredHostRow};
 
 mod statement;
 
@@ -22,6 +23,8 @@ use statement::{Names, statement};
 /// Rows that are read at once. Silence is decided here and not in the statement, because the memory knows of check-ins
 /// that no table has yet; so a page may need more rows than it shows.
 const PORTION: usize = 1_000;
+/// The same, where only numbers are read.
+const SELECTED: usize = 20_000;
 
 pub(super) async fn list(
     session: &Session,
@@ -29,7 +32,7 @@ pub(super) async fn list(
     dictionaries: &SmallDictionaries,
     query: &HostQuery,
 ) -> Step<Vec<StoredHostRow>> {
-    let names = Names::of(session, dictionaries, query).await?;
+    let names = with_few(session, query, Names::of(session, dictionaries, query).await?).await?;
     let counts = counts(session, query, &names).await?;
     let streams = host_list::plan(query, names.sites.as_deref(), &counts);
     let mut found = Vec::new();
@@ -40,6 +43,7 @@ pub(super) async fn list(
         found.sort_by(|(_, a), (_, b)| a.key.cmp(&b.key));
         found.truncate(query.rows);
     }
+    said::add(session, &mut found).await?;
     let numbers: Vec<i32> = found.iter().map(|(no, _)| *no).collect();
     let mut verdicts = verdict::of_hosts(session, &numbers).await?;
     let mut marks = mark::of_hosts(session, &numbers).await?;
@@ -48,6 +52,46 @@ pub(super) async fn list(
         StoredHostRow { verdicts, marks: marks.remove(&no).unwrap_or_default(), ..row }
     };
     Ok(found.into_iter().map(with_verdicts).collect())
+}
+
+/// The hosts of a query in the order of their ids.
+pub(super) async fn select(
+    session: &Session,
+    memory: &Memory,
+    dictionaries: &SmallDictionaries,
+    query: &HostQuery,
+) -> Step<Vec<SelectedHost>> {
+    let query = HostQuery { sort: HostSort::Id, ..query.clone() };
+    let names = with_few(session, &query, Names::of(session, dictionaries, &query).await?).await?;
+    let counts = counts(session, &query, &names).await?;
+    let mut selected = Vec::new();
+    for stream in host_list::plan(&query, names.sites.as_deref(), &counts) {
+        let mut after = query.after.clone();
+        loop {
+            let (text, values) = statement(&query, &names, &stream, &[], after.as_ref(), SELECTED);
+            let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+            let rows = session.query_once(&text, &values).await?;
+            for read in &rows {
+                let (no, id) = (read.try_get::<_, i32>(0)?, row::host_id(read, 1)?);
+                after = Some(HostKey::Id(id));
+                let last_seen = host::last_seen(memory, id, row::instant(read, 6)?);
+                let is_asked = silence::is_asked_for(&query, &stream.lanes, awake(&names, read)?, last_seen);
+                if is_asked && selected.len() < query.rows {
+                    selected.push(SelectedHost { no: no.into(), id });
+                }
+            }
+            if rows.len() < SELECTED || selected.len() >= query.rows {
+                break;
+            }
+        }
+    }
+    Ok(selected)
+}
+
+/// The lane of a row while the host is not silent; `None` if no order is asked for. A host without a verdict counts as unknown.
+fn awake(names: &Names, read: &tokio_postgres::Row) -> Step<Option<Lane>> {
+    let lane = names.order.map(|_| row::maybe_lane(read, 7)).transpose()?;
+    Ok(lane.map(|lane| lane.unwrap_or(Lane::Unknown)))
 }
 
 /// Adds the first rows of a stream, at most as many as a page has, without their verdicts.
@@ -86,9 +130,7 @@ async fn read(
             // Also after a row that is not shown, or the next portion would read it again.
             after = Some(key.clone());
             let last_seen = host::last_seen(memory, id, column);
-            // A host without a verdict has no lane here, and counts as unknown.
-            let awake = names.order.map(|_| row::maybe_lane(read, 7)).transpose()?;
-            let awake = awake.map(|lane| lane.unwrap_or(Lane::Unknown));
+            let awake = awake(names, read)?;
             if found.len() == most || !silence::is_asked_for(query, &stream.lanes, awake, last_seen) {
                 continue;
             }
@@ -101,6 +143,8 @@ async fn read(
                 last_seen: Some(last_seen),
                 verdicts: Vec::new(),
                 marks: Vec::new(),
+                labels: Vec::new(),
+                owner: String::new(),
                 key,
             };
             found.push((no, row));
@@ -114,10 +158,23 @@ async fn read(
 
 /// How many hosts match on all pages, by the check-ins that are written.
 pub(super) async fn count(session: &Session, dictionaries: &SmallDictionaries, query: &HostQuery) -> Step<u64> {
-    let names = Names::of(session, dictionaries, query).await?;
+    let names = with_few(session, query, Names::of(session, dictionaries, query).await?).await?;
     let (text, values) = statement::count(query, &names);
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
     one(session.query_once(&text, &values).await?.first())
+}
+
+/// Finds a term of the filter that allows only a few hosts.
+async fn with_few(session: &Session, query: &HostQuery, mut names: Names) -> Step<Names> {
+    for nth in 0..query.filter.as_ref().map_or(0, HostFilter::indexed) {
+        let Some((text, values)) = statement::few(query, &names, nth) else { break };
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+        if one(session.query_once(&text, &values).await?.first())? <= FEW.cast_unsigned() {
+            names.few = Some(nth);
+            break;
+        }
+    }
+    Ok(names)
 }
 
 fn one(found: Option<&tokio_postgres::Row>) -> Step<u64> {
@@ -126,7 +183,7 @@ fn one(found: Option<&tokio_postgres::Row>) -> Step<u64> {
 
 async fn counts(session: &Session, query: &HostQuery, names: &Names) -> Step<ListCounts> {
     if query.sort == HostSort::Id {
-        return Ok(ListCounts::default());
+        return Ok(ListCounts { are_few: names.few.is_some(), ..ListCounts::default() });
     }
     let mut by_site: HashMap<i32, u64> = HashMap::new();
     for found in session.query("SELECT site, hosts FROM site_hosts", &[]).await? {
@@ -136,6 +193,7 @@ async fn counts(session: &Session, query: &HostQuery, names: &Names) -> Step<Lis
     let mut counts = ListCounts {
         hosts: by_site.values().sum(),
         of_sites: by_site.iter().filter(|(site, _)| is_asked(site)).map(|(_, hosts)| hosts).sum(),
+        are_few: names.few.is_some(),
         ..ListCounts::default()
     };
     let Some(order) = names.order.filter(|_| query.is_limited()) else { return Ok(counts) };

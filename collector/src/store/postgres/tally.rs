@@ -8,7 +8,7 @@ use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
 use super::session::Session;
 use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
-use super::{host, row};
+use super::{host, removal, row};
 use crate::store::decide::settle::{TallyChanges, TallyKey};
 use crate::store::decide::tally::{self, SilentHosts, TallyRow};
 use crate::store::{EntryCount, FleetTally, SiteScope};
@@ -38,10 +38,9 @@ pub(super) async fn apply(session: &Session, changes: &TallyChanges<i32>) -> Ste
 
 /// Locks hosts in the order of their numbers, and notes whether they are machines of the roster. What they take along in the tally is
 /// applied later: see the order of locks at the head of `writer`.
-pub(super) async fn list(session: &Session, hosts: &BTreeMap<i64, bool>) -> Step<TallyChanges<i32>> {
-    let mut changes = TallyChanges::new();
+pub(super) async fn list(session: &Session, hosts: &BTreeMap<i64, bool>, changes: &mut TallyChanges<i32>) -> Step<()> {
     if hosts.is_empty() {
-        return Ok(changes);
+        return Ok(());
     }
     let numbers: Vec<i32> = hosts.keys().filter_map(|no| i32::try_from(*no).ok()).collect();
     let listed: Vec<bool> = hosts.values().copied().collect();
@@ -63,8 +62,65 @@ pub(super) async fn list(session: &Session, hosts: &BTreeMap<i64, bool>) -> Step
         *changes.entry(key).or_default() += 1;
         *changes.entry(TallyKey { is_listed: !is_listed, ..key }).or_default() -= 1;
     }
-    Ok(changes)
+    Ok(())
 }
+
+/// Moves hosts to other sites, which their verdicts in the tally follow. Returns the differences of the numbers of hosts of the
+/// sites, for [`count_sites`]: see the order of locks at the head of `writer`.
+pub(super) async fn relocate(
+    session: &Session,
+    hosts: &BTreeMap<i64, i64>,
+) -> Step<(TallyChanges<i32>, BTreeMap<i32, i64>)> {
+    let (mut changes, mut counts) = (TallyChanges::new(), BTreeMap::new());
+    if hosts.is_empty() {
+        return Ok((changes, counts));
+    }
+    // A settlement that waits for a host has read its site already. It shares this lock before it reads.
+    removal::hold(session).await?;
+    let narrow = |no: &i64| i32::try_from(*no).unwrap_or_default();
+    let (numbers, sites): (Vec<i32>, Vec<i32>) = hosts.iter().map(|(host, site)| (narrow(host), narrow(site))).unzip();
+    session.query(LOCK, &[&numbers]).await?;
+    let mut moved: HashMap<i32, (i32, i32)> = HashMap::new();
+    for found in session.query(RELOCATE, &[&numbers, &sites]).await? {
+        let (host, before, site) = (found.try_get(0)?, found.try_get(1)?, found.try_get(2)?);
+        *counts.entry(before).or_default() -= 1;
+        *counts.entry(site).or_default() += 1;
+        moved.insert(host, (before, site));
+    }
+    let numbers: Vec<i32> = moved.keys().copied().collect();
+    for found in session.query(VERDICTS, &[&numbers]).await? {
+        let Some((before, site)) = moved.get(&found.try_get(4)?) else { continue };
+        let lane = row::member("a lane", Lane::from_code, &found, 2)?;
+        let key = TallyKey {
+            order: found.try_get(0)?,
+            site: *site,
+            lane,
+            in_scope: found.try_get(3)?,
+            is_listed: found.try_get(5)?,
+        };
+        *changes.entry(key).or_default() += 1;
+        *changes.entry(TallyKey { site: *before, ..key }).or_default() -= 1;
+    }
+    Ok((changes, counts))
+}
+
+/// Adds differences to the numbers of hosts of sites.
+pub(super) async fn count_sites(session: &Session, sites: &BTreeMap<i32, i64>) -> Step<()> {
+    if !sites.is_empty() {
+        let (numbers, hosts): (Vec<i32>, Vec<i64>) = sites.iter().unzip();
+        session.execute(COUNT_SITES, &[&numbers, &hosts]).await?;
+    }
+    Ok(())
+}
+
+const RELOCATE: &str = "
+    UPDATE host h SET site = u.site FROM unnest($1::int4[], $2::int4[]) AS u (host, site), host b
+    WHERE h.no = u.host AND b.no = u.host AND b.site <> u.site RETURNING h.no, b.site, h.site";
+
+const COUNT_SITES: &str = "
+    INSERT INTO site_hosts (site, hosts) SELECT u.site, greatest(u.hosts, 0) FROM unnest($1::int4[], $2::int8[]) AS u (site, hosts)
+    ON CONFLICT (site) DO UPDATE SET hosts = site_hosts.hosts
+        + (SELECT u.hosts FROM unnest($1::int4[], $2::int8[]) AS u (site, hosts) WHERE u.site = site_hosts.site)";
 
 const LOCK: &str = "SELECT host FROM host_current WHERE host = ANY ($1::int4[]) ORDER BY host FOR NO KEY UPDATE";
 
@@ -73,8 +129,8 @@ const LIST: &str = "
     WHERE n.host = u.host AND n.listed <> u.listed RETURNING n.host";
 
 const VERDICTS: &str = "
-    SELECT v.order_no, h.site, v.lane, v.in_scope, v.host FROM verdict v JOIN host h ON h.no = v.host
-    WHERE v.host = ANY ($1::int4[])";
+    SELECT v.order_no, h.site, v.lane, v.in_scope, v.host, n.listed
+    FROM verdict v JOIN host h ON h.no = v.host JOIN host_current n ON n.host = v.host WHERE v.host = ANY ($1::int4[])";
 
 pub(super) async fn read(
     session: &Session,

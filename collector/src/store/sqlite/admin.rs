@@ -85,6 +85,10 @@ impl AdminTx for SqliteTx<'_> {
         self.end.listed.insert(host_no, is_listed);
     }
 
+    fn move_host(&mut self, host_no: i64, site_no: i64) {
+        self.end.moved.insert(host_no, site_no);
+    }
+
     fn purge(&mut self, host: HostId, host_no: i64, most: u64, now: Timestamp) -> Step<Purged> {
         self.end.may_write()?;
         let purged = purge::purge(self.sql, host_no, most, now)?;
@@ -122,6 +126,7 @@ pub(super) fn write(context: &mut WriteContext<'_>, acting: &Acting, work: &Admi
     let end = std::mem::replace(&mut tx.end, AtEnd::new(Mode::Write));
     end.check()?;
     tally::list(context.sql, &end.listed)?;
+    tally::relocate(context.sql, &end.moved)?;
     if !end.entries.is_empty() {
         // The name of the user needs no entry: it is a part of this one.
         let actor = system_users::actor_id(&mut tx, &acting.actor)?;

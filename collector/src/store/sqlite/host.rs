@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::fault::{Step, StoreFault};
 use super::memory::Memory;
-use super::{facts, last_seen, mark, row, section, snapshot, verdict};
+use super::{facts, last_seen, mark, row, said, section, snapshot, verdict};
 use crate::store::{SiteScope, StoredHost, StoredSnapshot, snapshot_codec};
 
 pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Option<StoredHost>> {
@@ -55,6 +55,9 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
         verdicts: verdict::of_hosts(sql, memory, &[no])?.remove(&no).unwrap_or_default(),
         history: history(sql, no)?,
         marks: mark::reports(sql, no)?,
+        labels: said::labels(sql, no)?,
+        owner: said::owner(sql, no)?,
+        notes: said::notes(sql, no)?,
         enrolled_with: token(sql, no)?,
     }))
 }

@@ -14,6 +14,7 @@ use super::{facts, last_seen, ledger, row, verdict};
 use crate::judge::Remediation;
 use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
+use crate::store::decide::labels;
 use crate::store::{QueueDepth, QueuedHost};
 
 /// An older claim is given to another judge: its holder is stuck.
@@ -60,7 +61,8 @@ pub(super) fn page(sql: &Connection, memory: &Memory, after: i64, most: usize) -
 fn hosts(sql: &Connection, memory: &Memory, tickets: &[(i64, i64)]) -> Step<Vec<QueuedHost>> {
     let find = format!(
         "SELECT h.id, s.id, h.state, l.digest, h.snapshot_since, e.last_seen, h.ticket,
-                EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = ?2), {}
+                EXISTS (SELECT 1 FROM host_mark m WHERE m.host = h.no AND m.mark = ?2),
+                (SELECT group_concat(x.label, ' ') FROM host_label x WHERE x.host = h.no AND x.until IS NULL), {}
          FROM host h JOIN site s ON s.no = h.site JOIN host_check_in e ON e.host = h.no LEFT JOIN snapshot l ON l.no = h.snapshot
          WHERE h.no = ?1",
         facts::COLUMNS
@@ -78,12 +80,13 @@ fn hosts(sql: &Connection, memory: &Memory, tickets: &[(i64, i64)]) -> Step<Vec<
         claimed.push(QueuedHost {
             host: id,
             site: row::site(found, 1)?,
-            facts: facts::facts(found, 8, memory.dictionaries())?,
+            facts: facts::facts(found, 9, memory.dictionaries())?,
             state: row::state(found, 2)?,
             snapshot,
             last_seen: Some(last_seen::newest(memory, id, row::instant(found, 5)?)),
             remediations: remediations(sql, no)?,
             has_two_holders: found.get(7)?,
+            labels: labels::read(&found.get::<_, Option<String>>(8)?.unwrap_or_default())?,
             ticket: ticket.cast_unsigned(),
         });
     }

@@ -6,18 +6,19 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 
 use super::fault::Step;
 use super::memory::Memory;
-use super::{host, last_seen, mark, row, verdict};
+use super::{host, last_seen, mark, row, said, verdict};
 use crate::store::decide::host_list::{self, HostStream, ListCounts, StreamSource, Walk};
 use crate::store::decide::silence;
+use crate::store::host_filter::FEW;
 use crate::store::number_set::NumberSet;
-use crate::store::{HostKey, HostQuery, HostSort, SiteScope, StoredHostRow};
+use crate::store::{HostFilter, HostKey, HostQuery, HostSort, SelectedHost, SiteScope, StoredHostRow};
 
 mod statement;
 
 use statement::{Names, statement};
 
 pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step<Vec<StoredHostRow>> {
-    let names = Names::of(sql, query)?;
+    let names = with_few(sql, query, Names::of(sql, query)?)?;
     let streams = host_list::plan(query, names.sites.as_deref(), &counts(sql, query, &names)?);
     let several = streams.len() > 1;
     let mut found = Vec::new();
@@ -28,6 +29,7 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
         found.sort_by(|(_, a), (_, b)| a.key.cmp(&b.key));
         found.truncate(query.rows);
     }
+    said::add(sql, &mut found)?;
     let mut numbers: Vec<i64> = found.iter().map(|(no, _)| *no).collect();
     numbers.sort_unstable();
     let mut verdicts = verdict::of_hosts(sql, memory, &numbers)?;
@@ -37,6 +39,32 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
         StoredHostRow { verdicts, marks: marks.remove(&no).unwrap_or_default(), ..row }
     };
     Ok(found.into_iter().map(with_verdicts).collect())
+}
+
+/// The hosts of a query in the order of their ids.
+pub(super) fn select(sql: &Connection, memory: &Memory, query: HostQuery) -> Step<Vec<SelectedHost>> {
+    let query = HostQuery { sort: HostSort::Id, ..query };
+    let names = with_few(sql, &query, Names::of(sql, &query)?)?;
+    let mut selected = Vec::new();
+    for stream in host_list::plan(&query, names.sites.as_deref(), &counts(sql, &query, &names)?) {
+        let (text, values) = statement(&query, &names, &stream);
+        let mut statement = sql.prepare_cached(&text)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(read) = rows.next()?.filter(|_| selected.len() < query.rows) {
+            let id = row::host_id(read, 1)?;
+            let newest = last_seen::newest(memory, id, row::instant(read, 6)?);
+            if silence::is_asked_for(&query, &stream.lanes, awake(&names, read)?, newest) {
+                selected.push(SelectedHost { no: read.get(0)?, id });
+            }
+        }
+    }
+    Ok(selected)
+}
+
+/// The lane of a row while the host is not silent; `None` if no order is asked for. A host without a verdict counts as unknown.
+fn awake(names: &Names, read: &rusqlite::Row<'_>) -> Step<Option<Lane>> {
+    let lane = names.order.map(|_| row::maybe_lane(read, 7)).transpose()?;
+    Ok(lane.map(|lane| lane.unwrap_or(Lane::Unknown)))
 }
 
 /// Adds the first rows of a stream, at most as many as a page has, without their verdicts.
@@ -112,9 +140,7 @@ fn listed(
 ) -> Step<Option<(i64, StoredHostRow)>> {
     let (no, id, column) = (read.get(0)?, row::host_id(read, 1)?, row::instant(read, 6)?);
     let newest = last_seen::newest(memory, id, column);
-    // A host without a verdict has no lane here, and counts as unknown.
-    let awake = names.order.map(|_| row::maybe_lane(read, 7)).transpose()?.map(|lane| lane.unwrap_or(Lane::Unknown));
-    if !silence::is_asked_for(query, &stream.lanes, awake, newest) {
+    if !silence::is_asked_for(query, &stream.lanes, awake(names, read)?, newest) {
         return Ok(None);
     }
     let hostname: String = read.get(3)?;
@@ -134,6 +160,8 @@ fn listed(
         last_seen: Some(newest),
         verdicts: Vec::new(),
         marks: Vec::new(),
+        labels: Vec::new(),
+        owner: String::new(),
         key,
     };
     Ok(Some((no, row)))
@@ -141,18 +169,19 @@ fn listed(
 
 /// How many hosts match on all pages, by the check-ins that are written.
 pub(super) fn count(sql: &Connection, query: &HostQuery) -> Step<u64> {
-    let names = Names::of(sql, query)?;
+    let names = with_few(sql, query, Names::of(sql, query)?)?;
     let (text, values) = statement::count(query, &names);
     sql.prepare_cached(&text)?.query_row(params_from_iter(values), |found| Ok(row::count(found, 0)))?
 }
 
 fn counts(sql: &Connection, query: &HostQuery, names: &Names) -> Step<ListCounts> {
     if query.sort == HostSort::Id {
-        return Ok(ListCounts::default());
+        return Ok(ListCounts { are_few: names.few.is_some(), ..ListCounts::default() });
     }
     let mut counts = ListCounts {
         hosts: host::count(sql, &SiteScope::All)?,
         of_sites: host::count(sql, &query.sites)?,
+        are_few: names.few.is_some(),
         ..ListCounts::default()
     };
     let Some(order) = names.order.filter(|_| query.is_limited()) else { return Ok(counts) };
@@ -176,6 +205,19 @@ fn counts(sql: &Connection, query: &HostQuery, names: &Names) -> Step<ListCounts
         counts.silent = silent_at_most(sql, before)?;
     }
     Ok(counts)
+}
+
+/// Finds a term of the filter that allows only a few hosts.
+fn with_few(sql: &Connection, query: &HostQuery, mut names: Names) -> Step<Names> {
+    for nth in 0..query.filter.as_ref().map_or(0, HostFilter::indexed) {
+        let Some((text, values)) = statement::few(query, &names, nth) else { break };
+        let allowed: i64 = sql.prepare_cached(&text)?.query_row(params_from_iter(values), |found| found.get(0))?;
+        if allowed <= FEW {
+            names.few = Some(nth);
+            break;
+        }
+    }
+    Ok(names)
 }
 
 fn silent_at_most(sql: &Connection, before: Timestamp) -> Step<u64> {

@@ -92,6 +92,35 @@ pub(super) fn list(sql: &Connection, hosts: &BTreeMap<i64, bool>) -> Step<()> {
     apply(sql, &changes)
 }
 
+/// Moves hosts to other sites; they take along their verdicts in the tally.
+pub(super) fn relocate(sql: &Connection, hosts: &BTreeMap<i64, i64>) -> Step<()> {
+    let (mut changes, mut sites) = (TallyChanges::new(), BTreeMap::<i64, i64>::new());
+    for (host, site) in hosts {
+        let find = "SELECT site, listed FROM host WHERE no = ?1 AND site <> ?2";
+        let found: Option<(i64, bool)> =
+            sql.prepare_cached(find)?.query_row((host, site), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((before, is_listed)) = found else { continue };
+        sql.prepare_cached("UPDATE host SET site = ?2 WHERE no = ?1")?.execute((host, site))?;
+        *sites.entry(before).or_default() -= 1;
+        *sites.entry(*site).or_default() += 1;
+        let mut statement = sql.prepare_cached("SELECT order_no, lane, in_scope FROM verdict WHERE host = ?1")?;
+        let mut rows = statement.query([host])?;
+        while let Some(found) = rows.next()? {
+            let lane = row::member("a lane", Lane::from_code, found, 1)?;
+            let key = TallyKey { order: found.get(0)?, site: *site, lane, in_scope: found.get(2)?, is_listed };
+            *changes.entry(key).or_default() += 1;
+            *changes.entry(TallyKey { site: before, ..key }).or_default() -= 1;
+        }
+    }
+    apply(sql, &changes)?;
+    for (site, hosts) in sites {
+        let count = "INSERT INTO site_hosts (site, hosts) VALUES (?1, max(?2, 0))
+                     ON CONFLICT (site) DO UPDATE SET hosts = hosts + ?2";
+        sql.prepare_cached(count)?.execute((site, hosts))?;
+    }
+    Ok(())
+}
+
 /// Silent hosts in scope by awake lane. The index finds candidates; hosts whose newer check-in is only in memory are
 /// dropped.
 fn silent(

@@ -252,6 +252,12 @@ fn request(method: &str, site: &str, n: usize) -> Vec<u8> {
         "ExcuseRosterEntry" => {
             wire::ExcuseRosterEntryRequest { number: 2, reason: "a test".to_owned() }.encode_to_vec()
         }
+        "ChangeHosts" => {
+            let selection = wire::HostSelection { filter: format!("name:{host}"), ..Default::default() };
+            let (selection, value) = (Some(selection), format!("label-{n}"));
+            wire::ChangeHostsRequest { selection, change: 1, value, ..Default::default() }.encode_to_vec()
+        }
+        "GetBulkChange" => wire::GetBulkChangeRequest { number: 1 }.encode_to_vec(),
         "GetLedgerEntry" => wire::GetLedgerEntryRequest { number: 1 }.encode_to_vec(),
         // The others need no fields.
         _ => Vec::new(),
@@ -295,6 +301,8 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
                 (SiteRule::Named, "fleet" | "own") if name == "GetAttestation" => {
                     assert_eq!(code, Code::FailedPrecondition, "{told}");
                 }
+                // It is of an account of the whole fleet.
+                (SiteRule::Named, "own") if name == "GetBulkChange" => assert_eq!(code, Code::NotFound, "{told}"),
                 // The first of them takes the entry and its host apart.
                 (SiteRule::Named, "fleet" | "own") if name == "UnmatchRosterEntry" => {
                     assert!(matches!(code, Code::Ok | Code::FailedPrecondition), "{told}");

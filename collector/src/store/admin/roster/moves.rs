@@ -21,6 +21,9 @@ const OLD: &str = "DELETE FROM roster_entry_history WHERE entry = $1 AND since <
 const FREED: &str = "INSERT INTO roster_pending (entry) SELECT entry FROM roster_candidate WHERE host = $1
      ON CONFLICT (entry) DO NOTHING";
 const NO_LONGER_PROPOSED: &str = "DELETE FROM roster_candidate WHERE entry = $1";
+const OF_HOST: &str =
+    "SELECT no, state, since, host, basis, counted_site, platform, site FROM roster_entry WHERE host = $1 ORDER BY no";
+const FOLLOW: &str = "UPDATE roster_entry SET counted_site = $2 WHERE no = $1";
 const SITE_OF_HOST: &str = "SELECT site FROM host_row WHERE no = $1";
 const COUNT: &str = "INSERT INTO roster_count (state, site, platform, entries) VALUES ($1, $2, $3, $4)
      ON CONFLICT (state, site, platform) DO UPDATE SET entries = roster_count.entries + excluded.entries";
@@ -28,7 +31,7 @@ const COUNT: &str = "INSERT INTO roster_count (state, site, platform, entries) V
 /// Every statement of this file.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[LOAD, CREATE, MOVE, DESCRIBE, PAST, OLD, FREED, NO_LONGER_PROPOSED, SITE_OF_HOST, COUNT];
+    &[LOAD, CREATE, MOVE, DESCRIBE, PAST, OLD, FREED, NO_LONGER_PROPOSED, OF_HOST, FOLLOW, SITE_OF_HOST, COUNT];
 
 /// Earlier states that are kept of an entry.
 const KEPT_SPANS: i64 = 100;
@@ -162,6 +165,17 @@ impl Moves {
         if (&row.counted_site, row.platform) != (counted_site, *platform) {
             self.count(row.state, &row.counted_site, row.platform, -1);
             self.count(row.state, counted_site, *platform, 1);
+        }
+        Ok(())
+    }
+
+    /// Counts the entry of a host at the site to which the host is moved.
+    pub(super) fn follow(&mut self, tx: &mut dyn AdminTx, host: i64, site: &str) -> Step<()> {
+        for row in tx.query(OF_HOST, &[host.into()])? {
+            let entry = entry(&row)?;
+            tx.note_progress(FOLLOW, &[entry.no.into(), site.into()])?;
+            self.count(entry.state, &entry.counted_site, entry.platform, -1);
+            self.count(entry.state, site, entry.platform, 1);
         }
         Ok(())
     }

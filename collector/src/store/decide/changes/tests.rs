@@ -27,6 +27,7 @@ fn query() -> ChangesQuery {
         order: None,
         patience: BTreeMap::from([(order("a"), PATIENCE), (order("b"), PATIENCE)]),
         sites: SiteScope::All,
+        only: None,
         rows: 100,
         after: None,
     }

@@ -6,6 +6,7 @@ use muster_proto::model::Lane;
 use super::Values;
 use crate::store::decide::host_list::{HostStream, StreamSource, Walk};
 use crate::store::decide::silence;
+use crate::store::host_filter::{Bound, Columns, FEW};
 use crate::store::postgres::fault::Step;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::small_dictionaries::{SmallDictionaries, SmallDictionary};
@@ -17,6 +18,8 @@ pub(super) struct Names {
     pub(super) order: Option<i32>,
     /// `None` is every site. Sites without a row are left out.
     pub(super) sites: Option<Vec<i32>>,
+    /// Which of the statements of the filter has only a few hosts.
+    pub(super) few: Option<usize>,
 }
 
 impl Names {
@@ -35,7 +38,7 @@ impl Names {
                 Some(numbers)
             }
         };
-        Ok(Self { order, sites })
+        Ok(Self { order, sites, few: None })
     }
 
     /// A condition on a column with numbers of sites.
@@ -100,7 +103,7 @@ pub(super) fn statement(
             format!("n.day <= {} AND n.last_seen < {before}", before.div_euclid(DAY))
         })),
         StreamSource::Unjudged => conditions.push("v.host IS NULL".to_owned()),
-        StreamSource::Chosen => chosen = Some(chosen_hosts(query, &mut values)),
+        StreamSource::Chosen => chosen = Some(chosen_hosts(query, names, &mut values)),
     }
     let with = chosen.as_ref().map_or_else(String::new, |chosen| format!("WITH c AS MATERIALIZED ({chosen}) "));
     let first = if chosen.is_some() { "c JOIN host h ON h.no = c.host" } else { "host h" };
@@ -132,9 +135,49 @@ pub(super) fn gather(query: &HostQuery, names: &Names) -> String {
     parts.join(" UNION ")
 }
 
-/// The numbers of the hosts with a mark or of a token, as a statement.
-fn chosen_hosts(query: &HostQuery, values: &mut Values) -> String {
+/// The hosts of the term of the filter that allows only a few, as a statement.
+fn allowed(query: &HostQuery, names: &Names, values: &mut Values) -> Option<String> {
+    let columns = columns(query, names);
+    query.filter.as_ref()?.allowed(names.few?, &columns, &mut |value| bound_of(value, values))
+}
+
+/// A statement that counts hosts of a term of the filter, at most a few and one more.
+pub(super) fn few(query: &HostQuery, names: &Names, nth: usize) -> Option<(String, Values)> {
+    let mut values: Values = Vec::new();
+    let columns = columns(query, names);
+    let allowed = query.filter.as_ref()?.allowed(nth, &columns, &mut |value| bound_of(value, &mut values))?;
+    Some((format!("SELECT count(*) FROM ({allowed} LIMIT {}) AS few", FEW + 1), values))
+}
+
+/// What the statements of a list call what a filter asks about.
+fn columns(query: &HostQuery, names: &Names) -> Columns {
+    Columns {
+        last_seen: "n.last_seen",
+        is_listed: "n.listed",
+        name: "lower(h.hostname)",
+        silence: query.silent_before.map(|before| (before, query.patience)),
+        position: "strpos",
+        has_verdict: names.order.is_some(),
+    }
+}
+
+fn bound_of(value: Bound, values: &mut Values) -> String {
+    match value {
+        Bound::Text(text) => {
+            values.push(Box::new(text));
+            format!("${}::text COLLATE \"C\"", values.len())
+        }
+        Bound::At(at) => {
+            values.push(Box::new(at));
+            format!("${}::int8", values.len())
+        }
+    }
+}
+
+/// The numbers of the hosts with a mark, of a token or of a term of the filter, as a statement.
+fn chosen_hosts(query: &HostQuery, names: &Names, values: &mut Values) -> String {
     let mut conditions = vec!["true".to_owned()];
+    conditions.extend(allowed(query, names, values).map(|allowed| format!("no IN ({allowed})")));
     if !query.marks.is_empty() {
         let codes: Vec<String> = query.marks.iter().map(|mark| mark.code().to_string()).collect();
         conditions.push(format!("no IN (SELECT host FROM host_mark WHERE mark IN ({}))", codes.join(", ")));
@@ -155,6 +198,9 @@ pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
         if query.silent_only {
             conditions.push(silent.clone());
         }
+        if query.awake_only {
+            conditions.push(format!("NOT {silent}"));
+        }
         if !query.lanes.is_empty() {
             let lane = format!("coalesce(v.lane, {})", Lane::Unknown.code());
             let yielding = codes(Lane::ALL.iter().copied().filter(|lane| lane.yields_to_silence()));
@@ -163,8 +209,15 @@ pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
             conditions.push(format!("{effective} IN ({})", codes(query.lanes.iter().copied())));
         }
     }
-    let join = if names.order.is_some() { " JOIN host_current n ON n.host = h.no" } else { "" };
-    let text = format!("SELECT count(*) FROM host h{join}{} WHERE {}", verdicts(names), conditions.join(" AND "));
+    let mut joins = String::new();
+    if names.order.is_some() || query.filter.is_some() {
+        joins.push_str(" JOIN host_current n ON n.host = h.no");
+    }
+    if query.filter.is_some() {
+        joins.push_str(" JOIN site s ON s.no = h.site");
+    }
+    joins.push_str(&verdicts(names));
+    let text = format!("SELECT count(*) FROM host h{joins} WHERE {}", conditions.join(" AND "));
     (text, values)
 }
 
@@ -189,8 +242,12 @@ fn conditions(
         conditions.push(format!("strpos(lower(h.hostname), lower(${}::text COLLATE \"C\")) > 0", values.len()));
     }
     // A stream of them has these conditions already.
-    if query.is_chosen() && !is_collected {
-        conditions.push(format!("h.no IN ({})", chosen_hosts(query, values)));
+    if (query.is_chosen() || names.few.is_some()) && !is_collected {
+        conditions.push(format!("h.no IN ({})", chosen_hosts(query, names, values)));
+    }
+    if let Some(filter) = &query.filter {
+        let columns = columns(query, names);
+        conditions.extend(filter.conditions(&columns, "h.no", &mut |value| bound_of(value, values)));
     }
     if joins_verdicts && query.in_scope_only {
         conditions.push("v.in_scope IS NOT FALSE".to_owned());

@@ -7,6 +7,7 @@ use rusqlite::{Connection, ToSql};
 use super::Values;
 use crate::store::decide::host_list::{HostStream, StreamSource, Walk};
 use crate::store::decide::silence;
+use crate::store::host_filter::{Bound, Columns, FEW};
 use crate::store::sqlite::fault::Step;
 use crate::store::sqlite::row;
 use crate::store::{HostKey, HostQuery, HostSort, SiteScope};
@@ -17,6 +18,8 @@ pub(super) struct Names {
     pub(super) order: Option<i64>,
     /// `None` is every site. Sites without a row are left out.
     pub(super) sites: Option<Vec<i64>>,
+    /// Which of the statements of the filter has only a few hosts.
+    pub(super) few: Option<usize>,
 }
 
 impl Names {
@@ -35,7 +38,7 @@ impl Names {
                 Some(numbers)
             }
         };
-        Ok(Self { order, sites })
+        Ok(Self { order, sites, few: None })
     }
 }
 
@@ -50,7 +53,8 @@ pub(super) fn statement(query: &HostQuery, names: &Names, stream: &HostStream<i6
     // Verdicts are chosen by their own columns.
     let joins_verdicts = names.order.is_some() && stream.source != StreamSource::Verdicts;
     let mut values: Values = Vec::new();
-    let mut conditions = conditions(query, names, joins_verdicts, &stream.lanes, &mut values);
+    let host = first_host(query.sort, stream.source);
+    let mut conditions = conditions(query, names, (host, joins_verdicts), &stream.lanes, &mut values);
     let key = sort_key(query.sort, stream.source);
     // Hosts among which the list is are walked from that place on.
     if let Some(after) = query.after.as_ref().filter(|_| !matches!(stream.source, StreamSource::Among(_))) {
@@ -135,12 +139,15 @@ pub(super) fn walk(query: &HostQuery, walk: Walk<i64>) -> (String, Values) {
 /// The number of hosts that match the query, on all pages.
 pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
     let mut values: Values = Vec::new();
-    let mut conditions = conditions(query, names, names.order.is_some(), &query.lanes, &mut values);
-    let needs_silence = query.silent_only || !query.lanes.is_empty();
+    let mut conditions = conditions(query, names, ("h.no", names.order.is_some()), &query.lanes, &mut values);
+    let needs_silence = query.silent_only || query.awake_only || !query.lanes.is_empty();
     if let (Some(_), Some(before), true) = (names.order, query.silent_before, needs_silence) {
         let silent = format!("e.last_seen < {}", bound(before.millis(), &mut values));
         if query.silent_only {
             conditions.push(silent.clone());
+        }
+        if query.awake_only {
+            conditions.push(format!("NOT {silent}"));
         }
         if !query.lanes.is_empty() {
             let lane = format!("coalesce(v.lane, {})", Lane::Unknown.code());
@@ -150,8 +157,15 @@ pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
             conditions.push(format!("{effective} IN ({})", codes(query.lanes.iter().copied())));
         }
     }
-    let join = if names.order.is_some() { " CROSS JOIN host_check_in e ON e.host = h.no" } else { "" };
-    let text = format!("SELECT count(*) FROM host h{join}{} WHERE {}", verdicts(names), conditions.join(" AND "));
+    let mut joins = String::new();
+    if names.order.is_some() || query.filter.is_some() {
+        joins.push_str(" CROSS JOIN host_check_in e ON e.host = h.no");
+    }
+    joins.push_str(&verdicts(names));
+    if query.filter.is_some() {
+        joins.push_str(" CROSS JOIN site s ON s.no = h.site");
+    }
+    let text = format!("SELECT count(*) FROM host h{joins} WHERE {}", conditions.join(" AND "));
     (text, values)
 }
 
@@ -159,12 +173,18 @@ pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
 fn conditions(
     query: &HostQuery,
     names: &Names,
-    joins_verdicts: bool,
+    (host, joins_verdicts): (&str, bool),
     lanes: &[Lane],
     values: &mut Values,
 ) -> Vec<String> {
     // Always true, so that WHERE is never empty.
     let mut conditions = vec!["1 = 1".to_owned()];
+    if let Some(filter) = &query.filter {
+        let columns = columns(query, names);
+        let allowed = names.few.and_then(|few| filter.allowed(few, &columns, &mut |value| bound_of(value, values)));
+        conditions.extend(allowed.map(|allowed| format!("{host} IN ({allowed})")));
+        conditions.extend(filter.conditions(&columns, host, &mut |value| bound_of(value, values)));
+    }
     if let Some(sites) = &names.sites {
         let numbers: Vec<String> = sites.iter().map(ToString::to_string).collect();
         // The plus keeps SQLite from reading the index of sites, which does not have the order of the list.
@@ -191,6 +211,51 @@ fn conditions(
         conditions.push(format!("coalesce(v.lane, {}) IN ({awake})", Lane::Unknown.code()));
     }
     conditions
+}
+
+/// A statement that has hosts of a term of the filter, at most a few and one more.
+pub(super) fn few(query: &HostQuery, names: &Names, nth: usize) -> Option<(String, Values)> {
+    let filter = query.filter.as_ref()?;
+    let mut values: Values = Vec::new();
+    let columns = columns(query, names);
+    let allowed = filter.allowed(nth, &columns, &mut |value| bound_of(value, &mut values))?;
+    Some((format!("SELECT count(*) FROM ({allowed} LIMIT {})", FEW + 1), values))
+}
+
+/// What the statements of a list call what a filter asks about.
+fn columns(query: &HostQuery, names: &Names) -> Columns {
+    Columns {
+        last_seen: "e.last_seen",
+        is_listed: "h.listed = 1",
+        name: "h.hostname",
+        silence: query.silent_before.map(|before| (before, query.patience)),
+        position: "instr",
+        has_verdict: names.order.is_some(),
+    }
+}
+
+/// The number of a host in the table that a stream reads first, so that hosts are chosen before more of them is read.
+const fn first_host(sort: HostSort, source: StreamSource<i64>) -> &'static str {
+    match (source, sort) {
+        (StreamSource::Verdicts, _) => "v.host",
+        (StreamSource::Silent | StreamSource::Unjudged, _)
+        | (StreamSource::Walk, HostSort::LastSeen | HostSort::Since) => "e.host",
+        (
+            StreamSource::Walk
+            | StreamSource::NamesOfSite(_)
+            | StreamSource::Sites
+            | StreamSource::Chosen
+            | StreamSource::Among(_),
+            _,
+        ) => "h.no",
+    }
+}
+
+fn bound_of(value: Bound, values: &mut Values) -> String {
+    match value {
+        Bound::Text(text) => bound(text, values),
+        Bound::At(at) => bound(at, values),
+    }
 }
 
 fn tables(sort: HostSort, names: &Names, source: StreamSource<i64>) -> String {
@@ -273,7 +338,7 @@ mod tests {
         let sql = Connection::open_in_memory().expect("opens");
         sql.execute_batch(include_str!("../../../../migrations/sqlite/0001_initial.sql")).expect("makes tables");
         sql.execute_batch("CREATE TABLE site (no INTEGER PRIMARY KEY, id TEXT)").expect("makes the table of sites");
-        let names = Names { order: Some(1), sites: Some(vec![7]) };
+        let names = Names { order: Some(1), sites: Some(vec![7]), few: None };
         for (sort, source, lanes) in [
             (HostSort::Name, StreamSource::Walk, vec![Lane::Clear]),
             (HostSort::Name, StreamSource::NamesOfSite(7), vec![]),
@@ -304,7 +369,7 @@ mod tests {
     fn hosts_are_gathered_and_passed_without_reading_their_rows() {
         let sql = Connection::open_in_memory().expect("opens");
         sql.execute_batch(include_str!("../../../../migrations/sqlite/0001_initial.sql")).expect("makes tables");
-        let names = Names { order: Some(1), sites: Some(vec![7]) };
+        let names = Names { order: Some(1), sites: Some(vec![7]), few: None };
         let query = |sort, after| HostQuery {
             lanes: vec![Lane::Replace, Lane::Silent],
             silent_before: Some(Timestamp::from_millis(1)),
@@ -331,7 +396,7 @@ mod tests {
 
     #[test]
     fn the_time_and_the_name_do_not_change_the_text_of_a_statement() {
-        let names = Names { order: Some(1), sites: None };
+        let names = Names { order: Some(1), sites: None, few: None };
         let lanes = vec![Lane::Silent];
         let texts = |millis: i64, name: &str| {
             let query = HostQuery {

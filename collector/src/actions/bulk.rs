@@ -1,0 +1,155 @@
+//! Changes of many hosts: labels, owners, notes and sites. The list of hosts is frozen when the change is asked for; a job works
+//! through it.
+
+use muster_proto::limits;
+use muster_proto::model::{BulkKind, BulkReport, Label, SiteId};
+
+use super::{ActionError, Caller};
+use crate::clock::Clock;
+use crate::ledger::actor::Actor;
+use crate::rules::RuleSet;
+use crate::store::admin::bulk::{self, NewBulk};
+use crate::store::{Acting, AdminTx, SelectedHost, SiteScope, Store, StoreError, admin};
+
+/// Portions that the answer to a request waits for, so that a small change has ended when it comes.
+const AT_ONCE: usize = 3;
+/// Bulk changes that a list shows.
+const LISTED: usize = 100;
+
+/// What hosts get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BulkChange {
+    /// A label.
+    Label(Label),
+    /// No longer a label.
+    Unlabel(Label),
+    /// An owner; nobody if the name is empty.
+    Own(String),
+    /// A note.
+    Note(String),
+    /// A site.
+    Move(SiteId),
+}
+
+impl BulkChange {
+    /// Reads what a request asks for.
+    ///
+    /// # Errors
+    /// The value is no label or site, or it is too long, or has control characters.
+    pub fn read(kind: BulkKind, value: &str) -> Result<Self, ActionError> {
+        let value = value.trim();
+        let is_line = !value.chars().any(char::is_control);
+        let is_note = !value.is_empty() && value.chars().all(|c| !c.is_control() || c == '\n' || c == '\t');
+        match kind {
+            BulkKind::Label => Ok(Self::Label(Label::new(value)?)),
+            BulkKind::Unlabel => Ok(Self::Unlabel(Label::new(value)?)),
+            BulkKind::Own if value.len() <= limits::OWNER_BYTES && is_line => Ok(Self::Own(value.to_owned())),
+            BulkKind::Own => Err(ActionError::Owner),
+            BulkKind::Note if value.len() <= limits::NOTE_BYTES && is_note => Ok(Self::Note(value.to_owned())),
+            BulkKind::Note => Err(ActionError::Note),
+            BulkKind::Move => Ok(Self::Move(SiteId::new(value)?)),
+        }
+    }
+
+    fn parts(&self) -> (BulkKind, String) {
+        match self {
+            Self::Label(label) => (BulkKind::Label, label.to_string()),
+            Self::Unlabel(label) => (BulkKind::Unlabel, label.to_string()),
+            Self::Own(owner) => (BulkKind::Own, owner.clone()),
+            Self::Note(note) => (BulkKind::Note, note.clone()),
+            Self::Move(site) => (BulkKind::Move, site.to_string()),
+        }
+    }
+}
+
+/// Begins a change of hosts, which were selected at the caller's sites, and does its first portions.
+///
+/// # Errors
+/// The caller may not move hosts to the site, too many hosts are selected, too many changes run, or the store failed.
+pub async fn hosts_change(
+    store: &dyn Store,
+    caller: &Caller,
+    rules: &RuleSet,
+    change: &BulkChange,
+    hosts: &[SelectedHost],
+    clock: &Clock,
+) -> Result<BulkReport, ActionError> {
+    if let BulkChange::Move(site) = change {
+        caller.must_admit(site)?;
+    }
+    if hosts.len() > limits::BULK_HOSTS {
+        return Err(ActionError::TooManyHosts);
+    }
+    let (kind, value) = change.parts();
+    let account = match &caller.actor {
+        Actor::Account { account, .. } => Some(account.clone()),
+        Actor::Collector { .. } | Actor::Rules | Actor::Judge | Actor::Agent | Actor::Roster | Actor::Bulk => None,
+    };
+    let mut numbers: Vec<i64> = hosts.iter().map(|host| host.no).collect();
+    // In the order of their rows, which is the one in which other transactions lock them.
+    numbers.sort_unstable();
+    let (new, now) = (NewBulk { kind, value, account, hosts: numbers }, clock());
+    let begin = move |tx: &mut dyn AdminTx| bulk::begin(tx, &new, now);
+    let begun = admin::write(store, "bulk_begin", caller.acting(now), begin).await?;
+    let number = begun.ok_or(ActionError::TooManyChanges)?;
+    for _ in 0..=AT_ONCE {
+        let asked = bulk_get(store, number).await?.filter(|bulk| bulk.ended_at.is_none());
+        if asked.is_none() || !advance(store, rules, clock).await? {
+            break;
+        }
+    }
+    bulk_get(store, number).await?.ok_or(ActionError::NoChange { number })
+}
+
+/// Does what is left of changes, until nothing is.
+///
+/// # Errors
+/// The store failed. What was done stays done.
+pub async fn bulk_advance(store: &dyn Store, rules: &RuleSet, clock: &Clock) -> Result<(), StoreError> {
+    if !admin::read(store, "bulk_is_running", bulk::is_running).await? {
+        return Ok(());
+    }
+    while advance(store, rules, clock).await? {
+        // Reports come in between two portions.
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+async fn advance(store: &dyn Store, rules: &RuleSet, clock: &Clock) -> Result<bool, StoreError> {
+    let (rejudges, now) = (rules.judges_labels(), clock());
+    let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, rejudges, now);
+    admin::write(store, "bulk_advance", Acting { actor: Actor::Bulk, now }, advance).await
+}
+
+async fn bulk_get(store: &dyn Store, number: u64) -> Result<Option<BulkReport>, StoreError> {
+    admin::read(store, "bulk_get", move |tx: &mut dyn AdminTx| bulk::get(tx, number)).await
+}
+
+/// A change that a caller may see: a caller that is bound to sites sees its own.
+///
+/// # Errors
+/// There is none, or the store failed.
+pub async fn bulk_show(store: &dyn Store, caller: &Caller, number: u64) -> Result<BulkReport, ActionError> {
+    let found = bulk_get(store, number).await?.filter(|bulk| may_see(caller, bulk));
+    found.ok_or(ActionError::NoChange { number })
+}
+
+/// The newest changes that a caller may see.
+///
+/// # Errors
+/// The store failed.
+pub async fn bulk_list(store: &dyn Store, caller: &Caller) -> Result<Vec<BulkReport>, ActionError> {
+    let list = |tx: &mut dyn AdminTx| bulk::list(tx, LISTED);
+    let mut changes = admin::read(store, "bulk_list", list).await?;
+    changes.retain(|bulk| may_see(caller, bulk));
+    Ok(changes)
+}
+
+fn may_see(caller: &Caller, bulk: &BulkReport) -> bool {
+    let is_own = match &caller.actor {
+        Actor::Account { account, .. } => bulk.account.as_ref() == Some(account),
+        Actor::Collector { .. } | Actor::Rules | Actor::Judge | Actor::Agent | Actor::Roster | Actor::Bulk => false,
+    };
+    caller.scope == SiteScope::All || is_own
+}

@@ -1,0 +1,121 @@
+//! The methods of FleetService that change many hosts.
+
+use muster_proto::convert::ConvertError;
+use muster_proto::limits;
+use muster_proto::model::{BulkKind, OrderId};
+use muster_proto::wire;
+use tonic::{Response, Status, Streaming};
+
+use super::fleet::{Answer, Fleet, into_all, optional, short};
+use crate::actions::{self, ActionError, BulkChange, Caller};
+use crate::api::status;
+use crate::reports::{HostsMeantBy, HostsSelected};
+use crate::store::{HostKey, HostQuery, SelectedHost};
+
+/// Hosts and lines that an answer names.
+const NAMED_HOSTS: usize = 100;
+const NAMED_LINES: usize = 1_000;
+
+impl Fleet {
+    pub(super) async fn hosts_change(
+        &self,
+        caller: &Caller,
+        mut messages: Streaming<wire::ChangeHostsRequest>,
+    ) -> Answer<wire::ChangeHostsResponse> {
+        let mut first = messages.message().await?.unwrap_or_default();
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        let mut came = std::mem::take(&mut first.lines);
+        loop {
+            // An empty line takes memory, too.
+            bytes += came.iter().map(|line| line.len() + 1).sum::<usize>();
+            if bytes > limits::HOST_LINES_BYTES {
+                return Err(too_long(bytes));
+            }
+            lines.append(&mut came);
+            match messages.message().await? {
+                Some(message) => came = message.lines,
+                None => break,
+            }
+        }
+        let kind = u8::try_from(first.change).ok().and_then(BulkKind::from_code);
+        let field = "ChangeHostsRequest.change";
+        let kind = kind.ok_or_else(|| status::malformed(&ConvertError::Code { field, code: first.change }))?;
+        let change = self.or_refused(BulkChange::read(kind, &first.value))?;
+        let selection = first.selection.unwrap_or_default();
+        let selected = self.select(caller, selection, lines).await?;
+        let count = selected.hosts.len() as u64;
+        if let Some(expected) = first.expected.filter(|expected| *expected != count) {
+            return self.or_refused(Err(ActionError::OtherHosts { selected: count, expected }));
+        }
+        let bulk = match first.dry_run || selected.hosts.is_empty() {
+            true => None,
+            false => {
+                let rules = self.rules.load_full();
+                let (store, clock) = (self.store.as_ref(), &self.clock);
+                let changed = actions::hosts_change(store, caller, &rules, &change, &selected.hosts, clock).await;
+                let bulk = self.or_refused(changed)?;
+                tracing::info!(bulk = bulk.number, change = kind.name(), hosts = count, by = %caller.name, "changes hosts");
+                Some(bulk)
+            }
+        };
+        let hosts = self.named(&selected.hosts).await?;
+        let head = |lines: &[String]| lines.iter().take(NAMED_LINES).cloned().collect();
+        Ok(Response::new(wire::ChangeHostsResponse {
+            selected: count,
+            hosts,
+            not_found: head(&selected.not_found),
+            not_found_lines: selected.not_found.len() as u64,
+            ambiguous: head(&selected.ambiguous),
+            ambiguous_lines: selected.ambiguous.len() as u64,
+            bulk: bulk.map(Into::into),
+        }))
+    }
+
+    /// The hosts of the caller's sites that a request means.
+    pub(super) async fn select(
+        &self,
+        caller: &Caller,
+        selection: wire::HostSelection,
+        lines: Vec<String>,
+    ) -> Result<HostsSelected, Status> {
+        let meant = match selection.by_lines {
+            true => HostsMeantBy::Lines(lines),
+            false => HostsMeantBy::Filter {
+                order: optional("HostSelection.order", selection.order, OrderId::new)?,
+                filter: self.filter(&short("HostSelection.filter", selection.filter)?)?,
+            },
+        };
+        self.or_status(self.context(caller).select(meant, limits::BULK_HOSTS).await)
+    }
+
+    /// The names of the first hosts.
+    async fn named(&self, hosts: &[SelectedHost]) -> Result<Vec<wire::ChangedHost>, Status> {
+        let mut named = Vec::new();
+        for host in hosts.iter().take(NAMED_HOSTS) {
+            let before = u128::from_be_bytes(*host.id.as_bytes()).checked_sub(1);
+            let after = before.map(|before| HostKey::Id(muster_proto::model::HostId::from_bytes(before.to_be_bytes())));
+            let found = self.store.host_list(HostQuery { rows: 1, after, ..HostQuery::default() }).await;
+            let found = found.map_err(|failed| status::of_action(&ActionError::Store(failed), &self.metrics))?;
+            named.extend(found.into_iter().filter(|row| row.host == host.id).map(|row| wire::ChangedHost {
+                id: bytes::Bytes::copy_from_slice(row.host.as_bytes()),
+                hostname: row.hostname,
+            }));
+        }
+        Ok(named)
+    }
+
+    pub(super) async fn bulk_list(&self, caller: &Caller) -> Answer<wire::ListBulkChangesResponse> {
+        let changes = self.or_refused(actions::bulk_list(self.store.as_ref(), caller).await)?;
+        Ok(Response::new(wire::ListBulkChangesResponse { changes: into_all(changes) }))
+    }
+
+    pub(super) async fn bulk_get(&self, caller: &Caller, number: u64) -> Answer<wire::GetBulkChangeResponse> {
+        let change = self.or_refused(actions::bulk_show(self.store.as_ref(), caller, number).await)?;
+        Ok(Response::new(wire::GetBulkChangeResponse { change: Some(change.into()) }))
+    }
+}
+
+fn too_long(value: usize) -> Status {
+    let (field, limit_name, limit) = ("ChangeHostsRequest.lines", "HOST_LINES_BYTES", limits::HOST_LINES_BYTES);
+    status::malformed(&ConvertError::Limit { field, value, limit_name, limit })
+}

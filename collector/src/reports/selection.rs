@@ -1,0 +1,99 @@
+//! Which hosts a person means: those that match a filter, or those of a list that was pasted.
+
+use std::collections::BTreeSet;
+
+use muster_proto::model::{HostId, Identifier, IdentifierKind, OrderId};
+
+use super::{HostsQuery, ReportContext, ReportError};
+use crate::filter::Filter;
+use crate::store::admin::identifiers::{LineAsked, LineFound};
+use crate::store::{HostQuery, SelectedHost, admin};
+
+/// Lines of a list that are looked for in one transaction.
+const LINES: usize = 1_000;
+
+/// The hosts that a person means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostsMeantBy {
+    /// Those that match a filter, under an order if one is named.
+    Filter {
+        /// The order under which lanes are meant.
+        order: Option<OrderId>,
+        /// The filter. An empty one means every host.
+        filter: Filter,
+    },
+    /// Those that a list names, one a line: by id, serial number, hardware UUID, full name, asset tag, address of a network
+    /// card, or name.
+    Lines(Vec<String>),
+}
+
+/// The hosts that were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostsSelected {
+    /// The hosts, in the order of their ids.
+    pub hosts: Vec<SelectedHost>,
+    /// Lines that no host has.
+    pub not_found: Vec<String>,
+    /// Lines that several hosts have. None of them is selected.
+    pub ambiguous: Vec<String>,
+}
+
+impl ReportContext {
+    /// The hosts of the reader's sites that a person means, at most `most` and one more.
+    ///
+    /// # Errors
+    /// The filter needs an order, the order is unknown or not active, or the store failed.
+    pub async fn select(&self, meant: HostsMeantBy, most: usize) -> Result<HostsSelected, ReportError> {
+        match meant {
+            HostsMeantBy::Filter { order, filter } => {
+                let asked = HostsQuery { order, filter, ..HostsQuery::default() };
+                let Some((whole, _)) = self.host_query(&asked)? else { return Ok(HostsSelected::default()) };
+                let rows = most.saturating_add(1);
+                let hosts = self.store.host_select(HostQuery { rows, ..whole }).await?;
+                Ok(HostsSelected { hosts, ..HostsSelected::default() })
+            }
+            HostsMeantBy::Lines(lines) => self.of_lines(lines).await,
+        }
+    }
+
+    async fn of_lines(&self, lines: Vec<String>) -> Result<HostsSelected, ReportError> {
+        let (mut hosts, mut selected) = (BTreeSet::new(), HostsSelected::default());
+        let mut lines: Vec<String> = lines.iter().map(|line| line.trim().to_owned()).collect();
+        lines.retain(|line| !line.is_empty());
+        for portion in lines.chunks(LINES) {
+            let asked: Vec<LineAsked> = portion.iter().map(|line| self.line(line)).collect();
+            let sites = self.sites.clone();
+            let find = move |tx: &mut dyn admin::AdminTx| admin::identifiers::find_each(tx, &asked, &sites);
+            let found = admin::read(self.store.as_ref(), "hosts_find", find).await?;
+            for (line, found) in portion.iter().zip(found) {
+                match found {
+                    LineFound::One { no, id } => drop(hosts.insert(SelectedHost { no, id })),
+                    LineFound::None => selected.not_found.push(line.clone()),
+                    LineFound::Several => selected.ambiguous.push(line.clone()),
+                }
+            }
+        }
+        selected.hosts = hosts.into_iter().collect();
+        selected.hosts.sort_unstable_by_key(|host| host.id);
+        Ok(selected)
+    }
+
+    /// What a line can be. A value that many machines have identifies none of them.
+    fn line(&self, line: &str) -> LineAsked {
+        /// The first kind that a host has decides.
+        const KINDS: [IdentifierKind; 6] = [
+            IdentifierKind::Serial,
+            IdentifierKind::HardwareUuid,
+            IdentifierKind::Fqdn,
+            IdentifierKind::AssetTag,
+            IdentifierKind::Mac,
+            IdentifierKind::Name,
+        ];
+        let placeholders = self.rules.placeholders();
+        let identifiers = KINDS.iter().filter_map(|kind| Identifier::new(*kind, line));
+        LineAsked {
+            id: line.parse::<HostId>().ok(),
+            identifiers: identifiers.filter(|one| !placeholders.has(one)).collect(),
+        }
+    }
+}

@@ -1,0 +1,482 @@
+//! Filters of lists, labels, owners and notes, and changes of many hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_proto::model::{
+    AccountId, BulkKind, BulkReport, EntryKind, HostFacts, HostId, HostMark, Identifier, IdentifierKind, Lane,
+    MachineIdentity, Platform, Presence, ProductId, Protection, SiteId, Timestamp, TokenId,
+};
+
+use super::Backend;
+use super::kit::{
+    acting, assert_healthy, at, check_in, enrollment, facts, host, judged, judgement, ledger, new_token, order,
+    packages, reports, settled, token_create,
+};
+use crate::filter::{Filter, HostFields, OrderFields, RosterState};
+use crate::judge::{Positive, Remediation, Removal};
+use crate::ledger::entry::Entry;
+use crate::store::admin::bulk::{self, NewBulk};
+use crate::store::admin::identifiers::LineAsked;
+use crate::store::admin::{self, AdminTx, host_labels, host_notes, host_owners, identifiers};
+use crate::store::{
+    CheckIn, Enrollment, HostFilter, HostQuery, HostSort, JudgedOrder, NewToken, SelectedHost, SiteScope, Store,
+};
+
+const NOW: u64 = 1_000_000;
+const PATIENCE: Duration = Duration::from_secs(500_000);
+const HOSTS: u8 = 24;
+
+/// What a host of the test is, as the evaluator of filters sees it.
+#[derive(Debug, Clone, Default)]
+struct Machine {
+    name: String,
+    serial: String,
+    fqdn: String,
+    owner: String,
+    site: &'static str,
+    labels: Vec<String>,
+    platform: Option<Platform>,
+    agent: &'static str,
+    os: &'static str,
+    last_seen: Option<Timestamp>,
+    quarantined: bool,
+    verdict: Option<JudgedOrder>,
+    since: Option<Timestamp>,
+}
+
+impl Machine {
+    fn of(n: u8) -> Self {
+        let pick = |from: &[&'static str], step: u8| from[usize::from(n / step) % from.len()];
+        Self {
+            name: format!("{}-{n:02}", pick(&["Web", "db_x", "db[x", "PC"], 1)),
+            serial: if n % 5 == 0 { String::new() } else { format!("CZC{:03}", u16::from(n) * 7 % 50) },
+            fqdn: if n % 3 == 0 { format!("host{n}.corp.example") } else { String::new() },
+            owner: pick(&["", "Jane Doe", "bob", "JANE"], 2).to_owned(),
+            site: pick(&["hq", "lab", "lab-2"], 3),
+            labels: [("vip", 2), ("wave-1", 3), ("wave-2", 7)]
+                .iter()
+                .filter(|(_, step)| n % step == 0)
+                .map(|(label, _)| (*label).to_owned())
+                .collect(),
+            platform: Some([Platform::Linux, Platform::Windows, Platform::Macos][usize::from(n) % 3]),
+            agent: pick(&["0.1.0", "0.2.0"], 4),
+            os: pick(&["Debian GNU/Linux 12", "Windows 11", ""], 1),
+            last_seen: Some(at(NOW - u64::from(n) * 40_000)),
+            quarantined: n % 11 == 0,
+            ..Self::default()
+        }
+    }
+
+    fn judged(n: u8) -> Option<JudgedOrder> {
+        let lanes = [Lane::Clear, Lane::Replace, Lane::Unknown, Lane::Confirm];
+        let lane = lanes[usize::from(n) % lanes.len()];
+        let presence = [Presence::None, Presence::Active, Presence::Remnant][usize::from(n) % 3];
+        let protection = [Protection::None, Protection::Approved][usize::from(n) % 2];
+        let in_scope = n % 9 != 0;
+        (n % 8 != 0).then(|| JudgedOrder { in_scope, presence, protection, ..judged(lane) })
+    }
+
+    fn facts(&self) -> HostFacts {
+        HostFacts {
+            platform: self.platform.unwrap_or(Platform::Linux),
+            os_name: self.os.to_owned(),
+            agent_version: self.agent.to_owned(),
+            identity: MachineIdentity {
+                serial: self.serial.clone(),
+                fqdn: self.fqdn.clone(),
+                ..MachineIdentity::default()
+            },
+            ..facts(&self.name)
+        }
+    }
+
+    /// Whether the order is asked about, and applies to the host.
+    fn under(&self, asks: bool) -> Option<OrderFields<'_>> {
+        let is_silent = self.last_seen.is_some_and(|seen| seen < at(NOW).minus(PATIENCE));
+        let awake = self.verdict.as_ref().map_or(Lane::Unknown, |verdict| verdict.awake_lane);
+        let in_scope = self.verdict.as_ref().is_none_or(|verdict| verdict.in_scope);
+        (asks && in_scope).then(|| OrderFields {
+            lane: awake.with_silence(is_silent),
+            overdue: false,
+            silent: is_silent,
+            since: match self.verdict.is_some() {
+                true if awake.with_silence(is_silent) != awake => self.last_seen.map(|seen| seen.plus(PATIENCE)),
+                true => self.since,
+                false => None,
+            },
+            presence: self.verdict.as_ref().map(|verdict| verdict.presence),
+            protection: self.verdict.as_ref().map(|verdict| verdict.protection),
+            products: None,
+            waived: false,
+        })
+    }
+
+    fn fields(&self, asks: bool) -> HostFields<'_> {
+        HostFields {
+            name: &self.name,
+            fqdn: &self.fqdn,
+            serial: &self.serial,
+            owner: &self.owner,
+            site: self.site,
+            labels: &self.labels,
+            platform: self.platform,
+            os: self.os,
+            agent: self.agent,
+            roster: Some(RosterState::Outside),
+            last_seen: self.last_seen,
+            enrolled: Some(at(1)),
+            quarantined: self.quarantined,
+            order: self.under(asks),
+            ..HostFields::default()
+        }
+    }
+}
+
+/// Does a bulk change to its end.
+async fn change(store: &Arc<dyn Store>, kind: BulkKind, value: &str, hosts: Vec<i64>, second: u64) -> BulkReport {
+    let account = Some(AccountId::new("id-ada").expect("an id"));
+    let new = NewBulk { kind, value: value.to_owned(), account, hosts };
+    let begin = move |tx: &mut dyn AdminTx| bulk::begin(tx, &new, at(second));
+    let number = admin::write(store.as_ref(), "begin", acting(second), begin).await.expect("begins").expect("may run");
+    let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, true, at(second));
+    while admin::write(store.as_ref(), "advance", acting(second), advance).await.expect("advances") {}
+    let get = move |tx: &mut dyn AdminTx| bulk::get(tx, number);
+    admin::read(store.as_ref(), "get", get).await.expect("reads").expect("is there")
+}
+
+async fn numbers(store: &Arc<dyn Store>) -> BTreeMap<HostId, i64> {
+    let all = HostQuery { rows: 1_000, ..HostQuery::default() };
+    store.host_select(all).await.expect("selects").into_iter().map(|SelectedHost { no, id }| (id, no)).collect()
+}
+
+/// The fleet in a store, with everything that a filter can ask.
+async fn fleet(store: &Arc<dyn Store>) -> BTreeMap<HostId, Machine> {
+    let mut machines = BTreeMap::new();
+    for site in ["hq", "lab", "lab-2"] {
+        let id = TokenId::new(format!("tok-{site}")).expect("an id");
+        token_create(store, NewToken { id, site: SiteId::new(site).expect("a site"), ..new_token(0) })
+            .await
+            .expect("token");
+    }
+    for n in 1..=HOSTS {
+        let machine = Machine::of(n);
+        let token = TokenId::new(format!("tok-{}", machine.site)).expect("an id");
+        let new = Enrollment { token, facts: machine.facts(), ..enrollment(n) };
+        store.host_enroll(new).await.expect("enrolls");
+        machines.insert(host(n), machine);
+    }
+    let claimed = store.queue_claim(1_000, at(10)).await.expect("claims");
+    let judgements = claimed.iter().filter_map(|queued| {
+        let n = queued.host.as_bytes()[0];
+        Some(judgement(queued, vec![Machine::judged(n)?]))
+    });
+    settled(store, judgements.collect(), at(11)).await;
+    for n in 1..=HOSTS {
+        let machine = machines.get_mut(&host(n)).expect("is there");
+        machine.verdict = Machine::judged(n);
+        machine.since = machine.verdict.is_some().then(|| at(11));
+        let seconds = NOW - u64::from(n) * 40_000;
+        store.check_in(CheckIn { facts: Some(machine.facts()), ..check_in(n, 1, seconds, &[]) }).await.expect("asks");
+    }
+    // Other tests have hosts that report; these need no sections, so their check-ins ask for some.
+    let of = numbers(store).await;
+    let with = |is_one: &dyn Fn(&Machine) -> bool| -> Vec<i64> {
+        machines.iter().filter(|(_, machine)| is_one(machine)).map(|(id, _)| of[id]).collect()
+    };
+    for label in ["vip", "wave-1", "wave-2"] {
+        change(store, BulkKind::Label, label, with(&|one| one.labels.iter().any(|has| has == label)), 20).await;
+    }
+    for owner in ["Jane Doe", "bob", "JANE"] {
+        change(store, BulkKind::Own, owner, with(&|one| one.owner == owner), 20).await;
+    }
+    let marked = with(&|one| one.quarantined);
+    let mark = move |tx: &mut dyn AdminTx| {
+        for host in &marked {
+            let sql = "INSERT INTO host_mark (mark, host, since, note) VALUES ($1, $2, 1, NULL)";
+            tx.note_progress(sql, &[i64::from(HostMark::Quarantined.code()).into(), (*host).into()])?;
+        }
+        Ok(())
+    };
+    admin::write(store.as_ref(), "mark", acting(21), mark).await.expect("marks");
+    while admin::write(store.as_ref(), "identify", acting(21), identifiers::advance).await.expect("runs").is_unfinished
+    {
+    }
+    machines
+}
+
+const FILTERS: &[&str] = &[
+    "label:vip",
+    "-label:vip",
+    "label:wave-*",
+    "label:wave-* -label:wave-2",
+    "label:any",
+    "label:none",
+    "-label:none",
+    "owner:jane*",
+    "owner:\"jane doe\",bob",
+    "-owner:jane*",
+    "owner:none",
+    "owner:any label:vip",
+    "site:lab",
+    "site:lab*",
+    "-site:lab*",
+    "site:hq,lab-2 -label:wave-1",
+    "platform:windows",
+    "-platform:windows,macos",
+    "os:debian*",
+    "os:none",
+    "-os:none",
+    "name:web-*",
+    "name:\"db[\"*",
+    "name:db_*",
+    "name:pc-03,WEB-04",
+    "-name:web-* -name:db*",
+    "serial:czc0*",
+    "serial:none",
+    "-serial:none",
+    "serial:czc007,CZC014",
+    "agent:0.2*",
+    "last-seen:>7d",
+    "last-seen:<7d",
+    "-last-seen:<7d",
+    "last-seen:none",
+    "enrolled:<2030-01-01",
+    "enrolled:>1d",
+    "quarantined:yes",
+    "-quarantined:yes",
+    "quarantined:no label:vip",
+    "roster:no",
+    "roster:yes",
+    "-roster:matched",
+    "roster:outside site:lab",
+    "silent:>6d",
+    "-silent:>6d",
+    "jane",
+    "-jane",
+    "czc01",
+    "corp.example",
+    "web*",
+    "\"db[\"",
+    "web-0 -label:vip",
+];
+
+const UNDER_AN_ORDER: &[&str] = &[
+    "waiver:no",
+    "waiver:yes",
+    "presence:active",
+    "-presence:active",
+    "presence:any",
+    "protection:approved,none",
+    "-protection:approved",
+    "since:<2024-09-20",
+    "since:>2024-09-20",
+    "-since:>2024-09-20",
+    "since:any",
+    "since:none",
+    "presence:active label:vip -site:lab",
+];
+
+pub(crate) async fn a_filter_means_the_same_to_the_store_as_in_memory(backend: impl Backend) {
+    let store = backend.open();
+    let machines = fleet(&store).await;
+    // When it closes, the check-ins that only the memory has are written.
+    store.close().await.expect("closes");
+    let store = backend.open();
+    let cases = FILTERS.iter().map(|text| (*text, false)).chain(UNDER_AN_ORDER.iter().map(|text| (*text, true)));
+    let (mut some, mut hosts_found) = (0, 0);
+    for (text, asks) in cases {
+        let filter = Filter::parse(text).expect(text);
+        let in_scope = |machine: &&Machine| !asks || machine.under(true).is_some();
+        let meant: BTreeSet<HostId> = (machines.iter())
+            .filter(|(_, machine)| in_scope(machine) && filter.matches(&machine.fields(asks), at(NOW)))
+            .map(|(id, _)| *id)
+            .collect();
+        let terms = filter.terms().to_vec();
+        let query = HostQuery {
+            order: asks.then(order),
+            in_scope_only: asks,
+            silent_before: asks.then(|| at(NOW).minus(PATIENCE)),
+            patience: PATIENCE,
+            filter: Some(HostFilter { terms, products: Vec::new(), now: at(NOW) }),
+            rows: 1_000,
+            ..HostQuery::default()
+        };
+        let selected: BTreeSet<HostId> =
+            store.host_select(query.clone()).await.expect(text).into_iter().map(|one| one.id).collect();
+        assert_eq!(selected, meant, "{text}");
+        assert_eq!(store.host_matches(query.clone()).await.expect(text), meant.len() as u64, "{text}");
+        for sort in [HostSort::Id, HostSort::Name, HostSort::LastSeen] {
+            let (mut listed, mut after) = (BTreeSet::new(), None);
+            loop {
+                let page = HostQuery { sort, rows: 5, after, ..query.clone() };
+                let rows = store.host_list(page).await.expect(text);
+                after = rows.last().map(|row| row.key.clone());
+                listed.extend(rows.into_iter().map(|row| row.host));
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(listed, meant, "{text} by {sort:?}");
+        }
+        some += u32::from(!meant.is_empty() && meant.len() < machines.len());
+        hosts_found += meant.len();
+    }
+    assert!(some > 45 && hosts_found > 400, "{some} filters divide the fleet, {hosts_found}");
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_product_is_found_by_the_remediation_record(backend: impl Backend) {
+    let store = backend.open();
+    super::enrolled_fleet(&store, 4).await;
+    let product = ProductId::new("kaspersky-endpoint-security").expect("an id");
+    let positive = Positive {
+        since: at(1),
+        last_seen: at(2),
+        presence: Presence::Installed,
+        reasons: Vec::new(),
+        products: BTreeMap::from([(product.clone(), at(1))]),
+        gone: Vec::new(),
+    };
+    let removal = Removal {
+        since: at(3),
+        present_boot_id: String::new(),
+        new_boot: true,
+        clean_scans: Vec::new(),
+        was: Some(positive.clone()),
+    };
+    let has = Remediation { positive: Some(positive), ..Remediation::default() };
+    let had = Remediation { removal: Some(removal), ..Remediation::default() };
+    let claimed = store.queue_claim(10, at(5)).await.expect("claims");
+    let judgements = claimed.iter().filter_map(|queued| {
+        let remediation = match queued.host.as_bytes()[0] {
+            1 => has.clone(),
+            2 => had.clone(),
+            3 => Remediation::default(),
+            _ => return None,
+        };
+        Some(judgement(queued, vec![JudgedOrder { remediation, ..judged(Lane::Replace) }]))
+    });
+    settled(&store, judgements.collect(), at(6)).await;
+    let found = async |text: &str| -> Vec<HostId> {
+        let terms = Filter::parse(text).expect("valid").terms().to_vec();
+        let products = vec![product.clone(), ProductId::new("other").expect("an id")];
+        let filter = Some(HostFilter { terms, products, now: at(NOW) });
+        let query = HostQuery { order: Some(order()), filter, rows: 10, ..HostQuery::default() };
+        store.host_select(query).await.expect("selects").into_iter().map(|one| one.id).collect()
+    };
+    assert_eq!(found("product:kaspersky-*").await, [host(1)]);
+    assert_eq!(found("product:kaspersky-endpoint-security,other").await, [host(1)]);
+    assert_eq!(found("product:any").await, [host(1)]);
+    assert_eq!(found("product:none").await, [host(2), host(3)], "a host that was not judged may have it");
+    assert_eq!(found("product:other").await, Vec::<HostId>::new());
+    assert_eq!(found("product:kaspersky-endpoint").await, Vec::<HostId>::new(), "a beginning is not the whole");
+    assert_eq!(found("-product:kaspersky-*").await, [host(2), host(3), host(4)]);
+}
+
+pub(crate) async fn many_hosts_are_labelled_owned_noted_and_moved_with_their_past(backend: impl Backend) {
+    let store = backend.open();
+    super::enrolled_fleet(&store, 5).await;
+    super::kit::all_judged(&store, Lane::Replace, 10).await;
+    let of = numbers(&store).await;
+    let all: Vec<i64> = of.values().copied().collect();
+    let some: Vec<i64> = all.iter().take(2).copied().collect();
+    let done = change(&store, BulkKind::Label, "vip", some.clone(), 20).await;
+    assert_eq!((done.hosts, done.done, done.changed, done.ended_at), (2, 2, 2, Some(at(20))));
+    assert_eq!(change(&store, BulkKind::Label, "vip", all.clone(), 21).await.changed, 3, "two have it already");
+    assert_eq!(store.queue_depth().await.expect("asks").waiting, 5, "labels decide about a scope here");
+    assert_eq!(change(&store, BulkKind::Unlabel, "vip", some.clone(), 22).await.changed, 2);
+    let labels = |store: &Arc<dyn Store>| {
+        let (store, all) = (Arc::clone(store), all.clone());
+        async move {
+            let read = move |tx: &mut dyn AdminTx| host_labels::of_hosts(tx, &all);
+            let rows = admin::read(store.as_ref(), "labels", read).await.expect("reads");
+            rows.into_iter().map(|one| one.len()).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(labels(&store).await, [0, 0, 1, 1, 1]);
+    for n in 0..muster_proto::limits::LABELS_PER_HOST {
+        change(&store, BulkKind::Label, &format!("l-{n}"), vec![all[0]], 23).await;
+    }
+    let full = change(&store, BulkKind::Label, "one-more", all.clone(), 24).await;
+    assert_eq!((full.changed, full.refused), (4, 1));
+    for (second, owner, changed) in [(30, "Jane", 5), (31, "Jane", 0), (32, "Bob", 5), (33, "", 5), (34, "", 0)] {
+        assert_eq!(change(&store, BulkKind::Own, owner, all.clone(), second).await.changed, changed, "{owner}");
+    }
+    change(&store, BulkKind::Own, "Eve", some.clone(), 35).await;
+    change(&store, BulkKind::Note, "first", some.clone(), 40).await;
+    change(&store, BulkKind::Note, "second", some.clone(), 41).await;
+    let (read_all, first) = (all.clone(), all[0]);
+    let read = move |tx: &mut dyn AdminTx| Ok((host_owners::of_hosts(tx, &read_all)?, host_notes::of_host(tx, first)?));
+    let (owners, notes) = admin::read(store.as_ref(), "read", read).await.expect("reads");
+    let names: Vec<Option<&str>> = owners.iter().map(|one| one.as_ref().map(|one| one.owner.as_str())).collect();
+    assert_eq!(names, [Some("Eve"), Some("Eve"), None, None, None]);
+    assert_eq!(notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>(), ["second", "first"]);
+    assert_eq!(notes[0].by, "id-ada");
+    // Moved hosts count at their new site, in every count.
+    assert_eq!(change(&store, BulkKind::Move, "lab", some.clone(), 50).await.changed, 2);
+    assert_eq!(change(&store, BulkKind::Move, "lab", some, 51).await.changed, 0);
+    let lab = SiteScope::Only(vec![SiteId::new("lab").expect("a site")]);
+    assert_eq!(store.host_count(&lab).await.expect("counts"), 2);
+    let tally = store.lane_tally(&order(), &lab, at(0)).await.expect("tallies").hosts();
+    assert_eq!(tally.in_scope, BTreeMap::from([((Lane::Replace, false), 2)]));
+    let row = store.host_get(host(1)).await.expect("gets").expect("is there");
+    assert_eq!(row.site.as_str(), "lab");
+    super::kit::all_judged(&store, Lane::Clear, 60).await;
+    // The ledger names the change and the hash of a text, and never the text.
+    let entries = ledger(&store, 0, 1_000).await;
+    let started = entries.iter().filter(|row| row.entry.kind() == EntryKind::BulkStarted).count();
+    let ended = entries.iter().filter(|row| row.entry.kind() == EntryKind::BulkEnded).count();
+    assert_eq!(started, ended);
+    let of_note = entries.iter().find(|row| matches!(&row.entry, Entry::BulkStarted { change: BulkKind::Note, .. }));
+    let text = format!("{:?}", of_note.expect("is there").entry);
+    assert!(!text.contains("first"), "{text}");
+    // The past goes when retention removes it.
+    let forget = |tx: &mut dyn AdminTx| {
+        Ok((host_labels::forget(tx, at(23), 10)?, host_owners::forget(tx, at(33), 100)?, host_labels::in_use(tx, 100)?))
+    };
+    let (labels_gone, owners_gone, in_use) =
+        admin::write(store.as_ref(), "forget", acting(70), forget).await.expect("forgets");
+    assert_eq!((labels_gone, owners_gone), (2, 5));
+    assert_eq!(in_use.get("vip"), Some(&3));
+    assert_healthy(&store).await;
+}
+
+/// Every statement about bulk changes, for the test that compares both databases.
+pub(super) fn all(tx: &mut dyn AdminTx) {
+    let hosts: Vec<i64> = tx
+        .query("SELECT no FROM host_row ORDER BY no", &[])
+        .expect("reads")
+        .iter()
+        .map(|row| row.int(0).expect("a number"))
+        .collect();
+    let changes = [
+        (BulkKind::Label, "vip"),
+        (BulkKind::Unlabel, "vip"),
+        (BulkKind::Own, "Jane"),
+        (BulkKind::Own, ""),
+        (BulkKind::Note, "a note"),
+        (BulkKind::Move, "zoo"),
+        (BulkKind::Move, "a-new-site"),
+    ];
+    for (kind, value) in changes {
+        let new = NewBulk { kind, value: value.to_owned(), account: None, hosts: hosts.clone() };
+        bulk::begin(tx, &new, at(50)).expect("begins").expect("may run");
+        while bulk::advance(tx, true, at(51)).expect("advances") {}
+    }
+    assert!(!bulk::is_running(tx).expect("reads"));
+    let lines = [
+        LineAsked { id: Some(host(1)), identifiers: Vec::new() },
+        LineAsked { id: None, identifiers: Identifier::new(IdentifierKind::Name, "host-001").into_iter().collect() },
+    ];
+    drop(identifiers::find_each(tx, &lines, &SiteScope::All).expect("finds"));
+    drop(bulk::list(tx, 100).expect("lists"));
+    drop(bulk::get(tx, 1).expect("reads"));
+    drop(host_labels::of_hosts(tx, &hosts).expect("reads"));
+    drop(host_owners::of_hosts(tx, &hosts).expect("reads"));
+    drop(host_notes::of_host(tx, hosts[0]).expect("reads"));
+    drop(host_labels::in_use(tx, 10).expect("reads"));
+    host_labels::forget(tx, at(60), 10).expect("forgets");
+    host_owners::forget(tx, at(60), 10).expect("forgets");
+}
