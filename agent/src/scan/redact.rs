@@ -75,7 +75,9 @@ impl Redactor {
             // A home directory must be at the start of a path: `/srv/home/x` is not one.
             let begins = !clean.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~'));
             rest = &rest[at..];
-            match self.homes.iter().find_map(|home| home_length(rest, home, self.any_case)).filter(|_| begins) {
+            // Only where a path begins: the homes are many, and most slashes are within paths.
+            let home = || self.homes.iter().find_map(|home| home_length(rest, home, self.any_case));
+            match begins.then(home).flatten() {
                 Some(length) => {
                     clean.push('~');
                     rest = &rest[length..];
