@@ -12,7 +12,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::automaton::Automaton;
-use super::pattern::Pattern;
+use super::pattern::{Lead, Pattern};
 use super::subject::Field;
 
 /// Shorter beginnings are in too many texts to be worth a try of their own.
@@ -25,11 +25,22 @@ const WORTH_AN_AUTOMATON: usize = 4;
 /// The slots in which each pattern is.
 pub(super) type Slots = HashMap<Pattern, Vec<u32>>;
 
-/// Patterns that were compiled before: a recogniser of many kinds is in the table of each, and they share its automaton.
+/// What was compiled and parsed before: a recogniser of many kinds is in the table of each, and they share its automaton.
 #[derive(Debug, Default)]
-pub(super) struct Compiled(HashMap<Vec<String>, Arc<Automaton>>);
+pub(super) struct Compiled {
+    automata: HashMap<Vec<String>, Arc<Automaton>>,
+    /// By the source of the regular expression.
+    leads: HashMap<String, Option<Lead>>,
+}
 
 impl Compiled {
+    /// The beginning of a pattern, if it is long enough. Only parsing the pattern finds it.
+    fn lead(&mut self, pattern: &Pattern) -> Option<Lead> {
+        let Pattern::Regex(source) = pattern else { return None };
+        let find = || pattern.lead().filter(|lead| lead.text.len() >= SHORTEST_LEAD);
+        self.leads.entry_ref(source.as_str()).or_insert_with(find).clone()
+    }
+
     /// The automaton of patterns with one beginning.
     fn led(&mut self, sources: Vec<String>) -> Result<Arc<Automaton>, String> {
         if sources.len() < WORTH_AN_AUTOMATON { self.of(sources, Automaton::rare) } else { self.all(sources) }
@@ -45,11 +56,11 @@ impl Compiled {
         sources: Vec<String>,
         compile: impl FnOnce(&[String]) -> Result<Automaton, String>,
     ) -> Result<Arc<Automaton>, String> {
-        if let Some(known) = self.0.get(&sources) {
+        if let Some(known) = self.automata.get(&sources) {
             return Ok(Arc::clone(known));
         }
         let automaton = Arc::new(compile(&sources)?);
-        self.0.insert(sources, Arc::clone(&automaton));
+        self.automata.insert(sources, Arc::clone(&automaton));
         Ok(automaton)
     }
 }
@@ -113,7 +124,7 @@ impl FieldTable {
                 folders.insert(folder.into_boxed_str(), hit);
                 continue;
             }
-            let lead = pattern.lead().filter(|lead| lead.text.len() >= SHORTEST_LEAD);
+            let lead = compiled.lead(&pattern);
             match (pattern, lead) {
                 (Pattern::Exact(text), _) => {
                     exact.insert(text.into_boxed_str(), hit);

@@ -116,21 +116,34 @@ fn best<T>(all: impl Iterator<Item = T>, worth: impl Fn(&T) -> Worth) -> Option<
     all.reduce(|best, next| if worth(&next) > worth(&best) { next } else { best })
 }
 
-/// Fragments of which an ASCII text must contain one for the pattern to match; `None` if there is no such set.
-pub(super) fn fragments(pattern: &Pattern) -> Option<Vec<Fragment>> {
-    match pattern {
-        Pattern::Exact(text) => of_text(text, true),
-        // Patterns are anchored, so a text begins where the pattern begins.
-        Pattern::Regex(source) => of_hir(&parse(source).ok()?, true),
+/// What a text must contain for a pattern to match it.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    /// Fragments of which an ASCII text must contain one; `None` if there is no such set.
+    pub(super) fragments: Option<Vec<Fragment>>,
+    /// Fragments of the ways in which a text may begin, and whether it may also be shorter than a fragment. `None` if there is
+    /// no such set. Families such as `fs(gk|ma|orsp)` have no common fragment, but this.
+    pub(super) beginnings: Option<(Vec<Fragment>, bool)>,
+}
+
+impl Pieces {
+    /// Parses the pattern once for both, which takes most of the time.
+    pub(super) fn of(pattern: &Pattern) -> Self {
+        match pattern {
+            Pattern::Exact(text) => Self { fragments: of_text(text, true), beginnings: None },
+            Pattern::Regex(source) => {
+                // It was parsed before, so it has no fault.
+                let Ok(hir) = parse(source) else { return Self { fragments: None, beginnings: None } };
+                // Patterns are anchored, so a text begins where the pattern begins.
+                Self { fragments: of_hir(&hir, true), beginnings: beginnings(&hir) }
+            }
+        }
     }
 }
 
-/// Fragments of the ways in which a text may begin that the pattern matches, and whether it may also be shorter than a
-/// fragment. `None` if there is no such set. Families such as `fs(gk|ma|orsp)` have no common fragment, but this.
-pub(super) fn beginnings(pattern: &Pattern) -> Option<(Vec<Fragment>, bool)> {
-    let Pattern::Regex(source) = pattern else { return None };
+fn beginnings(hir: &Hir) -> Option<(Vec<Fragment>, bool)> {
     let (mut fragments, mut short) = (Vec::new(), false);
-    for literal in literals(source)? {
+    for literal in literals_of(hir)? {
         match of_text(std::str::from_utf8(literal.as_bytes()).ok()?, true) {
             Some(pieces) => fragments.extend(pieces),
             // The whole text, not only its beginning, is shorter than a fragment.
@@ -143,7 +156,11 @@ pub(super) fn beginnings(pattern: &Pattern) -> Option<(Vec<Fragment>, bool)> {
 
 /// The ways in which a text may begin that a regular expression matches; `None` if they are too many or any text.
 pub(super) fn literals(source: &str) -> Option<Vec<Literal>> {
-    let begins = Extractor::new().limit_total(BEGINNINGS).extract(&parse(source).ok()?);
+    literals_of(&parse(source).ok()?)
+}
+
+fn literals_of(hir: &Hir) -> Option<Vec<Literal>> {
+    let begins = Extractor::new().limit_total(BEGINNINGS).extract(hir);
     begins.literals().map(<[Literal]>::to_vec)
 }
 
@@ -259,8 +276,12 @@ mod tests {
         fragments.into_iter().map(|fragment| fragment.text).collect()
     }
 
+    fn regex(source: &str) -> Pieces {
+        Pieces::of(&Pattern::Regex(source.to_owned()))
+    }
+
     fn of(source: &str) -> Option<Vec<String>> {
-        fragments(&Pattern::Regex(source.to_owned())).map(texts)
+        regex(source).fragments.map(texts)
     }
 
     fn list(of: &[&str]) -> Option<Vec<String>> {
@@ -270,7 +291,7 @@ mod tests {
     #[test]
     fn a_fragment_begins_a_word_only_if_the_letters_before_it_cannot_be_of_the_same_word() {
         let begins_word = |source: &str| {
-            let all = fragments(&Pattern::Regex(source.to_owned())).expect("fragments");
+            let all = regex(source).fragments.expect("fragments");
             all.iter().map(|one| one.begins_word).collect::<Vec<_>>()
         };
         for source in ["kesl.*", "(.* )?kesl", r"(.*\W)?kesl", "kl[a-z]+_kesl", "[a-z]+[._-]kesl", "(ao|the) kesl"] {
@@ -282,7 +303,8 @@ mod tests {
             assert_eq!(begins_word(source), [false], "{source}");
         }
         assert_eq!(begins_word("(.*/)?s1-?(sensor|helper)"), [false, false]);
-        let exact = fragments(&Pattern::Exact("%programfiles%/kaspersky lab".to_owned())).expect("fragments");
+        let exact = Pieces::of(&Pattern::Exact("%programfiles%/kaspersky lab".to_owned())).fragments;
+        let exact = exact.expect("fragments");
         assert!(exact[0].begins_word, "{exact:?}");
     }
 
@@ -290,16 +312,14 @@ mod tests {
     fn a_fragment_that_begins_a_word_is_better_than_a_longer_one_anywhere() {
         assert_eq!(of("zone ?alarm.*"), list(&["zone"]));
         assert_eq!(of("g.*data"), list(&["data"]), "nothing else is there");
-        let (begins, _) =
-            beginnings(&Pattern::Regex("k7 ?(totalsecurity|endpoint security)".to_owned())).expect("some");
-        let any = fragments(&Pattern::Regex("k7 ?(totalsecurity|endpoint security)".to_owned())).expect("some");
+        let family = regex("k7 ?(totalsecurity|endpoint security)");
+        let ((begins, _), any) = (family.beginnings.expect("some"), family.fragments.expect("some"));
         assert!(worth(&begins) > worth(&any), "one fragment anywhere costs a search of the whole text");
     }
 
     #[test]
     fn a_family_of_names_needs_one_of_its_beginnings() {
-        let of =
-            |source: &str| beginnings(&Pattern::Regex(source.to_owned())).map(|(begins, short)| (texts(begins), short));
+        let of = |source: &str| regex(source).beginnings.map(|(begins, short)| (texts(begins), short));
         let both = |texts: &[&str], short| list(texts).map(|texts| (texts, short));
         assert_eq!(of("fs(gk|ma(32)?|orsp.*)"), both(&["fsgk", "fsma32", "fsma", "fsorsp"], false));
         assert_eq!(of("ay(agent)?"), both(&["ayagent"], true), "the short name alone, too");
@@ -309,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_pattern_needs_the_longest_piece_that_folding_does_not_change() {
-        let exact = |text: &str| fragments(&Pattern::Exact(text.to_owned())).map(texts);
+        let exact = |text: &str| Pieces::of(&Pattern::Exact(text.to_owned())).fragments.map(texts);
         assert_eq!(exact("%programfiles%/kaspersky lab/x"), list(&["kaspersky"]));
         assert_eq!(exact("hklm/software/kav"), list(&["kav"]));
         assert_eq!(exact("лаборатория касперского"), list(&[]), "no ASCII text folds to it");

@@ -20,7 +20,7 @@ use hashbrown::HashMap;
 use muster_proto::canonical::{CanonicalSection, ObservationView};
 use muster_proto::model::{Kind, Platform};
 
-use super::fragment::{Fragment, SHORTEST, beginnings, fragments, is_of_fragments, worth};
+use super::fragment::{Fragment, Pieces, SHORTEST, is_of_fragments, worth};
 use super::pattern::Pattern;
 use super::product::Product;
 use super::recogniser::{Recogniser, Test};
@@ -400,7 +400,8 @@ fn most_selective(one: &Recogniser) -> Option<Needed> {
         let mut needed = Needed { beyond, ..Needed::default() };
         for pattern in &test.patterns {
             let is_key = test.field == Field::Key;
-            match (fragments(pattern), beginnings(pattern)) {
+            let Pieces { fragments, beginnings } = Pieces::of(pattern);
+            match (fragments, beginnings) {
                 // The beginnings of `al(mon|svc)` are rarer than `mon` and `svc`.
                 (Some(more), Some((begins, false))) if worth(&begins) > worth(&more) => {
                     needed.fragments.extend(begins);
