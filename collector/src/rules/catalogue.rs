@@ -161,7 +161,16 @@ impl Catalogue {
     /// proves as much, and of a vendor's folders and prefixes only the most specific one.
     #[must_use]
     pub fn recognise(&self, platform: Platform, subject: &Subject) -> Vec<Recognised<'_>> {
-        let mut found = self.fitting(platform, subject);
+        self.answers(platform, subject, self.fitting(platform, subject))
+    }
+
+    /// What [`Catalogue::recognise`] answers, given every recogniser whose tests match the subject.
+    pub(super) fn answers<'c>(
+        &'c self,
+        platform: Platform,
+        subject: &Subject,
+        mut found: Vec<Recognised<'c>>,
+    ) -> Vec<Recognised<'c>> {
         if found.is_empty() {
             return found;
         }

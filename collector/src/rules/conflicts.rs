@@ -72,10 +72,12 @@ impl<'c> Trial<'c> {
         let one = self.one;
         let mut dead = Vec::new();
         for test in &one.tests {
+            let others = self.others(test.field);
             for pattern in &test.patterns {
                 let texts = samples(pattern);
                 // Not `any`, which would stop early: every sample can reveal another conflict.
-                let tried = texts.iter().map(|text| self.try_text(test.field, text)).filter(|fits| *fits).count();
+                let tried = texts.iter().map(|text| self.try_text(test.field, text, &others)).filter(|fits| *fits);
+                let tried = tried.count();
                 if tried == 0 && is_certain(pattern, &texts) && self.others_are_certain(test.field) {
                     dead.push(pattern);
                 }
@@ -84,14 +86,14 @@ impl<'c> Trial<'c> {
         dead
     }
 
-    /// Whether the recogniser matches an observation with this text and matching texts in all other fields.
-    fn try_text(&mut self, field: Field, text: &str) -> bool {
+    /// Whether the recogniser matches an observation with this text and one of the variants of matching texts in all other fields.
+    fn try_text(&mut self, field: Field, text: &str, others: &[Vec<(Field, String)>]) -> bool {
         let mut fits = false;
         for platform in &self.one.platforms {
             // The loader adds `package` to the kinds of package managers that a rule names; only those are the rule's own.
             let is_only = self.one.kinds.len() == 1;
             for kind in self.one.kinds.iter().filter(|kind| is_only || **kind != Kind::Package) {
-                fits |= self.others(field).into_iter().any(|others| self.ask(*platform, *kind, field, text, &others));
+                fits |= others.iter().any(|others| self.ask(*platform, *kind, field, text, others));
             }
         }
         fits
@@ -145,10 +147,11 @@ impl<'c> Trial<'c> {
         let subject = Subject::new(Some(kind), [&seen.name, &seen.id, &seen.path], &seen.vendor, &seen.state);
         // A number is unique only within its product, so the address identifies the recogniser.
         let is_this = |found: &Recognised<'_>| std::ptr::eq(found.recogniser, self.one);
-        if !self.catalogue.fitting(on, &subject).iter().any(is_this) {
+        let fitting = self.catalogue.fitting(on, &subject);
+        if !fitting.iter().any(is_this) {
             return false;
         }
-        let answers = self.catalogue.recognise(on, &subject);
+        let answers = self.catalogue.answers(on, &subject, fitting);
         self.fits = true;
         self.answers |= answers.iter().any(is_this);
         for found in answers.iter().filter(|found| !is_this(found)) {
