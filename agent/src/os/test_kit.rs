@@ -16,7 +16,7 @@ pub(crate) fn mode(path: &Path) -> Option<u32> {
     super::platform_kit::mode(path)
 }
 
-/// Lets everybody write there; `false` where there are no permissions.
+/// Lets everybody write there; `false` where that cannot be done.
 pub(crate) fn open_to_all(path: &Path) -> bool {
     super::platform_kit::open_to_all(path)
 }
@@ -25,6 +25,12 @@ pub(crate) fn open_to_all(path: &Path) -> bool {
 #[cfg(windows)]
 pub(crate) fn is_wine() -> bool {
     super::platform_kit::is_wine()
+}
+
+/// The letter of no volume.
+#[cfg(windows)]
+pub(crate) fn free_letter() -> char {
+    ('D'..='Y').find(|letter| std::fs::metadata(format!(r"{letter}:\")).is_err()).expect("a free letter")
 }
 
 /// Whether a watched directory includes its subdirectories, one way or the other.

@@ -162,7 +162,7 @@ pub(super) fn elsewhere() -> io::Error {
 }
 
 /// The path is behind a link that leads to another volume or nowhere. Nothing is known of it either.
-fn behind_link() -> io::Error {
+pub(super) fn behind_link() -> io::Error {
     io::Error::new(io::ErrorKind::CrossesDevices, "it is behind a link that leads to another volume or nowhere")
 }
 

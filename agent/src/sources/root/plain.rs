@@ -70,8 +70,18 @@ impl Place {
         }
     }
 
+    /// The result of an operation on a path. A volume that is not there, such as a disk that was detached, says nothing of its
+    /// files, so on such a volume nothing is absent, nor behind a link that leads there.
+    fn on_volume<T>(&self, path: &str, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| match self.real(path, End::Keep) {
+            Ok(real) if live::is_on_lost_volume(&real) => super::names::elsewhere(),
+            Ok(real) if is_absent(&error) && is_behind_broken_link(&real) => super::names::behind_link(),
+            Ok(_) | Err(_) => error,
+        })
+    }
+
     pub(super) fn open_file(&self, path: &str) -> io::Result<File> {
-        live::open(&self.real(path, End::Follow)?)
+        self.on_volume(path, self.real(path, End::Follow).and_then(|real| live::open(&real)))
     }
 
     pub(super) fn read(&self, path: &str, max: usize, whole: bool) -> io::Result<Vec<u8>> {
@@ -97,27 +107,12 @@ impl Place {
     }
 
     pub(super) fn list(&self, path: &str, most: usize, bytes: usize) -> io::Result<Vec<Entry>> {
-        let entries = std::fs::read_dir(self.real(path, End::Follow)?)?.take(most.saturating_add(1)).map(|entry| {
-            let entry = entry?;
-            let kind = entry.file_type()?;
-            Ok(Entry {
-                name: entry.file_name().to_string_lossy().into_owned(),
-                is_link: kind.is_symlink(),
-                is_directory: kind.is_dir(),
-            })
-        });
-        let entries: Vec<Entry> = entries.collect::<io::Result<_>>()?;
-        let names: usize = entries.iter().map(|entry| entry.name.len()).sum();
-        if entries.len() > most || names > bytes { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(entries) }
+        self.on_volume(path, self.real(path, End::Follow).and_then(|real| list(&real, most, bytes)))
     }
 
     pub(super) fn file_at(&self, path: &str) -> io::Result<Option<FileAt>> {
         let found = self.real(path, End::Follow).and_then(|real| Ok((std::fs::metadata(&real)?, real)));
-        match found {
-            // A volume that is not there, such as a disk that was detached, says nothing of its files.
-            Err(_) if self.real(path, End::Keep).is_ok_and(|real| live::is_on_lost_volume(&real)) => {
-                Err(super::names::elsewhere())
-            }
+        match self.on_volume(path, found) {
             Ok((metadata, real)) => {
                 let kind = match &metadata {
                     metadata if metadata.is_dir() => FileKind::Directory,
@@ -146,24 +141,47 @@ impl Place {
     }
 
     pub(super) fn directory(&self, path: &str) -> io::Result<File> {
-        live::open(&self.real(path, End::Follow)?)
+        self.open_file(path)
     }
 
     /// These systems have no common `ctime`, so both times are the `mtime`.
     pub(super) fn times(&self, path: &str) -> io::Result<Times> {
-        let modified = std::fs::metadata(self.real(path, End::Follow)?)?.modified()?;
+        let modified = self.real(path, End::Follow).and_then(|real| std::fs::metadata(real)?.modified());
+        let modified = self.on_volume(path, modified)?;
         let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let modified = Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
         Ok(Times { modified, changed: modified })
     }
 
     pub(super) fn read_link(&self, path: &str) -> io::Result<String> {
-        Ok(std::fs::read_link(self.real(path, End::Keep)?)?.to_string_lossy().into_owned())
+        let target = self.real(path, End::Keep).and_then(std::fs::read_link);
+        Ok(self.on_volume(path, target)?.to_string_lossy().into_owned())
     }
 }
 
 fn is_absent(error: &io::Error) -> bool {
     crate::sources::is_absent(error)
+}
+
+/// Whether the nearest folder above that exists is a link that leads nowhere.
+fn is_behind_broken_link(path: &Path) -> bool {
+    let nearest = path.ancestors().skip(1).find_map(|folder| Some((folder, std::fs::symlink_metadata(folder).ok()?)));
+    nearest.is_some_and(|(folder, found)| found.file_type().is_symlink() && std::fs::metadata(folder).is_err())
+}
+
+fn list(folder: &Path, most: usize, bytes: usize) -> io::Result<Vec<Entry>> {
+    let entries = std::fs::read_dir(folder)?.take(most.saturating_add(1)).map(|entry| {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        Ok(Entry {
+            name: entry.file_name().to_string_lossy().into_owned(),
+            is_link: kind.is_symlink(),
+            is_directory: kind.is_dir(),
+        })
+    });
+    let entries: Vec<Entry> = entries.collect::<io::Result<_>>()?;
+    let names: usize = entries.iter().map(|entry| entry.name.len()).sum();
+    if entries.len() > most || names > bytes { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(entries) }
 }
 
 /// The file below the directory: no link and no `..` leads out of it.

@@ -1,5 +1,7 @@
 //! What a running Windows is asked beyond its files.
 
+#[cfg(test)]
+mod lost_volume_tests;
 pub(super) mod network;
 pub(super) mod processes;
 pub(super) mod registry;

@@ -80,6 +80,7 @@ pub(in crate::sources::root) fn read_at(file: &File, mut place: u64, mut buffer:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::test_kit;
     use crate::sources::root::{FileKind, Root};
 
     #[test]
@@ -91,11 +92,50 @@ mod tests {
             assert_eq!(root.kind_at(path).expect("known"), Some(FileKind::Directory), "{path}");
         }
         assert_eq!(root.kind_at(r"\Windows\gone\x").expect("known"), None);
-        let lost =
-            ('D'..='Y').find(|letter| std::fs::metadata(format!(r"{letter}:\\")).is_err()).expect("a free letter");
-        let unknown = root.kind_at(&format!(r"{lost}:\Programs\a.exe")).expect_err("unknown");
-        assert_eq!(unknown.kind(), io::ErrorKind::CrossesDevices);
         assert_eq!(root.kind_at(r"\\server\x").expect_err("unknown").kind(), io::ErrorKind::CrossesDevices);
+    }
+
+    #[test]
+    fn nothing_is_absent_on_a_volume_that_is_not_there() {
+        let root = Root::running_system().expect("opens");
+        for path in [r"Programs\a.exe", "Programs", ""] {
+            let path = format!(r"{}:\{path}", test_kit::free_letter());
+            let answers = [
+                root.kind_at(&path).err(),
+                root.open(&path).err(),
+                root.read(&path, 9).err(),
+                root.list(&path).err(),
+                root.directory(&path).err(),
+                root.times(&path).err(),
+                root.read_link(&path).err(),
+            ];
+            for answer in answers {
+                let kind = answer.map(|error| error.kind());
+                assert_eq!(kind, Some(io::ErrorKind::CrossesDevices), "{path}");
+            }
+        }
+        let gone = root.open(r"C:\Windows\gone\x").expect_err("absent");
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound, "the volume of Windows is there");
+    }
+
+    #[test]
+    fn nothing_is_absent_behind_a_link_that_leads_nowhere() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        std::fs::create_dir(&target).expect("made");
+        if !test_kit::link(&target, &link) {
+            return test_kit::left_out("links that this account may make");
+        }
+        let root = Root::running_system().expect("opens");
+        let path = |name: &str| link.join(name).to_string_lossy().into_owned();
+        assert_eq!(root.kind_at(&path(r"a\b")).expect("known"), None, "the link leads to a folder without it");
+        std::fs::remove_dir(&target).expect("removed");
+        assert_eq!(root.kind_at(&link.to_string_lossy()).expect("known"), Some(FileKind::BrokenLink));
+        for name in ["a", r"a\b"] {
+            let answers = [root.kind_at(&path(name)).err(), root.list(&path(name)).err(), root.open(&path(name)).err()];
+            let kinds = answers.map(|error| error.map(|error| error.kind()));
+            assert_eq!(kinds, [Some(io::ErrorKind::CrossesDevices); 3], "{name}");
+        }
     }
 
     #[test]
