@@ -1,5 +1,6 @@
 //! Tests on the registry and the disk of the running system. Every wait has a limit.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use windows_registry::LOCAL_MACHINE;
@@ -162,4 +163,74 @@ fn more_places_than_one_thread_can_wait_for_are_watched_up_to_a_limit() {
     }
     notifier.remove(ids[70]);
     assert_eq!(notifier.add_key(&key.path(), Changes::Names).map(|id| id > 0), Ok(true), "one place is free");
+}
+
+/// A place that does not answer while somebody holds `go_on`; `asked` counts how often it was asked.
+fn hanging(go_on: &Arc<Mutex<()>>, asked: &Arc<AtomicUsize>) -> impl FnOnce() -> Result<Open, WatchError> + use<> {
+    let (go_on, asked) = (Arc::clone(go_on), Arc::clone(asked));
+    move || {
+        Ok(Box::new(move || {
+            asked.fetch_add(1, Ordering::SeqCst);
+            drop(lock(&go_on));
+            Err(WatchError::Absent)
+        }))
+    }
+}
+
+#[test]
+fn a_place_that_does_not_answer_holds_up_no_other_and_is_not_asked_again_until_it_does() {
+    let limit = Duration::from_secs(2);
+    let notifier = Notifier { limit, ..Notifier::open().expect("opens") };
+    let (key, other) = (TestKey::new("beside"), TestKey::new("removed"));
+    let id = notifier.add_key(&key.path(), Changes::Names).expect("watched");
+    let removed = notifier.add_key(&other.path(), Changes::Names).expect("watched");
+    let (go_on, asked) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
+    let held = lock(&go_on);
+    let stuck = || Identity::Key("stuck".to_owned(), Changes::Names);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| notifier.watch(stuck(), hanging(&go_on, &asked)));
+        while asked.load(Ordering::SeqCst) == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let begun = Instant::now();
+        notifier.remove(removed);
+        assert!(begun.elapsed() < limit / 4, "somebody waits under the lock: {:?}", begun.elapsed());
+        assert_eq!(waits.join().expect("no panic"), Err(NO_ANSWER));
+    });
+    assert!(notifier.take().expect("taken").contains(&Notice::Removed(id)), "its thread does not wait for it any more");
+
+    let begun = Instant::now();
+    let again = notifier.add_key(&key.path(), Changes::Names).expect("watched by another thread");
+    assert_ne!(again, id);
+    assert_eq!(notifier.watch(stuck(), hanging(&go_on, &asked)), Err(NO_ANSWER));
+    assert!(begun.elapsed() < limit / 4, "{:?}", begun.elapsed());
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "its thread still hangs");
+    LOCAL_MACHINE.create(format!(r"{}\new", key.0)).expect("created");
+    assert!(until(&notifier, LIMIT, |notice| *notice == Notice::Key(again)));
+
+    drop(held);
+    let begun = Instant::now();
+    while notifier.watch(stuck(), hanging(&go_on, &asked)) == Err(NO_ANSWER) && begun.elapsed() < LIMIT {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(notifier.watch(stuck(), hanging(&go_on, &asked)), Err(WatchError::Absent), "it answers again");
+}
+
+#[test]
+fn places_that_do_not_answer_take_a_limited_number_of_threads() {
+    let notifier = Notifier { limit: Duration::from_millis(100), ..Notifier::open().expect("opens") };
+    let (go_on, asked) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
+    let held = lock(&go_on);
+    for number in 0..THREADS_GIVEN_UP + 3 {
+        let stuck = Identity::Key(format!("stuck {number}"), Changes::Names);
+        assert_eq!(notifier.watch(stuck, hanging(&go_on, &asked)), Err(NO_ANSWER));
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), THREADS_GIVEN_UP);
+    drop(held);
+    let key = TestKey::new("after");
+    let begun = Instant::now();
+    while notifier.add_key(&key.path(), Changes::Names).is_err() {
+        assert!(begun.elapsed() < LIMIT, "they have ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::os::windows::io::OwnedHandle;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use windows_sys::Win32::Foundation::HANDLE;
@@ -18,23 +18,22 @@ pub(super) const PER_THREAD: usize = 63;
 /// The rest after a round of changes: a place that changes all the time costs ten rounds a second. Windows collects the
 /// changes meanwhile.
 const REST: Duration = Duration::from_millis(100);
-/// How long the thread may take to answer. A place on a dead disk does not answer at all.
-const ANSWERED: Duration = Duration::from_secs(10);
 /// The thread needs little; the usual megabytes would only be reserved.
 const STACK: usize = 128 * 1024;
 
-/// What to watch.
-pub(super) enum Request {
-    Folder(OwnedHandle, Changes),
-    Key(String, Changes),
-}
+/// Opens what is to be watched, on the thread that will wait for it.
+pub(super) type Open = Box<dyn FnOnce() -> Result<Watched, WatchError> + Send>;
 
 enum Command {
-    Watch(WatchId, Request, SyncSender<Result<(), WatchError>>),
-    /// Whether a key that is watched still exists.
+    Watch(WatchId, Open, SyncSender<Result<(), WatchError>>),
+    /// Whether a place is still watched.
     Check(WatchId, SyncSender<bool>),
     Forget(WatchId),
 }
+
+/// The thread does not answer: it waits for a place that does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hung;
 
 /// The thread. It ends when this is dropped.
 #[derive(Debug)]
@@ -42,6 +41,7 @@ pub(super) struct Waiter {
     /// `None` only while it is dropped.
     commands: Option<Sender<Command>>,
     has_command: Arc<Event>,
+    life: Weak<()>,
 }
 
 impl Waiter {
@@ -49,28 +49,34 @@ impl Waiter {
         let (commands, received) = channel();
         let has_command = Arc::new(Event::new()?);
         let event = Arc::clone(&has_command);
+        let of_thread = Arc::new(());
+        let life = Arc::downgrade(&of_thread);
         // What is watched is made there: an open key belongs to its thread.
-        let run = move || Thread { shared, received, has_command: event, watched: Vec::new() }.run();
+        let run = move || {
+            Thread { shared, received, has_command: event, watched: Vec::new() }.run();
+            drop(of_thread);
+        };
         std::thread::Builder::new().name("watch".to_owned()).stack_size(STACK).spawn(run)?;
-        Ok(Self { commands: Some(commands), has_command })
+        Ok(Self { commands: Some(commands), has_command, life })
     }
 
-    pub(super) fn watch(&self, id: WatchId, request: Request) -> Result<(), WatchError> {
+    /// Has no strong reference any more once the thread has ended.
+    pub(super) fn life(&self) -> Weak<()> {
+        Weak::clone(&self.life)
+    }
+
+    /// Watches a place. Returns its answer, or that the thread has given none within `limit`.
+    pub(super) fn watch(&self, id: WatchId, open: Open, limit: Duration) -> Result<Result<(), WatchError>, Hung> {
         let (answer, answered) = sync_channel(1);
-        self.send(Command::Watch(id, request, answer));
-        let answer = answered.recv_timeout(ANSWERED);
-        answer.unwrap_or_else(|_| {
-            // If it answers after all, nobody knows the place.
-            self.forget(id);
-            Err(WatchError::Refused(io::ErrorKind::TimedOut))
-        })
+        self.send(Command::Watch(id, open, answer));
+        answered.recv_timeout(limit).map_err(|_| Hung)
     }
 
-    /// Whether a key that is watched still exists.
-    pub(super) fn exists(&self, id: WatchId) -> bool {
+    /// Whether a place is still watched: the key of the registry may be deleted.
+    pub(super) fn exists(&self, id: WatchId, limit: Duration) -> Result<bool, Hung> {
         let (answer, answered) = sync_channel(1);
         self.send(Command::Check(id, answer));
-        answered.recv_timeout(ANSWERED).unwrap_or_default()
+        answered.recv_timeout(limit).map_err(|_| Hung)
     }
 
     pub(super) fn forget(&self, id: WatchId) {
@@ -91,18 +97,19 @@ impl Drop for Waiter {
     }
 }
 
-enum Watched {
+/// A place that is open, with the event that its next change signals.
+pub(super) enum Watched {
     Folder(FolderWatch),
     Key(KeyWatch),
 }
 
 impl Watched {
-    fn open(request: Request) -> Result<Self, WatchError> {
-        let event = Event::new().map_err(|error| reason(&error))?;
-        match request {
-            Request::Folder(folder, changes) => FolderWatch::open(folder, changes, event).map(Self::Folder),
-            Request::Key(path, changes) => KeyWatch::open(&path, changes, event).map(Self::Key),
-        }
+    pub(super) fn folder(folder: OwnedHandle, changes: Changes) -> Result<Self, WatchError> {
+        FolderWatch::open(folder, changes, new_event()?).map(Self::Folder)
+    }
+
+    pub(super) fn key(path: &str, changes: Changes) -> Result<Self, WatchError> {
+        KeyWatch::open(path, changes, new_event()?).map(Self::Key)
     }
 
     fn exists(&self) -> bool {
@@ -125,6 +132,10 @@ impl Watched {
             Self::Key(key) => key.happened(id),
         }
     }
+}
+
+fn new_event() -> Result<Event, WatchError> {
+    Event::new().map_err(|error| reason(&error))
 }
 
 struct Thread {
@@ -164,9 +175,9 @@ impl Thread {
     fn obey(&mut self) -> bool {
         loop {
             match self.received.try_recv() {
-                Ok(Command::Watch(id, request, answer)) => {
-                    let opened = Watched::open(request).map(|watched| self.watched.push((id, watched)));
-                    // A caller that does not wait any more has sent a command to forget it.
+                Ok(Command::Watch(id, open, answer)) => {
+                    let opened = open().map(|watched| self.watched.push((id, watched)));
+                    // A caller that does not wait any more has given up this thread.
                     let _ = answer.send(opened);
                 }
                 Ok(Command::Check(id, answer)) => {
