@@ -368,15 +368,16 @@ pub const fn home_sources(platform: Platform) -> &'static [SourceName] {
     system(platform).of_homes
 }
 
-/// Every place that the sources of a platform read and that can be watched for changes.
+/// Every place that the sources read on a machine, if it is watched for changes or the operator should know that it is not.
 ///
 /// Home directories are left out, and so is `/proc`: the kernel does not report changes there. On Windows the hives of users are
 /// left out too: an open key keeps a hive loaded after its user has logged off.
 #[must_use]
-pub fn watch_places(platform: Platform, watchlist: &Watchlist) -> Vec<Place> {
+pub fn watch_places(root: &Root, watchlist: &Watchlist) -> Vec<Place> {
+    let platform = root.platform();
     let own = system(platform).places.iter().map(|(path, reach)| Place { path: (*path).to_owned(), reach: *reach });
     let more = match platform {
-        Platform::Windows => windows::more_places(watchlist),
+        Platform::Windows => windows::more_places(root, watchlist),
         Platform::Linux | Platform::Macos => {
             watchlist.paths.iter().map(|path| Place { path: path.clone(), reach: Reach::Entry }).collect()
         }

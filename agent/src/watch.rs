@@ -38,6 +38,9 @@ const HUNG_AT_ONCE: usize = 4;
 /// Limit of places listed as unwatched; further ones are counted.
 const FAULTS_LISTED: usize = 16;
 
+/// An open folder keeps the disk of its volume from being removed safely.
+const ELSEWHERE: &str = "only the volume of Windows is watched";
+
 /// What is watched, and what is not.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Summary {
@@ -147,6 +150,9 @@ impl Watch {
     fn armed(&mut self, notifier: &Arc<Notifier>, root: &Arc<Root>, plan: &Arc<Plan>) -> Armed {
         self.hung.retain(|(_, thread)| thread.strong_count() > 0);
         let mut armed = Armed::default();
+        for place in plan.elsewhere() {
+            armed.summary.add_unwatched(place, ELSEWHERE);
+        }
         for (directory, _) in &self.hung {
             armed.give_up(directory);
         }

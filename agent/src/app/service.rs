@@ -130,7 +130,8 @@ impl Service {
             // Before the first scan of a root of another platform the agent has not seen which list it needs.
             let watchlist =
                 if scanned == platform { watchlist } else { state_files::current_watchlist(&settings, scanned) };
-            watch.arm(root, &sources::watch_places(scanned, &watchlist));
+            let places = sources::watch_places(&root, &watchlist);
+            watch.arm(root, &places);
             Ok::<_, RootError>(watch)
         });
         let Self { signals, supervisor, watchdog, wanted, .. } = self;

@@ -327,8 +327,8 @@ fn check_watches(settings: &Settings, steps: &mut Steps) -> anyhow::Result<()> {
     let mut watch = Watch::new(Instant::now());
     // Tried here, because only arming shows what the limits of this machine allow.
     let root = Root::running_system()?;
-    let platform = root.platform();
-    watch.arm(root, &sources::watch_places(platform, &app::current_watchlist(settings, platform)));
+    let places = sources::watch_places(&root, &app::current_watchlist(settings, root.platform()));
+    watch.arm(root, &places);
     let summary = watch.summary();
     let verb = if running { "watching" } else { "can watch" };
     let watched = format!("{verb} {}", summary.counted());

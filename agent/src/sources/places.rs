@@ -15,7 +15,8 @@ pub enum Reach {
 /// One place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Absolute path on the scanned machine with `/`, or of a key of its registry with `\`, such as `HKLM\SOFTWARE`.
+    /// Absolute path on the scanned machine with `/`, or of a key of its registry with `\`, such as `HKLM\SOFTWARE`. A path
+    /// on another volume than that of Windows begins with its letter: `D:/Programs`.
     pub path: String,
     /// Which changes matter.
     pub reach: Reach,
@@ -26,5 +27,11 @@ impl Place {
     #[must_use]
     pub fn is_key(&self) -> bool {
         self.path.starts_with(r"HKLM\")
+    }
+
+    /// Whether it is on another volume than that of Windows.
+    #[must_use]
+    pub fn is_on_other_volume(&self) -> bool {
+        matches!(self.path.as_bytes(), [letter, b':', b'/', ..] if letter.is_ascii_alphabetic())
     }
 }

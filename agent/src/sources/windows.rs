@@ -31,9 +31,11 @@ mod uninstall_keys;
 
 use std::sync::Arc;
 
-use muster_proto::model::{HostFacts, Outcome, Platform, SourceName};
+use muster_proto::model::{HostFacts, Outcome, Platform, SourceName, Watchlist};
 
 use super::parse::os_release::OsRelease;
+use super::parse::windows::variables::Folders;
+use super::places::Place;
 use super::record::{Part, Record};
 use super::registry::Registry;
 use super::registry::hives::HiveRegistry;
@@ -41,8 +43,6 @@ use super::root::Root;
 use super::system::System;
 use super::wmi::Instrumentation;
 use super::{OsUnknown, ScanContext, Source, portable};
-
-pub(super) use places::more as more_places;
 
 const PLATFORM: Platform = Platform::Windows;
 
@@ -101,6 +101,23 @@ fn running_registry(root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
 #[cfg(not(windows))]
 fn running_registry(_root: &Arc<Root>) -> Result<Arc<dyn Registry>, OsUnknown> {
     Err(OsUnknown::failed("only a running Windows has a registry of its own"))
+}
+
+/// The places of browsers and of the watchlist.
+pub(super) fn more_places(root: &Root, watchlist: &Watchlist) -> Vec<Place> {
+    let usual = Folders::usual(root.volume());
+    let folders = if root.is_running_system() { running_folders(usual) } else { usual };
+    places::more(&folders, watchlist)
+}
+
+#[cfg(windows)]
+fn running_folders(usual: Folders) -> Folders {
+    live::registry::machine_folders(usual.letter)
+}
+
+#[cfg(not(windows))]
+const fn running_folders(usual: Folders) -> Folders {
+    usual
 }
 
 #[cfg(windows)]

@@ -67,6 +67,7 @@ pub(super) struct Plan {
     index: BTreeMap<String, usize>,
     keys: Vec<(String, Changes)>,
     key_index: BTreeMap<String, usize>,
+    elsewhere: Vec<String>,
     any_case: bool,
 }
 
@@ -74,7 +75,10 @@ impl Plan {
     /// The plan for a machine of this platform.
     pub(super) fn of(places: &[Place], platform: Platform) -> Self {
         let mut plan = Self { any_case: platform == Platform::Windows, ..Self::default() };
-        let (keys, folders): (Vec<&Place>, Vec<&Place>) = places.iter().partition(|place| place.is_key());
+        let (elsewhere, places): (Vec<&Place>, Vec<&Place>) =
+            places.iter().partition(|place| place.is_on_other_volume());
+        plan.elsewhere = elsewhere.into_iter().map(|place| place.path.replace('/', r"\")).collect();
+        let (keys, folders): (Vec<&Place>, Vec<&Place>) = places.into_iter().partition(|place| place.is_key());
         keys.into_iter().for_each(|place| plan.add_key(place));
         folders.into_iter().for_each(|place| plan.add_directory(place));
         plan
@@ -114,6 +118,11 @@ impl Plan {
     /// key above.
     pub(super) fn keys(&self) -> &[(String, Changes)] {
         &self.keys
+    }
+
+    /// The places on other volumes than that of Windows, which are not watched.
+    pub(super) fn elsewhere(&self) -> &[String] {
+        &self.elsewhere
     }
 
     pub(super) fn directories(&self) -> impl Iterator<Item = (&str, &NameFilter)> {
@@ -192,6 +201,7 @@ mod tests {
         plan.directories().for_each(|(_, filter)| both.add(filter));
         assert!(both.accepts("b") && both.accepts("c") && both.accepts("z") && both.below);
     }
+
     #[test]
     fn names_of_windows_match_in_any_case() {
         let place = |path: &str| Place { path: path.to_owned(), reach: Reach::Entry };

@@ -141,6 +141,19 @@ fn a_place_below_an_unreadable_directory_is_listed_as_unwatched() {
     assert!(summary.unwatched[0].starts_with("/loop: "), "{summary:?}");
 }
 
+#[test]
+fn a_place_on_another_volume_is_listed_as_unwatched_and_not_taken_for_one_on_this() {
+    let mut fixture = Fixture::of(&[("D:/Programs", Reach::Entry), ("/etc/init.d", Reach::Listing)]);
+    fixture.write("etc/init.d/a");
+    fixture.arm();
+    let unwatched = &fixture.watch.summary().unwatched;
+    assert!(unwatched.contains(&r"D:\Programs: only the volume of Windows is watched".to_owned()), "{unwatched:?}");
+    if fixture.is_watching() {
+        assert_eq!(unwatched.len(), 1, "{unwatched:?}");
+        assert!(!fixture.wakes(|fixture| std::fs::create_dir(fixture.path("Programs")).expect("made")));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn many_changes_are_one_wake_and_a_change_during_the_scan_is_another() {
     let mut fixture = Fixture::of(&[("/etc/init.d", Reach::Listing)]);

@@ -1,11 +1,15 @@
 //! The places to watch for changes on Windows. They correspond to the constants at the top of each source.
 //!
 //! An open folder keeps Windows from renaming the folders above it, and a product must be able to rename its own. So only folders
-//! of Windows itself are watched, for the names in them.
+//! of Windows itself are watched, for the names in them, and only on its volume.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use muster_proto::model::Watchlist;
 
 use super::browser_extensions;
+use crate::sources::parse::windows::path::folded;
 use crate::sources::parse::windows::variables::Folders;
 use crate::sources::places::Place;
 use crate::sources::places::Reach::{self, Entry, Listing, Tree};
@@ -37,7 +41,7 @@ pub(super) const PLACES: &[(&str, Reach)] = &[
     (r"HKLM\SOFTWARE\Microsoft\EnterpriseCertificates\CA\Certificates", Listing),
 ];
 
-/// Folders of Windows itself, which nobody renames, each before those that contain it.
+/// Folders of Windows itself, which nobody renames, on the volume of Windows. The machine may have others for programs.
 const OF_WINDOWS: &[&str] = &[
     "/Windows/System32/drivers",
     "/Windows/System32",
@@ -49,26 +53,53 @@ const OF_WINDOWS: &[&str] = &[
     "/ProgramData",
 ];
 
-/// The places of browsers and of the watchlist.
-pub(in crate::sources) fn more(watchlist: &Watchlist) -> Vec<Place> {
+/// The places of browsers and of the watchlist on a machine with these folders.
+pub(in crate::sources) fn more(folders: &Folders, watchlist: &Watchlist) -> Vec<Place> {
     let browsers = browser_extensions::keys().into_iter().map(|path| Place { path, reach: Listing });
     let entry = |path| Place { path, reach: Entry };
     let keys = watchlist.registry_keys.iter().flat_map(|pattern| keys(pattern)).map(entry);
-    let folders = Folders::usual('C');
+    let of_windows = of_windows(folders);
     let paths = watchlist.paths.iter().flat_map(|path| folders.expand(path));
-    browsers.chain(keys).chain(paths.filter_map(|path| watched_part(&path)).map(entry)).collect()
+    let mut others = BTreeSet::new();
+    let paths = paths.filter_map(|path| match below_windows(&path, folders.letter) {
+        Some(path) => watched_part(&path, &of_windows),
+        None => top_folder(&path).filter(|top| others.insert(folded(top))),
+    });
+    browsers.chain(keys).chain(paths.map(entry)).collect()
 }
 
-/// The part of a path that is watched, without a letter, which is that of the volume of Windows: the first name below a folder
-/// of Windows.
-fn watched_part(path: &str) -> Option<String> {
-    let path = path.get(2..)?.replace('\\', "/");
-    let begins = |folder: &&&str| {
+/// The folders of Windows on its volume, each before those that contain it.
+fn of_windows(folders: &Folders) -> Vec<String> {
+    let both = [folders.program_files.distinct(), folders.common_files.distinct()].concat();
+    let own = both.into_iter().chain([folders.program_data.as_str(), &folders.system_root]);
+    let own = own.filter_map(|folder| below_windows(folder, folders.letter));
+    let mut all: Vec<String> = OF_WINDOWS.iter().map(|folder| (*folder).to_owned()).chain(own).collect();
+    all.sort_by_key(|folder| (Reverse(folder.len()), folded(folder)));
+    all.dedup_by_key(|folder| folded(folder));
+    all
+}
+
+/// A path on the volume of Windows without its letter, with `/`; `None` for one on another volume.
+fn below_windows(path: &str, letter: char) -> Option<String> {
+    let (volume, rest) = path.split_at_checked(2)?;
+    volume.starts_with([letter, letter.to_ascii_lowercase()]).then(|| rest.replace('\\', "/"))
+}
+
+/// What stands for everything on another volume, with the letter: the first folder below its top.
+fn top_folder(path: &str) -> Option<String> {
+    let (volume, rest) = path.split_at_checked(2)?;
+    let name = rest.split(['/', '\\']).find(|name| !name.is_empty())?;
+    Some(format!("{volume}/{name}"))
+}
+
+/// The part of a path that is watched: the first name below a folder of Windows.
+fn watched_part(path: &str, of_windows: &[String]) -> Option<String> {
+    let begins = |folder: &&String| {
         let head = path.get(..folder.len());
-        head.is_some_and(|head| head.eq_ignore_ascii_case(folder)) && path[folder.len()..].starts_with('/')
+        head.is_some_and(|head| folded(head) == folded(folder)) && path[folder.len()..].starts_with('/')
     };
     // A folder at the top of the volume is watched for its own name.
-    let folder = OF_WINDOWS.iter().find(begins).map_or(0, |folder| folder.len());
+    let folder = of_windows.iter().find(begins).map_or(0, String::len);
     let name = path[folder..].split('/').find(|name| !name.is_empty())?;
     Some(format!("{}/{name}", &path[..folder]))
 }
@@ -96,10 +127,18 @@ fn keys(pattern: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::parse::windows::variables::BothViews;
+
+    /// The folders that are watched, or should be, because of one path of the watchlist.
+    fn watched(folders: &Folders, path: &str) -> Vec<String> {
+        let watchlist = Watchlist { paths: vec![path.to_owned()], ..Watchlist::default() };
+        let places = more(folders, &watchlist).into_iter().filter(|place| !place.is_key());
+        places.map(|place| place.path).collect()
+    }
 
     #[test]
     fn only_folders_of_windows_are_watched_for_the_first_name_below() {
-        for (path, watched) in [
+        for (path, watched_path) in [
             (r"C:\Program Files\Kaspersky Lab\KES\avp.exe", "/Program Files/Kaspersky Lab"),
             (r"C:\program files\common files\AV\Kaspersky", "/program files/common files/AV"),
             (r"C:\ProgramData\Kaspersky*", "/ProgramData/Kaspersky*"),
@@ -108,9 +147,27 @@ mod tests {
             (r"C:\Windows\SysWOW64\drivers\x.sys", "/Windows/SysWOW64"),
             (r"C:\KAV\setup.exe", "/KAV"),
         ] {
-            assert_eq!(watched_part(path).as_deref(), Some(watched), "{path}");
+            assert_eq!(watched(&Folders::usual('C'), path), [watched_path], "{path}");
         }
-        assert_eq!(watched_part(r"C:\"), None);
+        assert_eq!(watched(&Folders::usual('C'), r"C:\"), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_on_another_volume_is_named_with_its_letter_and_not_taken_for_the_volume_of_windows() {
+        let of = |native: &str, of_32_bits: &str| {
+            let program_files = BothViews { native: native.to_owned(), of_32_bits: of_32_bits.to_owned() };
+            Folders { program_files, ..Folders::usual('C') }
+        };
+        let moved = of(r"D:\Programs\All", r"d:\programs\old");
+        let path = "%ProgramFiles%/Kaspersky Lab";
+        let usual = ["/Program Files/Kaspersky Lab", "/Program Files (x86)/Kaspersky Lab"];
+        assert_eq!(watched(&moved, path), ["D:/Programs", usual[0], usual[1]], "each folder at the top once");
+        assert_eq!(watched(&moved, "C:/KVRT_Data"), ["/KVRT_Data"]);
+        // On the volume of Windows the product is watched in its folder, wherever that is and whatever its letter.
+        let renamed = of(r"C:\Apps\Programs", r"C:\Program Files (x86)");
+        assert_eq!(watched(&renamed, path), ["/Apps/Programs/Kaspersky Lab", usual[1], usual[0]]);
+        assert_eq!(watched(&Folders::usual('E'), "C:/KVRT_Data"), ["/KVRT_Data"]);
+        assert_eq!(watched(&Folders::usual('E'), path), usual);
     }
 
     #[test]

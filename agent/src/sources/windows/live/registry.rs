@@ -7,9 +7,10 @@ use std::sync::Arc;
 use windows_registry::{Key, LOCAL_MACHINE, USERS};
 
 use crate::sources::parse::hive::bounds;
+use crate::sources::parse::windows::variables::Folders;
 use crate::sources::registry::hives::HiveRegistry;
 use crate::sources::registry::profiles;
-use crate::sources::registry::{Listing, Registry, RegistryError, User, Value, folded, is_same_name, names};
+use crate::sources::registry::{Listing, Registry, RegistryError, User, Value, folded, folders, is_same_name, names};
 use crate::sources::root::Root;
 
 /// `KEY_WOW64_64KEY`: the same view for a program of 32 bits; the other one is `WOW6432Node`.
@@ -130,6 +131,12 @@ impl Registry for Loaded {
         };
         Listing { entries: listed.entries.into_iter().filter(is_user).map(user).collect(), faults: listed.faults }
     }
+}
+
+/// The folders of this machine, by the hives that are loaded: no disk is asked. `letter` is the volume of Windows if they do not
+/// say it.
+pub(in crate::sources) fn machine_folders(letter: char) -> Folders {
+    folders(&Loaded, letter)
 }
 
 impl LiveRegistry {

@@ -137,7 +137,7 @@ fn every_key_that_a_source_reads_is_watched_or_listed_as_an_exception() {
     security_center::security_center(reader(), &wmi);
     let asked = recorder.asked.into_inner().expect("no panic");
     assert!(asked.len() > 100, "{}", asked.len());
-    let places: Vec<(String, Reach)> = watch_places(Platform::Windows, &watchlist)
+    let places: Vec<(String, Reach)> = watch_places(&root, &watchlist)
         .into_iter()
         .filter(Place::is_key)
         .map(|place| (folded(&place.path), place.reach))
