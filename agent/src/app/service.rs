@@ -5,6 +5,8 @@
 //! not acknowledged by then stays in the spool. SIGHUP, or a parameter change on Windows, reloads the settings; invalid ones leave
 //! the old ones in force.
 
+mod log_on;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::sources;
 use crate::sources::root::{Root, RootError};
 use crate::telemetry;
 use crate::watch::{Summary, Watch};
+use log_on::LogOnScan;
 
 /// How long a turn may continue after SIGTERM or a stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -31,10 +34,6 @@ const DELIVERY_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// How many times the time limit of a source a turn may take apart from its delivery: two scans, each with os-release before
 /// the sources, and as long again on a busy machine.
 const SCAN_LIMITS: u32 = 4;
-
-/// How long after a log-on the agent scans at the latest. Then the user's part of the registry is there, and what starts at the
-/// log-on has started. Later log-ons until then belong to the same scan: a terminal server has hundreds in the morning.
-const AFTER_LOG_ON: Duration = Duration::from_secs(5 * 60);
 
 /// Reloads the settings from the same sources.
 pub type Reload = Box<dyn Fn() -> Result<Settings, ConfigFaults>>;
@@ -63,17 +62,10 @@ pub async fn run(settings: Settings, root: Option<PathBuf>, reload: Reload) -> R
     );
     let watch = Watch::new(Instant::now());
     let schedule = CallSchedule::default();
-    let summary = None;
-    let wanted = Wanted::default();
-    Service { agent, watch, summary, schedule, root, reload, wanted, signals, supervisor, watchdog }.run().await
-}
-
-/// What signals have asked for while the service worked.
-#[derive(Debug, Default)]
-struct Wanted {
-    reload: bool,
-    /// A user has logged on.
-    scan: bool,
+    let (summary, log_on, must_reload) = (None, LogOnScan::default(), false);
+    let service =
+        Service { agent, watch, summary, schedule, root, reload, must_reload, log_on, signals, supervisor, watchdog };
+    service.run().await
 }
 
 struct Service {
@@ -84,7 +76,9 @@ struct Service {
     schedule: CallSchedule,
     root: Option<PathBuf>,
     reload: Reload,
-    wanted: Wanted,
+    /// A signal has asked for it while the service worked.
+    must_reload: bool,
+    log_on: LogOnScan,
     signals: Signals,
     supervisor: Supervisor,
     watchdog: Option<Interval>,
@@ -134,8 +128,8 @@ impl Service {
             watch.arm(root, &places);
             Ok::<_, RootError>(watch)
         });
-        let Self { signals, supervisor, watchdog, wanted, .. } = self;
-        let mut attendant = Attendant { signals, supervisor, watchdog, wanted, drain: Duration::ZERO };
+        let Self { signals, supervisor, watchdog, must_reload, log_on, .. } = self;
+        let mut attendant = Attendant { signals, supervisor, watchdog, must_reload, log_on, drain: Duration::ZERO };
         let Some(armed) = attendant.attend(DELIVERY_LIMIT, armed).await else { return Ok(None) };
         self.watch = armed.map_err(|_| AppError::ScanAborted)??;
         self.save_summary();
@@ -175,14 +169,14 @@ impl Service {
         let root = deadline::on_thread("root", move || open_root(given.as_ref()));
         let root = root.await.map_err(|_| AppError::ScanAborted)??;
         let limit = DELIVERY_LIMIT + self.agent.settings().scan_time_limit * SCAN_LIMITS;
-        let Self { agent, schedule, signals, supervisor, watchdog, wanted, .. } = self;
-        let mut attendant = Attendant { signals, supervisor, watchdog, wanted, drain: DRAIN };
+        self.log_on.begins(Instant::now());
+        let Self { agent, schedule, signals, supervisor, watchdog, must_reload, log_on, .. } = self;
+        let mut attendant = Attendant { signals, supervisor, watchdog, must_reload, log_on, drain: DRAIN };
         attendant.attend(limit, turn(agent, schedule, root, woken)).await.transpose()
     }
 
     async fn wait(&mut self, pause: Duration) -> Next {
-        let Wanted { reload, scan } = std::mem::take(&mut self.wanted);
-        if reload {
+        if std::mem::take(&mut self.must_reload) {
             self.reload();
             return Next::Scan { woken: false };
         }
@@ -190,22 +184,16 @@ impl Service {
             // Created once: a new future would forget the changes so far.
             let changed = self.watch.changed();
             let due = sleep(pause);
-            let logged_on = sleep(AFTER_LOG_ON);
-            let mut is_log_on = scan;
-            tokio::pin!(changed, due, logged_on);
+            tokio::pin!(changed, due);
             loop {
                 tokio::select! {
                     () = &mut due => return Next::Scan { woken: false },
                     () = &mut changed => return Next::Scan { woken: true },
-                    () = &mut logged_on, if is_log_on => return Next::Scan { woken: true },
+                    () = self.log_on.due() => return Next::Scan { woken: true },
                     signal = self.signals.next() => match signal {
                         Signal::Reload => break None,
                         Signal::End(name) => break Some(name),
-                        Signal::LogOn if is_log_on => {}
-                        Signal::LogOn => {
-                            is_log_on = true;
-                            logged_on.as_mut().reset(Instant::now() + AFTER_LOG_ON);
-                        }
+                        Signal::LogOn => self.log_on.ask(Instant::now()),
                     },
                     () = watchdog_tick(&mut self.watchdog) => self.supervisor.alive(),
                 }
@@ -254,7 +242,8 @@ struct Attendant<'a> {
     signals: &'a mut Signals,
     supervisor: &'a Supervisor,
     watchdog: &'a mut Option<Interval>,
-    wanted: &'a mut Wanted,
+    must_reload: &'a mut bool,
+    log_on: &'a mut LogOnScan,
     /// How long the work may continue after SIGTERM or a stop.
     drain: Duration,
 }
@@ -268,8 +257,8 @@ impl Attendant<'_> {
             tokio::select! {
                 done = &mut work => return Some(done),
                 signal = self.signals.next() => match signal {
-                    Signal::Reload => self.wanted.reload = true,
-                    Signal::LogOn => self.wanted.scan = true,
+                    Signal::Reload => *self.must_reload = true,
+                    Signal::LogOn => self.log_on.ask(Instant::now()),
                     Signal::End(name) => {
                         log_stop(self.supervisor, name);
                         if !self.drain.is_zero() && timeout(self.drain, work).await.is_err() {
@@ -352,5 +341,52 @@ pub(super) async fn turn(
             );
             Ok(pause)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flags, load};
+
+    fn service(dir: &std::path::Path) -> Service {
+        let file = dir.join("agent.toml");
+        std::fs::write(&file, "").expect("written");
+        let flags = Flags { config: Some(file), state_dir: Some(dir.join("state")), ..Flags::default() };
+        let settings = load(&flags, std::collections::BTreeMap::new()).expect("settings");
+        let kept = settings.clone();
+        Service {
+            agent: Agent::open(settings).expect("opened"),
+            watch: Watch::new(Instant::now()),
+            summary: None,
+            schedule: CallSchedule::default(),
+            root: Some(dir.to_owned()),
+            reload: Box::new(move || Ok(kept.clone())),
+            must_reload: false,
+            log_on: LogOnScan::default(),
+            signals: Signals::listen().expect("listening"),
+            supervisor: Supervisor::of_environment(),
+            watchdog: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_scan_after_a_log_on_comes_although_the_schedule_and_a_reload_came_first() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut service = service(dir.path());
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        let begun = Instant::now();
+        service.log_on.ask(begun);
+        assert_eq!(service.wait(minutes(1)).await, Next::Scan { woken: false });
+        service.log_on.begins(Instant::now());
+        service.must_reload = true;
+        assert_eq!(service.wait(minutes(60)).await, Next::Scan { woken: false });
+        service.log_on.begins(Instant::now());
+        assert_eq!(begun.elapsed(), minutes(1));
+        assert_eq!(service.wait(minutes(60)).await, Next::Scan { woken: true });
+        assert_eq!(begun.elapsed(), minutes(5));
+        service.log_on.begins(Instant::now());
+        assert_eq!(service.wait(minutes(60)).await, Next::Scan { woken: false }, "there was one scan for it");
+        assert_eq!(begun.elapsed(), minutes(65));
     }
 }
