@@ -13,6 +13,7 @@ mod service;
 mod status;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use muster_proto::error_chain;
 use muster_proto::terminal::{Escaping, PipeSafe, printable};
 
 use crate::app::{AppError, EnrollError, OwnFilesError};
-use crate::config::{self, ConfigFault, ConfigFaults, Flags, Settings};
+use crate::config::{self, ConfigFault, ConfigFaults, Flags, Settings, SettingsError};
 use crate::deadline::{self, StuckWork};
 use crate::os;
 use crate::os::service::ServiceError;
@@ -145,8 +146,10 @@ fn advice(error: &anyhow::Error) -> impl Iterator<Item = String> {
         let enroll = || cause.downcast_ref::<EnrollError>().and_then(EnrollError::advice);
         let uplink = || cause.downcast_ref::<UplinkError>().and_then(UplinkError::advice);
         let own = || cause.downcast_ref::<OwnFilesError>().and_then(OwnFilesError::advice).map(Cow::Owned);
-        let service = || cause.downcast_ref::<ServiceError>().and_then(ServiceError::advice).map(Cow::Borrowed);
-        app.or_else(enroll).or_else(own).or_else(service).or_else(|| uplink().map(Cow::Borrowed)).map(Cow::into_owned)
+        let settings = || cause.downcast_ref::<SettingsError>().and_then(SettingsError::advice).map(Cow::Owned);
+        let service = || cause.downcast_ref::<ServiceError>().and_then(ServiceError::advice);
+        let uplink = || uplink().map(Cow::Borrowed);
+        app.or_else(enroll).or_else(own).or_else(settings).or_else(service).or_else(uplink).map(Cow::into_owned)
     });
     let consequence = error.downcast_ref::<once::Undelivered>().map(once::Undelivered::consequence);
     action.into_iter().chain(consequence)
@@ -182,7 +185,19 @@ where
     PossibleValuesParser::new(names).try_map(|name| name.parse::<T>())
 }
 
+/// The settings, for what only shows them.
 fn read_settings(flags: &Flags) -> Result<Settings, ConfigFaults> {
+    read_settings_by(flags, config::load)
+}
+
+/// The settings, if nobody but an administrator can change them.
+fn read_safe_settings(flags: &Flags) -> Result<Settings, SettingsError> {
+    read_settings_by(flags, config::load_safe)
+}
+
+type Load<E> = fn(&Flags, BTreeMap<String, String>) -> Result<Settings, E>;
+
+fn read_settings_by<E: From<ConfigFaults> + Send + 'static>(flags: &Flags, load: Load<E>) -> Result<Settings, E> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -192,11 +207,11 @@ fn read_settings(flags: &Flags) -> Result<Settings, ConfigFaults> {
     let noted = place.clone();
     let read = move || {
         deadline::reading(&noted);
-        config::load(&own, environment)
+        load(&own, environment)
     };
     deadline::run("settings", deadline::OWN_FILES, &SETTINGS, read).unwrap_or_else(|unfinished| {
         let reason = format!("read the file: {unfinished}");
-        Err(ConfigFaults(vec![ConfigFault { place, key: String::new(), reason }]))
+        Err(ConfigFaults(vec![ConfigFault { place, key: String::new(), reason }]).into())
     })
 }
 
@@ -205,7 +220,15 @@ static SETTINGS: LazyLock<StuckWork> = LazyLock::new(StuckWork::default);
 
 /// Reads the settings and starts the log, at `level` unless the settings or `-v` ask for another.
 fn settings(flags: &Flags, level: &str) -> anyhow::Result<Settings> {
-    let settings = read_settings(flags)?;
+    started(read_settings(flags)?, level)
+}
+
+/// As [`settings`], if nobody but an administrator can change them.
+fn safe_settings(flags: &Flags, level: &str) -> anyhow::Result<Settings> {
+    started(read_safe_settings(flags)?, level)
+}
+
+fn started(settings: Settings, level: &str) -> anyhow::Result<Settings> {
     telemetry::start(settings.log_level.as_deref().unwrap_or(level), settings.log_format)?;
     Ok(settings)
 }

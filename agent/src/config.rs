@@ -20,6 +20,7 @@ use muster_proto::settings::Layers;
 use proxy::ProxyKeys;
 
 use crate::os;
+use crate::os::access::{self, AccessError};
 
 /// Where a collector listens for agents unless its settings say otherwise.
 const AGENTS_PORT: u16 = 7443;
@@ -144,6 +145,41 @@ impl Default for LogKeys {
     fn default() -> Self {
         Self { level: None, format: LogFormat::Auto }
     }
+}
+
+/// Why settings are not used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// They have faults.
+    #[error(transparent)]
+    Faults(#[from] ConfigFaults),
+    /// Others can change them.
+    #[error("the settings are not safe")]
+    Access(#[from] AccessError),
+}
+
+impl SettingsError {
+    /// What to do, where the error does not say it.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Access(error) => error.advice(),
+            Self::Faults(_) => None,
+        }
+    }
+}
+
+/// As [`load`], but only settings that nobody but an administrator can change, for what acts with the rights of one.
+///
+/// # Errors
+/// As [`load`]; also others can change a settings file or its folder (Windows).
+pub fn load_safe(flags: &Flags, environment: BTreeMap<String, String>) -> Result<Settings, SettingsError> {
+    let file = flags.config.clone().unwrap_or_else(os::default_config_file);
+    access::check_settings(&file)?;
+    let settings = load(flags, environment)?;
+    // Somebody may have made the folder in between.
+    access::check_settings(&file)?;
+    Ok(settings)
 }
 
 /// Reads all layers. `environment` is the process' environment, given so that it can be another one.

@@ -1,7 +1,8 @@
 //! A Windows for tests: the prefix of Wine that `deploy/ci/windows` makes and starts. Every command writes to files and never
 //! to a pipe, because the server of the prefix keeps a pipe open and its reader waits for ever.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,6 +45,20 @@ impl Wine {
             outputs: tempfile::tempdir()?,
             runs: AtomicUsize::new(0),
         })
+    }
+
+    /// The same Windows with a copy of the agent in a folder of `C:`, as an administrator puts it there.
+    ///
+    /// # Errors
+    /// It cannot be copied.
+    pub fn with_agent_in(self, folder: &str) -> Result<Self> {
+        let (to, name) = (self.on_drive(folder), "muster-agent.exe");
+        std::fs::create_dir_all(&to)?;
+        std::fs::copy(&self.agent, to.join(name)).with_context(|| self.agent.display().to_string())?;
+        for path in [to.join(name), to] {
+            std::fs::set_permissions(path, Permissions::from_mode(0o755))?;
+        }
+        Ok(Self { agent: format!(r"C:\{folder}\{name}").into(), ..self })
     }
 
     /// The path on Linux of a path on `C:`, which may have either slash.

@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::deadline::{self, StuckWork, Unfinished};
 use crate::identity::{self, Identity, IdentityError, IdentityStore};
 use crate::os;
-use crate::os::access::{self, AccessError, Others};
+use crate::os::access::{self, AccessError};
 use crate::scan::{self, ScanOptions};
 use crate::sources::root::{Root, RootError};
 use crate::telemetry;
@@ -144,7 +144,7 @@ pub fn token_file(settings: &Settings) -> Option<PathBuf> {
 /// Reads a token from a file, or from standard input if the path is `-`.
 ///
 /// # Errors
-/// The file cannot be read, or contains no valid token. The error never repeats the content.
+/// The file cannot be read, others can change it, or it contains no valid token. The error never repeats the content.
 pub fn read_token(path: &Path) -> Result<EnrollmentToken, EnrollError> {
     let failed = |source| EnrollError::File { path: path.to_owned(), source };
     let mut bytes = Vec::new();
@@ -157,7 +157,7 @@ pub fn read_token(path: &Path) -> Result<EnrollmentToken, EnrollError> {
         let read = move || -> io::Result<(Vec<u8>, Result<(), AccessError>)> {
             deadline::reading(&file.to_string_lossy());
             let mut bytes = Vec::new();
-            let access = access::check_mode(&file, Others::GroupReads);
+            let access = access::check_token(&file);
             std::fs::File::open(&file)?.take(limit).read_to_end(&mut bytes)?;
             Ok((bytes, access))
         };

@@ -89,6 +89,7 @@ pub fn configure(file: &Path, state_dir: &Path, changes: &Changes) -> Result<Vec
         let path = path.to_owned();
         move |source| OwnFilesError::File { operation, path, source }
     };
+    access::check_settings(file)?;
     let old = match memory::file::read_text(file, memory::file::SETTINGS) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,

@@ -15,7 +15,7 @@ use muster_proto::model::RefusalClass;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::{Agent, AppError, chance, state_files};
-use crate::config::{ConfigFaults, Settings};
+use crate::config::{Settings, SettingsError};
 use crate::deadline;
 use crate::os;
 use crate::os::signals::{Signal, Signals};
@@ -36,7 +36,7 @@ const DELIVERY_LIMIT: Duration = Duration::from_secs(15 * 60);
 const SCAN_LIMITS: u32 = 4;
 
 /// Reloads the settings from the same sources.
-pub type Reload = Box<dyn Fn() -> Result<Settings, ConfigFaults>>;
+pub type Reload = Box<dyn Fn() -> Result<Settings, SettingsError>>;
 
 /// Runs the service for the running system, or for the machine below `root`, until a signal stops it.
 ///
@@ -225,7 +225,7 @@ impl Service {
                     Err(error) => tracing::error!(error = %error_chain(&error), "{failed}"),
                 }
             }
-            Err(faults) => tracing::error!(error = %faults, "{failed}"),
+            Err(error) => tracing::error!(error = %error_chain(&error), advice = error.advice(), "{failed}"),
         }
         // systemd waits for READY=1 after RELOADING=1, whether the new configuration is usable or not (sd_notify(3)).
         self.supervisor.ready(&self.status());

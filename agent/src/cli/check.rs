@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Output;
 use crate::app;
-use crate::config::{Flags, Settings};
+use crate::config::{Flags, Settings, SettingsError};
 use crate::identity::{Identity, IdentityStore};
 use crate::scan::{ScanOptions, scan_root};
 use crate::sources;
@@ -98,6 +98,7 @@ impl Steps {
 pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCode> {
     let settings = super::settings(flags, telemetry::COMMAND_LEVEL)?;
     let mut steps = Steps::default();
+    check_settings(flags, &mut steps);
     app::block_on(check_connection(&settings, &mut steps))?;
     check_watches(&settings, &mut steps)?;
     check_sources(&settings, &mut steps)?;
@@ -125,6 +126,13 @@ fn print_table(out: &mut impl Write, steps: &[Step]) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The service refuses settings that others can change. Where nobody can, there is nothing to say.
+fn check_settings(flags: &Flags, steps: &mut Steps) {
+    if let Err(error @ SettingsError::Access(_)) = super::read_safe_settings(flags) {
+        steps.failed("settings", error_chain(&error), &error.advice().unwrap_or_default());
+    }
 }
 
 async fn check_connection(settings: &Settings, steps: &mut Steps) {

@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, mut flags: Flags) -> anyhow::Result<ExitCode> {
     flags.collector = arguments.collector;
-    let settings = super::settings(&flags, telemetry::COMMAND_LEVEL)?;
+    let settings = super::safe_settings(&flags, telemetry::COMMAND_LEVEL)?;
     let path = arguments.token_file.or_else(|| app::token_file(&settings));
     let path = path.context("no enrollment token: use --token-file FILE, or --token-file - for standard input")?;
     let token = app::read_token(&path)?;

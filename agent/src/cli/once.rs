@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<ExitCode> {
-    let settings = super::settings(flags, telemetry::COMMAND_LEVEL)?;
+    let settings = super::safe_settings(flags, telemetry::COMMAND_LEVEL)?;
     let root =
         arguments.root.as_ref().map_or_else(Root::running_system, |dir| Root::below(dir)).map_err(AppError::from)?;
     let progress = Progress::default();

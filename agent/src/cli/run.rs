@@ -28,8 +28,8 @@ pub(super) fn run(arguments: Arguments, flags: Flags) -> anyhow::Result<ExitCode
 }
 
 fn serve(arguments: Arguments, flags: Flags) -> anyhow::Result<()> {
-    let settings = super::settings(&flags, telemetry::SERVICE_LEVEL)?;
-    let reload: app::Reload = Box::new(move || super::read_settings(&flags));
+    let settings = super::safe_settings(&flags, telemetry::SERVICE_LEVEL)?;
+    let reload: app::Reload = Box::new(move || super::read_safe_settings(&flags));
     Ok(app::block_on(app::run(settings, arguments.root, reload))??)
 }
 

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 #[cfg(any(windows, test))]
 #[path = "access/descriptor.rs"]
 mod descriptor;
+#[cfg(any(windows, test))]
+#[path = "access/places.rs"]
+mod places;
 #[cfg(unix)]
 #[path = "unix/access.rs"]
 mod platform;
@@ -61,6 +64,8 @@ pub enum AccessError {
         who: String,
         /// The command that closes it.
         command: String,
+        /// For a folder, the command that shows the links in it.
+        links: Option<Box<str>>,
     },
     /// Others can change it, by its access list, and it is one that the machines of a fleet read (Windows).
     #[error("others than the administrators can change {}: {who}", path.display())]
@@ -79,6 +84,23 @@ pub enum AccessError {
         owner: String,
         /// The command that gives it to the administrators.
         command: String,
+        /// For a folder, the command that shows the links in it.
+        links: Option<Box<str>>,
+    },
+    /// Others can change a folder that a file is in or below, or put another in its place. The folder may have files of others in
+    /// it, so the file goes and not they (Windows).
+    #[error("others than the administrators can {what} {}, and with it {}: {why}", folder.display(), path.display())]
+    Above {
+        /// The folder.
+        folder: Box<Path>,
+        /// The file.
+        path: PathBuf,
+        /// `change` or `replace`.
+        what: &'static str,
+        /// Who can, or why nobody knows.
+        why: String,
+        /// Where to put the file.
+        remedy: &'static str,
     },
     /// It is a link, and its maker decides where it leads (Windows).
     #[error("{} is a link", path.display())]
@@ -104,11 +126,17 @@ impl AccessError {
     #[must_use]
     pub fn advice(&self) -> Option<String> {
         match self {
-            Self::Mode { command, .. }
-            | Self::Owner { command, .. }
-            | Self::Open { command, .. }
-            | Self::Foreign { command, .. }
-            | Self::Link { command, .. } => Some(format!("run `{command}`")),
+            Self::Mode { command, .. } | Self::Owner { command, .. } | Self::Link { command, .. } => {
+                Some(format!("run `{command}`"))
+            }
+            // What the command does to everything in a folder, it would do behind a link too.
+            Self::Open { command, links: Some(links), .. } | Self::Foreign { command, links: Some(links), .. } => {
+                Some(format!("run `{links}` and delete the links that it shows, then run `{command}`"))
+            }
+            Self::Open { command, links: None, .. } | Self::Foreign { command, links: None, .. } => {
+                Some(format!("run `{command}`"))
+            }
+            Self::Above { remedy, .. } => Some((*remedy).to_owned()),
             Self::Shared { path, who } => Some(format!(
                 "remove the right of {who} to change {}; the machines keep their right to read it",
                 path.display()
@@ -133,6 +161,35 @@ pub fn check_mode(path: &Path, others: Others) -> Result<(), AccessError> {
 /// It belongs to somebody else, or cannot be examined.
 pub fn check_owner(path: &Path, state_dir: &Path) -> Result<(), AccessError> {
     platform::check_owner(path, state_dir)
+}
+
+/// Checks what others may do with a file that has an enrollment token, and on Windows to whom it belongs: machines read it from a
+/// share, and its owner could make them enroll elsewhere.
+///
+/// # Errors
+/// Others may read or change it, or it cannot be examined.
+pub fn check_token(path: &Path) -> Result<(), AccessError> {
+    platform::check_token(path)
+}
+
+/// Checks on Windows that nobody but the administrators can change the settings: the file, the files in the directory beside it,
+/// and the folders of both. Everybody may make folders in ProgramData, and the service of Windows may do everything. On other
+/// systems the folder of the settings is the administrator's from the start.
+///
+/// # Errors
+/// Somebody else can change them, or they cannot be examined.
+pub fn check_settings(file: &Path) -> Result<(), AccessError> {
+    platform::check_settings(file)
+}
+
+/// Checks on Windows that nobody but the administrators can change the program of a service, or replace a folder above it. The
+/// service may do everything. On other systems the service has an account of its own and is started by a file of root's.
+///
+/// # Errors
+/// Somebody else can, or it cannot be examined.
+#[cfg(windows)]
+pub fn check_program(program: &Path) -> Result<(), AccessError> {
+    platform::check_program(program)
 }
 
 /// The folder above a state directory, if anybody could have made it before the agent did, and could replace the state directory.

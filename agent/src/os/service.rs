@@ -1,8 +1,11 @@
 //! Installs, removes, starts and stops the system service. This is the only part of the agent that changes the machine and runs
 //! the system's programs, and only when an administrator calls `service`.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use super::access::AccessError;
 
 #[cfg(windows)]
 pub(in crate::os) use platform::NAME;
@@ -41,6 +44,9 @@ pub enum ServiceError {
         /// Its command line.
         installed: String,
     },
+    /// Others can change the program or the settings of the service.
+    #[error("the service would not be safe")]
+    Access(#[from] AccessError),
     /// The service manager refuses or fails.
     #[error("cannot {operation}")]
     Manager {
@@ -89,8 +95,9 @@ const DENIED: &str = "run this as an administrator";
 impl ServiceError {
     /// What to do about it, if the type of the error says so.
     #[must_use]
-    pub fn advice(&self) -> Option<&'static str> {
-        match self {
+    pub fn advice(&self) -> Option<Cow<'static, str>> {
+        let fixed = match self {
+            Self::Access(error) => return error.advice().map(Cow::Owned),
             Self::Manager { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some(DENIED),
             Self::NotInstalled(_) => Some("run `muster-agent service install`"),
             Self::OtherProgram { .. } => Some("run `muster-agent service uninstall` first, or use that program"),
@@ -102,7 +109,8 @@ impl ServiceError {
             | Self::File { .. }
             | Self::Run { .. }
             | Self::Failed { .. } => None,
-        }
+        };
+        fixed.map(Cow::Borrowed)
     }
 }
 

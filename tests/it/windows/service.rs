@@ -4,6 +4,8 @@
 //! Wine 8 has no delayed start, no recovery actions, no least rights and no security identifiers of services, and keeps a killed service as running.
 //! The first test names what the installation had to leave out; `deploy/windows/selftest.ps1` checks it on Windows.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,8 @@ const LEFT_OUT: &[&str] = &[
     "a security identifier of its own",
     "the least rights (SeChangeNotifyPrivilege)",
 ];
+/// The folder of the program on `C:`.
+const PROGRAMS: &str = "muster-service";
 /// A debug build under Wine on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -48,7 +52,9 @@ impl Machine {
                 .with_context(|| format!("{name} is not set: deploy/ci/windows runs this test"))?
                 .into())
         };
-        let machine = Self { wine: planted()?, events: named(EVENTS)?, control: named(CONTROL)? };
+        // Where only this user may write; the folder in which it was built may be anybody's.
+        let machine =
+            Self { wine: planted()?.with_agent_in(PROGRAMS)?, events: named(EVENTS)?, control: named(CONTROL)? };
         machine.steps(&["uninstall"])?;
         let folder = machine.folder();
         if folder.exists() {
@@ -237,4 +243,42 @@ fn the_service_of_another_program_is_left_alone() -> Result<()> {
     machine.steps(&["uninstall"])?;
     std::fs::remove_file(other)?;
     Ok(())
+}
+
+/// Who may change the program, its folder, the settings or theirs could make a service do anything that may do everything.
+#[test]
+#[ignore = "deploy/ci/windows runs it under Wine"]
+fn a_service_that_others_could_change_is_refused() -> Result<()> {
+    let machine = Machine::clean()?;
+    let (programs, folder) = (machine.wine.on_drive(PROGRAMS), machine.folder());
+    let (file, more) = (folder.join("agent.toml"), folder.join("agent.d"));
+    std::fs::create_dir_all(&more)?;
+    for file in [&file, &more.join("10.toml")] {
+        std::fs::write(file, "")?;
+    }
+    let install: &[&str] = &["service", "install", "--no-start"];
+    let configure: &[&str] = &["service", "configure", "--collector", "https://muster.example.org:7443"];
+    let of_settings: &[&[&str]] = &[install, configure, &["run"]];
+    let program = format!(r"C:\{PROGRAMS}\muster-agent.exe");
+    for (path, shown, commands) in [
+        (programs.join("muster-agent.exe"), program.clone(), &[install][..]),
+        (programs, format!(r"C:\{PROGRAMS}, and with it {program}"), &[install]),
+        (file.clone(), r"C:\ProgramData\Muster\agent.toml".to_owned(), of_settings),
+        (more.join("10.toml"), r"C:\ProgramData\Muster\agent.d\10.toml".to_owned(), of_settings),
+        (more, r"C:\ProgramData\Muster\agent.d".to_owned(), of_settings),
+        (folder, r"C:\ProgramData\Muster".to_owned(), of_settings),
+    ] {
+        let before = std::fs::metadata(&path)?.permissions();
+        std::fs::set_permissions(&path, Permissions::from_mode(before.mode() | 0o002))?;
+        for command in commands {
+            let refused = machine.wine.agent(command)?.expect_code(1)?.stderr;
+            let reason = format!("others than the administrators can change {shown}: Everyone");
+            let has_advice = refused.contains("icacls") || refused.contains("copy the program to");
+            ensure!(refused.contains(&reason) && has_advice, "{command:?}: {refused}");
+        }
+        std::fs::set_permissions(&path, before)?;
+    }
+    ensure!(!machine.has_key(SERVICE_KEY)? && std::fs::read_to_string(file)?.is_empty(), "something was changed");
+    machine.steps(&["install", "--no-start"])?;
+    machine.steps(&["uninstall"]).map(drop)
 }

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, mut flags: Flags) -> anyhow::Result<ExitCode> {
     flags.collector.clone_from(&arguments.collector);
     // Reports faults of the address and of the other settings before anything changes.
-    let settings = cli::settings(&flags, telemetry::COMMAND_LEVEL)?;
+    let settings = cli::safe_settings(&flags, telemetry::COMMAND_LEVEL)?;
     let token = arguments.token_file.as_deref().map(app::read_token).transpose()?;
     let file = flags.config.clone().unwrap_or_else(os::default_config_file);
     let changes = Changes { collector: arguments.collector.clone(), token };

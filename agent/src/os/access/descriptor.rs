@@ -47,6 +47,9 @@ const CHANGE: u32 = WRITE_DATA
     | GENERIC_ALL
     | GENERIC_WRITE
     | MAXIMUM_ALLOWED;
+/// What lets an account put another folder in the place of one, with everything below it: it deletes or renames the folder, or one
+/// in it, or gives itself the right to.
+const REPLACE: u32 = DELETE_CHILD | DELETE | WRITE_DAC | WRITE_OWNER | GENERIC_ALL | MAXIMUM_ALLOWED;
 const READ: u32 = READ_DATA | GENERIC_ALL | GENERIC_READ | MAXIMUM_ALLOWED;
 
 /// The rights that the text names by two letters. Those that are not here neither read nor change a file.
@@ -82,7 +85,7 @@ pub(super) enum Unsafe {
     Owner(String),
     /// This account can `read` or `change` it.
     Open {
-        /// What it can do.
+        /// What it can do, also `replace`.
         what: &'static str,
         /// The account; `everybody` where there is no access list.
         who: String,
@@ -94,7 +97,16 @@ pub(super) enum Unsafe {
 pub(super) struct Descriptor {
     owner: String,
     /// What each account may do; `None` if there is no list, and everybody may do everything.
-    allowed: Option<Vec<(String, u32)>>,
+    allowed: Option<Vec<Allowed>>,
+}
+
+/// What an account may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Allowed {
+    account: String,
+    mask: u32,
+    /// Not with the folder itself, but with what will be made in it.
+    only_below: bool,
 }
 
 impl Descriptor {
@@ -129,13 +141,25 @@ impl Descriptor {
             // An administrator may leave a token on a share that the machines read.
             Others::GroupReads | Others::Read => CHANGE,
         };
-        for (account, mask) in allowed {
+        for Allowed { account, mask, .. } in allowed {
             if mask & forbidden != 0 && !is_trusted(account, own) {
                 let what = if mask & forbidden & CHANGE == 0 { "read" } else { "change" };
                 return Err(Unsafe::Open { what, who: shown(account) });
             }
         }
         Ok(())
+    }
+
+    /// Checks that only the trusted accounts and this process' own may put another folder in the place of this one or of one in
+    /// it. Others may make files and folders. The top of a volume cannot be deleted or renamed.
+    pub(super) fn check_above(&self, is_top: bool, own: &str) -> Result<(), Unsafe> {
+        self.check_owner(own)?;
+        let replace = |who| Unsafe::Open { what: "replace", who };
+        let Some(allowed) = &self.allowed else { return Err(replace("everybody".to_owned())) };
+        let forbidden = if is_top { REPLACE & !DELETE } else { REPLACE };
+        let here = allowed.iter().filter(|entry| !entry.only_below);
+        let mut others = here.filter(|entry| entry.mask & forbidden != 0 && !is_trusted(&entry.account, own));
+        others.next().map_or(Ok(()), |entry| Err(replace(shown(&entry.account))))
     }
 }
 
@@ -184,18 +208,19 @@ fn part<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.get(begun?..)
 }
 
-/// Accounts and rights of the entries that allow something. Entries that deny are left out: they never make a file less safe.
-fn entries(text: &str) -> Option<Vec<(String, u32)>> {
+/// The entries that allow something. Entries that deny are left out: they never make a file less safe.
+fn entries(text: &str) -> Option<Vec<Allowed>> {
     let mut allowed = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         let inner = rest.strip_prefix('(')?;
         let end = closing(inner)?;
         let fields: Vec<&str> = inner[..end].splitn(7, ';').collect();
-        let [kind, _, rights, _, _, account, ..] = fields[..] else { return None };
+        let [kind, flags, rights, _, _, account, ..] = fields[..] else { return None };
         // `XA` has a condition, and `OA` an object; both may allow. `D`, `XD`, `OD` deny.
         if matches!(kind, "A" | "XA" | "OA" | "ZA") {
-            allowed.push((account.to_owned(), mask(rights)?));
+            let only_below = flags.as_bytes().chunks(2).any(|flag| flag == b"IO");
+            allowed.push(Allowed { account: account.to_owned(), mask: mask(rights)?, only_below });
         }
         rest = &inner[end + 1..];
     }
@@ -312,6 +337,31 @@ mod tests {
             let text = format!("O:BAG:SYD:P(A;;FA;;;SY){entry}");
             assert_eq!(check(&text, others), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_folder_above_is_safe_while_others_can_only_make_something_in_it() {
+        let above = |text: &str, is_top| {
+            let descriptor = Descriptor::parse(text).unwrap_or_else(|| panic!("{text}"));
+            descriptor.check_above(is_top, OWN)
+        };
+        // The defaults of Windows: the top of its volume, that of another volume, and the folder of programs.
+        let top = "O:S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464G:SYD:PAI(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)\
+                   (A;OICI;0x1200a9;;;BU)(A;OICIIO;SDGXGWGR;;;AU)(A;;LC;;;AU)";
+        let other = "O:BAG:SYD:AI(A;;0x1301bf;;;AU)(A;OICIIO;SDGXGWGR;;;AU)(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)";
+        let programs =
+            "O:SYG:SYD:PAI(A;;0x1301bf;;;SY)(A;OICIIO;GA;;;SY)(A;;0x1301bf;;;BA)(A;;0x1200a9;;;BU)(A;OICIIO;GA;;;CO)";
+        assert_eq!((above(top, true), above(other, true), above(programs, false)), (Ok(()), Ok(()), Ok(())));
+        let by = |who: &str| open("replace", who);
+        // A folder that an administrator has made at the top inherits that everybody may delete it.
+        let made =
+            "O:BAG:SYD:AI(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)(A;ID;0x1301bf;;;AU)(A;OICIIOID;SDGXGWGR;;;AU)";
+        assert_eq!(above(made, false), by("Authenticated Users"));
+        for entry in ["(A;;0x40;;;BU)", "(A;;WD;;;BU)", "(A;CI;WO;;;BU)", "(A;OICI;GA;;;BU)"] {
+            assert_eq!(above(&format!("O:BAG:SYD:P(A;;FA;;;SY){entry}"), true), by("Users"), "{entry}");
+        }
+        assert_eq!(above("O:BUG:SYD:P(A;;FA;;;SY)", false), Err(Unsafe::Owner("BU".to_owned())));
+        assert_eq!(above("O:BAG:SY", true), by("everybody"));
     }
 
     #[test]

@@ -45,6 +45,16 @@ pub(super) fn check_owner(path: &Path, state_dir: &Path) -> Result<(), AccessErr
     Err(AccessError::Owner { path: path.to_owned(), owner, command })
 }
 
+/// A token may belong to the person who was given it.
+pub(super) fn check_token(path: &Path) -> Result<(), AccessError> {
+    check_mode(path, Others::GroupReads)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "on Windows they are examined")]
+pub(super) const fn check_settings(_file: &Path) -> Result<(), AccessError> {
+    Ok(())
+}
+
 /// The folders of services are made by root, and those of users are their own business.
 pub(super) const fn unsafe_parent(_state_dir: &Path) -> Option<&Path> {
     None

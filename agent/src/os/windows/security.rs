@@ -92,6 +92,18 @@ pub(in crate::os) fn descriptor_of(path: &Path) -> io::Result<String> {
     text_of(&Allocated(descriptor), parts)
 }
 
+/// Sets the access list of a file or folder to that of a descriptor. The owner stays.
+#[cfg(test)]
+#[expect(unsafe_code, reason = "access lists of Windows")]
+pub(in crate::os) fn set_list(path: &Path, text: &str) -> io::Result<()> {
+    use windows_sys::Win32::Security::SetFileSecurityW;
+    let (path, descriptor) = (wide_path(path)?, descriptor(text)?);
+    // SAFETY: the path ends with a zero, and the descriptor lives until the end of this function.
+    // <https://learn.microsoft.com/windows/win32/api/securitybaseapi/nf-securitybaseapi-setfilesecurityw>
+    let done = unsafe { SetFileSecurityW(path.as_ptr(), DACL_SECURITY_INFORMATION, descriptor.0) };
+    if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 #[expect(unsafe_code, reason = "access lists of Windows")]
 fn text_of(descriptor: &Allocated, parts: OBJECT_SECURITY_INFORMATION) -> io::Result<String> {
     let (mut text, source): (_, PSECURITY_DESCRIPTOR) = (ptr::null_mut(), descriptor.0);

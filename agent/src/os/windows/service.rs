@@ -20,6 +20,7 @@ use windows_sys::Win32::System::Services::{
 
 use super::windows_settings::{self as settings, ARGUMENT};
 use super::{ServiceError, ServiceStatus};
+use crate::os::access;
 use crate::os::supervisor::{controls, system_error};
 use crate::os::system_log;
 
@@ -50,6 +51,9 @@ const SEE: Duration = Duration::from_millis(100);
 
 pub(super) fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<String>, ServiceError> {
     running_system(root)?;
+    // The service may do everything, and so may who can change what it runs or where it reports to.
+    access::check_program(program)?;
+    access::check_settings(&crate::os::default_config_file())?;
     let mut done = Vec::new();
     let manager = manager(ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE)?;
     let service = match open(&manager, ServiceAccess::ALL_ACCESS) {
