@@ -67,10 +67,16 @@ impl Process {
     /// # Errors
     /// It did not stop in time.
     pub fn stop(&mut self, deadline: Duration) -> Result<ExitStatus> {
-        let id = self.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status().context("run kill")?;
-        anyhow::ensure!(status.success(), "kill -TERM {id} failed");
+        signal(self.id(), "-TERM")?;
         self.wait(deadline)
+    }
+
+    /// Pauses it with SIGSTOP until the result is dropped.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn pause(&self) -> Result<Paused> {
+        signal(self.id(), "-STOP").map(|()| Paused(self.id()))
     }
 
     /// The number of lines with this text in its output.
@@ -99,6 +105,23 @@ impl Drop for Process {
         // There is no caller to report a failure to, and the process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+fn signal(id: u32, signal: &str) -> Result<()> {
+    let status = Command::new("kill").args([signal, &id.to_string()]).status().context("run kill")?;
+    anyhow::ensure!(status.success(), "kill {signal} {id} failed");
+    Ok(())
+}
+
+/// A process that does nothing. It goes on when this is dropped.
+#[derive(Debug)]
+pub struct Paused(u32);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        // A process that has ended need not go on.
+        let _ = signal(self.0, "-CONT");
     }
 }
 

@@ -35,6 +35,7 @@ const LEFT_OUT: &[&str] = &[
 ];
 /// The folder of the program on `C:`.
 const PROGRAMS: &str = "muster-service";
+const STOPPING: &str = "the agent is stopping";
 /// A debug build under Wine on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -89,13 +90,26 @@ impl Machine {
         self.steps(&["configure", "--collector", &collector, "--token-file", r"C:\service-token"]).map(drop)
     }
 
+    /// Whether there is a key of services. All of them are listed, because a query of a key that is not there fails as Wine itself
+    /// does, and a removal may take an empty key above too.
     pub(super) fn has_key(&self, key: &str) -> Result<bool> {
-        Ok(self.wine.run(Path::new("reg"), &["query", key])?.code == Some(0))
+        const SERVICES: &str = r"\SYSTEM\CurrentControlSet\Services";
+        let listed = self.wine.run(Path::new("reg"), &["query", &format!("HKLM{SERVICES}"), "/s"])?.expect_code(0)?;
+        let listed = listed.stdout.replace('\0', "");
+        let wanted = key.strip_prefix("HKLM").filter(|key| key.starts_with(SERVICES)).context("no key of services")?;
+        let mut keys = listed.lines().filter_map(|line| line.trim().strip_prefix("HKEY_LOCAL_MACHINE")).peekable();
+        ensure!(keys.peek().is_some(), "there is no service at all: {listed}");
+        Ok(keys.any(|known| known.eq_ignore_ascii_case(wanted)))
     }
 
     /// How many events have this text.
     pub(super) fn events(&self, event: &str) -> Result<usize> {
         Ok(String::from_utf8_lossy(&std::fs::read(&self.events)?).matches(event).count())
+    }
+
+    /// What the collector has acknowledged last, by the agent's own file: to ask a program takes longer than a delivery.
+    fn acknowledged(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder().join("agent/acknowledged"))?)
     }
 
     pub(super) fn delivered(&self) -> Result<Option<String>> {
@@ -114,7 +128,7 @@ pub(super) fn passed(what: &str, begun: Instant) {
 #[ignore = "deploy/ci/windows runs it under Wine"]
 fn the_service_enrolls_reports_reloads_and_drains_when_it_is_stopped() -> Result<()> {
     let machine = Machine::clean()?;
-    let lab = Lab::start()?;
+    let mut lab = Lab::start()?;
     machine.configure(&lab)?;
     let started = machine.events("the agent has started")?;
     let begun = Instant::now();
@@ -153,7 +167,7 @@ fn the_service_enrolls_reports_reloads_and_drains_when_it_is_stopped() -> Result
     ensure!(again.last().is_some_and(|step| step == "MusterAgent is running already"), "{again:#?}");
 
     reloads(&machine)?;
-    drains(&machine)?;
+    drains(&machine, &mut lab)?;
 
     let removed = machine.steps(&["uninstall"])?;
     ensure!(removed.iter().any(|step| step == "deleted the service MusterAgent"), "{removed:#?}");
@@ -180,21 +194,33 @@ fn reloads(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// The service is stopped in the middle of its first scan, and what is new since the last one still arrives.
-fn drains(machine: &Machine) -> Result<()> {
+/// The service is stopped while its first report waits for a collector that does not answer, and what is new since the last one
+/// arrives once the collector answers again.
+fn drains(machine: &Machine, lab: &mut Lab) -> Result<()> {
     machine.steps(&["stop"])?;
     let before = machine.delivered()?.context("something waits before the test")?;
+    let acknowledged = machine.acknowledged()?;
     let name = format!("Drained {}", std::process::id());
     let key = r"HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\Drained";
     machine.wine.register(&format!("[{key}]\n\"DisplayName\"=\"{name}\"\n\n"))?;
-    let stopping = machine.events("the agent is stopping")?;
+    let stopping = machine.events(STOPPING)?;
+    let paused = lab.collector()?.pause()?;
     machine.steps(&["start"])?;
     let begun = Instant::now();
-    ensure!(machine.steps(&["stop"])? == ["stopped MusterAgent"]);
-    passed("stopped during a scan", begun);
+    let stopped = std::thread::scope(|scope| -> Result<Vec<String>> {
+        // Dropped before the other thread is waited for, whatever fails here.
+        let paused = paused;
+        let stop = scope.spawn(|| machine.steps(&["stop"]));
+        eventually("the service stops", PATIENCE, || Ok((machine.events(STOPPING)? > stopping).then_some(())))?;
+        ensure!(machine.acknowledged()? == acknowledged, "the delivery came before the stop");
+        drop(paused);
+        stop.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?
+    })?;
+    ensure!(stopped == ["stopped MusterAgent"], "{stopped:#?}");
+    passed("stopped during a turn", begun);
     let after = machine.delivered()?.context("what was found waits in the spool")?;
     ensure!(after != before, "what was found before the stop was not delivered");
-    ensure!(machine.events("the agent is stopping")? == stopping + 1, "the stop is not in the Event Log");
+    ensure!(machine.events(STOPPING)? == stopping + 1, "the stop is not in the Event Log");
     let service = machine.service()?;
     let ended = (text(&service, "active"), text(&service, "status_text"));
     ensure!(ended == ("stopped", "ended without an error"), "{service}");
