@@ -290,7 +290,8 @@ pub const fn advice(platform: Platform, source: SourceName, outcome: Outcome) ->
             Some(
                 "if permission is denied, run the agent as LocalSystem or give SYSTEM read access to the key or file that the reason \
                  names; if a hive is missing or was not closed, copy it from Windows\\System32\\config together with its logs \
-                 (.LOG1, .LOG2); if it is damaged, restore it from a backup; then scan again",
+                 (.LOG1, .LOG2); if it is damaged, restore it from a backup; if something is on another volume, attach its disk, and \
+                 scan the running machine instead of a mounted disk; then scan again",
             )
         }
         (Outcome::Partial | Outcome::Failed, SourceName::Processes) if matches!(platform, Platform::Windows) => {

@@ -169,7 +169,12 @@ impl Notifier {
             if !is_known {
                 let opened = request().map_or_else(|error| Ok(Err(error)), |open| waiter.watch(id, open, self.limit));
                 return match opened {
-                    Ok(Ok(())) => Ok(id),
+                    Ok(Ok(())) if lock(&self.shared.places).threads.contains_key(&id) => Ok(id),
+                    // Another thread of the agent has asked for the place before this one could, and watches it by now.
+                    Ok(Ok(())) => {
+                        waiter.forget(id);
+                        lock(&self.shared.places).known(&identity).map(|(known, _)| known).ok_or(NO_ANSWER)
+                    }
                     Ok(Err(error)) => {
                         self.shared.forget(id);
                         Err(error)
@@ -195,15 +200,15 @@ impl Notifier {
     fn place(&self, identity: &Identity) -> Result<Placed, WatchError> {
         let mut waiters = lock(&self.waiters);
         waiters.given_up.retain(|(_, life)| life.strong_count() > 0);
-        // It would make another thread hang.
-        if waiters.given_up.iter().any(|(hung, _)| hung == identity) || waiters.given_up.len() >= THREADS_GIVEN_UP {
-            return Err(NO_ANSWER);
-        }
         let known = lock(&self.shared.places).known(identity);
         if let Some((id, number)) = known
             && let Some(waiter) = waiters.running.get(&number)
         {
             return Ok(Placed { id, number, waiter: Arc::clone(waiter), is_known: true });
+        }
+        // It would make another thread hang.
+        if waiters.given_up.iter().any(|(hung, _)| hung == identity) || waiters.given_up.len() >= THREADS_GIVEN_UP {
+            return Err(NO_ANSWER);
         }
         let (number, waiter) = self.thread_with_space(&mut waiters)?;
         waiters.last += 1;

@@ -161,6 +161,18 @@ pub(super) fn elsewhere() -> io::Error {
     io::Error::new(io::ErrorKind::CrossesDevices, "it is on another volume, which is not scanned")
 }
 
+/// As [`elsewhere`], of a running Windows, which has no such volume now: its disk is detached, or its drive is not connected.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn volume_gone() -> io::Error {
+    io::Error::new(io::ErrorKind::CrossesDevices, "it is on another volume, which is not there")
+}
+
+/// The folder below which a machine is scanned has gone since it was opened.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn root_gone() -> io::Error {
+    io::Error::new(io::ErrorKind::CrossesDevices, "the root of the scan is not there any more")
+}
+
 /// The path is behind a link that leads to another volume or nowhere. Nothing is known of it either.
 pub(super) fn behind_link() -> io::Error {
     io::Error::new(io::ErrorKind::CrossesDevices, "it is behind a link that leads to another volume or nowhere")

@@ -71,12 +71,17 @@ impl Place {
     }
 
     /// The result of an operation on a path. A volume that is not there, such as a disk that was detached, says nothing of its
-    /// files, so on such a volume nothing is absent, nor behind a link that leads there.
+    /// files, so on such a volume nothing is absent, nor behind a link that leads there. The same is true of a root that has gone.
     fn on_volume<T>(&self, path: &str, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| match self.real(path, End::Keep) {
-            Ok(real) if live::is_on_lost_volume(&real) => super::names::elsewhere(),
-            Ok(real) if is_absent(&error) && is_behind_broken_link(&real) => super::names::behind_link(),
-            Ok(_) | Err(_) => error,
+        let real = || self.real(path, End::Keep).ok();
+        result.map_err(|error| match self {
+            Self::Below(dir) if is_absent(&error) && std::fs::metadata(dir).is_err() => super::names::root_gone(),
+            Self::Below(_) => error,
+            Self::Running if real().is_some_and(|real| live::is_on_lost_volume(&real)) => super::names::volume_gone(),
+            Self::Running if is_absent(&error) && real().is_some_and(|real| is_behind_broken_link(&real)) => {
+                super::names::behind_link()
+            }
+            Self::Running => error,
         })
     }
 
@@ -129,7 +134,8 @@ impl Place {
 
     /// A link that leads nowhere; `None` if there is nothing at all.
     fn broken_link(&self, path: &str) -> io::Result<Option<FileAt>> {
-        match self.real(path, End::Keep).and_then(std::fs::symlink_metadata) {
+        let found = self.real(path, End::Keep).and_then(std::fs::symlink_metadata);
+        match self.on_volume(path, found) {
             Ok(metadata) => Ok(metadata.file_type().is_symlink().then_some(FileAt {
                 kind: FileKind::BrokenLink,
                 executable: false,

@@ -87,7 +87,7 @@ fn below_windows(path: &str, letter: char) -> Option<String> {
 
 /// What stands for everything on another volume, with the letter: the first folder below its top.
 fn top_folder(path: &str) -> Option<String> {
-    let (volume, rest) = path.split_at_checked(2)?;
+    let (volume, rest) = path.split_at_checked(2).filter(|(volume, _)| volume.ends_with(':'))?;
     let name = rest.split(['/', '\\']).find(|name| !name.is_empty())?;
     Some(format!("{volume}/{name}"))
 }

@@ -218,7 +218,18 @@ fn a_place_that_does_not_answer_holds_up_no_other_and_is_not_asked_again_until_i
 
 #[test]
 fn places_that_do_not_answer_take_a_limited_number_of_threads() {
-    let notifier = Notifier { limit: Duration::from_millis(100), ..Notifier::open().expect("opens") };
+    let notifier = Notifier { limit: Duration::from_secs(1), ..Notifier::open().expect("opens") };
+    // The first thread has no space for a place that does not answer.
+    let full = TestKey::new("full");
+    let of_first: Vec<String> = (0..PER_THREAD).map(|number| format!(r"{}\{number}", full.0)).collect();
+    for key in &of_first {
+        LOCAL_MACHINE.create(key).expect("created");
+    }
+    let watch_all = || {
+        let add = |key: &String| notifier.add_key(&format!(r"HKLM\{key}"), Changes::Names).expect("watched");
+        of_first.iter().map(add).collect::<Vec<_>>()
+    };
+    let ids = watch_all();
     let (go_on, asked) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
     let held = lock(&go_on);
     for number in 0..THREADS_GIVEN_UP + 3 {
@@ -226,6 +237,7 @@ fn places_that_do_not_answer_take_a_limited_number_of_threads() {
         assert_eq!(notifier.watch(stuck, hanging(&go_on, &asked)), Err(NO_ANSWER));
     }
     assert_eq!(asked.load(Ordering::SeqCst), THREADS_GIVEN_UP);
+    assert_eq!(ids, watch_all(), "the places of the other threads are watched as before");
     drop(held);
     let key = TestKey::new("after");
     let begun = Instant::now();

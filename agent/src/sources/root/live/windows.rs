@@ -119,6 +119,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_absent_below_a_root_that_has_gone() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let folder = dir.path().join("root");
+        std::fs::create_dir_all(folder.join("etc")).expect("made");
+        let root = Root::below(&folder).expect("opens");
+        assert_eq!(root.kind_at("/etc/gone").expect("known"), None);
+        std::fs::remove_dir_all(&folder).expect("removed");
+        for path in ["/etc", "/etc/gone", "/"] {
+            let answers = [root.kind_at(path).err(), root.list(path).err(), root.open(path).err()];
+            let kinds = answers.map(|error| error.map(|error| error.kind()));
+            assert_eq!(kinds, [Some(io::ErrorKind::CrossesDevices); 3], "{path}");
+        }
+    }
+
+    #[test]
     fn nothing_is_absent_behind_a_link_that_leads_nowhere() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let (target, link) = (dir.path().join("target"), dir.path().join("link"));
