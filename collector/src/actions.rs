@@ -22,7 +22,7 @@ pub use account::{
     AccountRequest, FirstAccount, account_by_token, account_create, account_get, account_list, account_of_caller,
     account_revoke, account_rotate, first_account_create, first_account_find, first_token_keep,
 };
-pub use bulk::{BulkChange, bulk_advance, bulk_list, bulk_show, hosts_change};
+pub use bulk::{BulkChange, bulk_advance, bulk_list, bulk_show, hosts_change, said_forget};
 pub use caller::Caller;
 pub use duty::duties_follow;
 pub(crate) use duty::duty_finish;

@@ -2,17 +2,20 @@
 //! through it.
 
 use muster_proto::limits;
-use muster_proto::model::{BulkKind, BulkReport, Label, SiteId};
+use muster_proto::model::{BulkKind, BulkReport, Label, SiteId, Timestamp};
 
 use super::{ActionError, Caller};
 use crate::clock::Clock;
 use crate::ledger::actor::Actor;
 use crate::rules::RuleSet;
 use crate::store::admin::bulk::{self, NewBulk};
+use crate::store::admin::{host_labels, host_owners};
 use crate::store::{Acting, AdminTx, SelectedHost, SiteScope, Store, StoreError, admin};
 
 /// Portions that the answer to a request waits for, so that a small change has ended when it comes.
 const AT_ONCE: usize = 3;
+/// Rows of the past that one transaction removes, of each kind.
+const FORGOTTEN: i64 = 500;
 /// Bulk changes that a list shows.
 const LISTED: usize = 100;
 
@@ -120,6 +123,23 @@ async fn advance(store: &dyn Store, rules: &RuleSet, clock: &Clock) -> Result<bo
     let (rejudges, now) = (rules.judges_labels(), clock());
     let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, rejudges, now);
     admin::write(store, "bulk_advance", Acting { actor: Actor::Bulk, now }, advance).await
+}
+
+/// Removes the past of labels and owners from before an instant, in small steps.
+///
+/// # Errors
+/// The store failed. What was removed stays removed.
+pub async fn said_forget(store: &dyn Store, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    loop {
+        let forget = move |tx: &mut dyn AdminTx| {
+            Ok(host_labels::forget(tx, before, FORGOTTEN)? + host_owners::forget(tx, before, FORGOTTEN)?)
+        };
+        match admin::write(store, "said_forget", Acting { actor: Actor::Bulk, now }, forget).await? {
+            0 => return Ok(removed),
+            rows => removed += rows,
+        }
+    }
 }
 
 async fn bulk_get(store: &dyn Store, number: u64) -> Result<Option<BulkReport>, StoreError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use muster_proto::model::Timestamp;
 
+use crate::actions;
 use crate::clock::Clock;
 use crate::config::Retention;
 use crate::shutdown::StopToken;
@@ -35,6 +36,8 @@ pub(super) async fn remove(
         let editions = is_due(editions_at, now, settings.editions_every);
         let pass = async {
             history(&*store, &settings, &metrics, &clock).await?;
+            // They answer for the same past as the lanes.
+            metrics.removed("labels", actions::said_forget(&*store, clock().minus(settings.verdicts), clock()).await?);
             unreferenced(&*store, &settings, &metrics, clock(), editions).await
         };
         // Each transaction is whole, so a pass may end between two of them.

@@ -172,7 +172,7 @@ impl HostFilter {
         let mut has = |key: String| format!("{position}(x.record, {}) > 0", bind(Bound::Text(key)));
         let is_positive = has("\"positive\":{".to_owned());
         let record = format!("x.order_no = v.order_no AND {is_positive}");
-        let mut found = |is_one: String| {
+        let found = |is_one: String| {
             format!("EXISTS (SELECT 1 FROM host_remediation x WHERE x.host = {host} AND {record} AND {is_one})")
         };
         any(values.iter().map(|value| match value {

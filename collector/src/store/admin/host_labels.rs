@@ -1,26 +1,22 @@
 //! Labels of hosts. A label that was taken away stays as the past, until retention removes it.
 
-use std::collections::BTreeMap;
-
 use muster_proto::limits;
-use muster_proto::model::{HostLabel, Timestamp};
+use muster_proto::model::Timestamp;
 
 use super::bulk::Changed;
 use crate::store::sql::{AdminTx, Step, Value};
 
-const OF_HOST: &str = "SELECT label, since FROM host_label WHERE host = $1 AND until IS NULL ORDER BY label, since";
+const OF_HOST: &str = "SELECT label FROM host_label WHERE host = $1 AND until IS NULL ORDER BY label";
 /// The same label may have been taken away in the same millisecond.
 const ADD: &str = "INSERT INTO host_label (host, label, since, until) VALUES ($1, $2, $3, NULL)
      ON CONFLICT (host, label, since) DO UPDATE SET until = NULL";
 const REMOVE: &str = "UPDATE host_label SET until = $3 WHERE host = $1 AND label = $2 AND until IS NULL";
-const IN_USE: &str =
-    "SELECT label, count(*) FROM host_label WHERE until IS NULL GROUP BY label ORDER BY label LIMIT $1";
 const FORGET: &str = "DELETE FROM host_label WHERE (host, label, since) IN
      (SELECT host, label, since FROM host_label WHERE until IS NOT NULL AND until < $1 ORDER BY until, host, label, since LIMIT $2)";
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[OF_HOST, ADD, REMOVE, IN_USE, FORGET];
+pub(super) const STATEMENTS: &[&str] = &[OF_HOST, ADD, REMOVE, FORGET];
 
 /// Gives hosts a label.
 ///
@@ -54,26 +50,6 @@ pub(super) fn add(tx: &mut dyn AdminTx, hosts: &[i64], label: &str, now: Timesta
 pub(super) fn remove(tx: &mut dyn AdminTx, hosts: &[i64], label: &str, now: Timestamp) -> Step<Changed> {
     let lists: Vec<Vec<Value<'_>>> = hosts.iter().map(|host| vec![(*host).into(), label.into(), now.into()]).collect();
     Ok(Changed { changed: tx.note_progress_each(REMOVE, &lists)?, refused: 0 })
-}
-
-/// The labels of these hosts, in their order.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn of_hosts(tx: &mut dyn AdminTx, hosts: &[i64]) -> Step<Vec<Vec<HostLabel>>> {
-    let lists: Vec<Vec<Value<'_>>> = hosts.iter().map(|host| vec![(*host).into()]).collect();
-    let rows = tx.query_each(OF_HOST, &lists)?;
-    let read = |row: &crate::store::sql::Row| Ok(HostLabel { label: row.parse("a label", 0)?, since: row.time(1)? });
-    rows.iter().map(|rows| rows.iter().map(read).collect()).collect()
-}
-
-/// How many hosts have each label, at most this many labels.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn in_use(tx: &mut dyn AdminTx, most: usize) -> Step<BTreeMap<String, u64>> {
-    let rows = tx.query(IN_USE, &[i64::try_from(most).unwrap_or(i64::MAX).into()])?;
-    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
 }
 
 /// Removes the past of labels from before an instant, at most so many rows; returns how many.

@@ -1,7 +1,7 @@
 //! What people noted about hosts. Notes are only added.
 
 use muster_proto::limits;
-use muster_proto::model::{Digest, HostNote, Timestamp};
+use muster_proto::model::{Digest, Timestamp};
 
 use super::bulk::Changed;
 use crate::store::sql::{AdminTx, Step, Value};
@@ -9,13 +9,10 @@ use crate::store::sql::{AdminTx, Step, Value};
 const COUNT: &str = "SELECT count(*) FROM host_note WHERE host = $1";
 const ADD: &str = "INSERT INTO host_note (host, since, account, note) VALUES ($1, $2, $3, $4)
      ON CONFLICT (host, since, note) DO NOTHING";
-const OF_HOST: &str = "SELECT n.since, n.account, coalesce(a.name, ''), coalesce(t.words, '') FROM host_note n
-     LEFT JOIN account a ON a.id = n.account LEFT JOIN note t ON t.hash = n.note
-     WHERE n.host = $1 ORDER BY n.since DESC, n.note";
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[COUNT, ADD, OF_HOST];
+pub(super) const STATEMENTS: &[&str] = &[COUNT, ADD];
 
 /// Adds a note of an account to hosts. Its text is stored already.
 ///
@@ -37,17 +34,4 @@ pub(super) fn add(
         }
     }
     Ok(Changed { changed: tx.note_progress_each(ADD, &new)?, refused })
-}
-
-/// The notes about a host, the newest first.
-///
-/// # Errors
-/// The database fails.
-pub(crate) fn of_host(tx: &mut dyn AdminTx, host: i64) -> Step<Vec<HostNote>> {
-    let read = |row: &crate::store::sql::Row| {
-        let (account, name) = (row.text(1)?, row.text(2)?);
-        let by = if name.is_empty() { account } else { name };
-        Ok(HostNote { at: row.time(0)?, by: by.to_owned(), text: row.text(3)?.to_owned() })
-    };
-    tx.query(OF_HOST, &[host.into()])?.iter().map(read).collect()
 }

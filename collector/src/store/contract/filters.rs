@@ -12,14 +12,14 @@ use muster_proto::model::{
 use super::Backend;
 use super::kit::{
     acting, assert_healthy, at, check_in, enrollment, facts, host, judged, judgement, ledger, new_token, order,
-    packages, reports, settled, token_create,
+    settled, token_create,
 };
 use crate::filter::{Filter, HostFields, OrderFields, RosterState};
 use crate::judge::{Positive, Remediation, Removal};
 use crate::ledger::entry::Entry;
 use crate::store::admin::bulk::{self, NewBulk};
 use crate::store::admin::identifiers::LineAsked;
-use crate::store::admin::{self, AdminTx, host_labels, host_notes, host_owners, identifiers};
+use crate::store::admin::{self, AdminTx, host_labels, host_owners, identifiers};
 use crate::store::{
     CheckIn, Enrollment, HostFilter, HostQuery, HostSort, JudgedOrder, NewToken, SelectedHost, SiteScope, Store,
 };
@@ -387,15 +387,8 @@ pub(crate) async fn many_hosts_are_labelled_owned_noted_and_moved_with_their_pas
     assert_eq!(change(&store, BulkKind::Label, "vip", all.clone(), 21).await.changed, 3, "two have it already");
     assert_eq!(store.queue_depth().await.expect("asks").waiting, 5, "labels decide about a scope here");
     assert_eq!(change(&store, BulkKind::Unlabel, "vip", some.clone(), 22).await.changed, 2);
-    let labels = |store: &Arc<dyn Store>| {
-        let (store, all) = (Arc::clone(store), all.clone());
-        async move {
-            let read = move |tx: &mut dyn AdminTx| host_labels::of_hosts(tx, &all);
-            let rows = admin::read(store.as_ref(), "labels", read).await.expect("reads");
-            rows.into_iter().map(|one| one.len()).collect::<Vec<_>>()
-        }
-    };
-    assert_eq!(labels(&store).await, [0, 0, 1, 1, 1]);
+    let labels = async |n: u8| store.host_get(host(n)).await.expect("gets").expect("is there").labels.len();
+    assert_eq!([labels(1).await, labels(2).await, labels(3).await], [0, 0, 1]);
     for n in 0..muster_proto::limits::LABELS_PER_HOST {
         change(&store, BulkKind::Label, &format!("l-{n}"), vec![all[0]], 23).await;
     }
@@ -407,13 +400,11 @@ pub(crate) async fn many_hosts_are_labelled_owned_noted_and_moved_with_their_pas
     change(&store, BulkKind::Own, "Eve", some.clone(), 35).await;
     change(&store, BulkKind::Note, "first", some.clone(), 40).await;
     change(&store, BulkKind::Note, "second", some.clone(), 41).await;
-    let (read_all, first) = (all.clone(), all[0]);
-    let read = move |tx: &mut dyn AdminTx| Ok((host_owners::of_hosts(tx, &read_all)?, host_notes::of_host(tx, first)?));
-    let (owners, notes) = admin::read(store.as_ref(), "read", read).await.expect("reads");
-    let names: Vec<Option<&str>> = owners.iter().map(|one| one.as_ref().map(|one| one.owner.as_str())).collect();
-    assert_eq!(names, [Some("Eve"), Some("Eve"), None, None, None]);
-    assert_eq!(notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>(), ["second", "first"]);
-    assert_eq!(notes[0].by, "id-ada");
+    let of_one = store.host_get(host(1)).await.expect("gets").expect("is there");
+    assert_eq!(of_one.owner.map(|one| (one.owner, one.since)), Some(("Eve".to_owned(), at(35))));
+    assert_eq!(of_one.notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>(), ["second", "first"]);
+    assert_eq!(of_one.notes[0].by, "id-ada");
+    assert_eq!(store.host_get(host(3)).await.expect("gets").expect("is there").owner, None);
     // Moved hosts count at their new site, in every count.
     assert_eq!(change(&store, BulkKind::Move, "lab", some.clone(), 50).await.changed, 2);
     assert_eq!(change(&store, BulkKind::Move, "lab", some, 51).await.changed, 0);
@@ -433,13 +424,11 @@ pub(crate) async fn many_hosts_are_labelled_owned_noted_and_moved_with_their_pas
     let text = format!("{:?}", of_note.expect("is there").entry);
     assert!(!text.contains("first"), "{text}");
     // The past goes when retention removes it.
-    let forget = |tx: &mut dyn AdminTx| {
-        Ok((host_labels::forget(tx, at(23), 10)?, host_owners::forget(tx, at(33), 100)?, host_labels::in_use(tx, 100)?))
-    };
-    let (labels_gone, owners_gone, in_use) =
-        admin::write(store.as_ref(), "forget", acting(70), forget).await.expect("forgets");
-    assert_eq!((labels_gone, owners_gone), (2, 5));
-    assert_eq!(in_use.get("vip"), Some(&3));
+    let forget =
+        |tx: &mut dyn AdminTx| Ok((host_labels::forget(tx, at(23), 10)?, host_owners::forget(tx, at(33), 100)?));
+    let gone = admin::write(store.as_ref(), "forget", acting(70), forget).await.expect("forgets");
+    assert_eq!(gone, (2, 5));
+    assert_eq!(labels(3).await, 2, "what is in force stays");
     assert_healthy(&store).await;
 }
 
@@ -473,10 +462,6 @@ pub(super) fn all(tx: &mut dyn AdminTx) {
     drop(identifiers::find_each(tx, &lines, &SiteScope::All).expect("finds"));
     drop(bulk::list(tx, 100).expect("lists"));
     drop(bulk::get(tx, 1).expect("reads"));
-    drop(host_labels::of_hosts(tx, &hosts).expect("reads"));
-    drop(host_owners::of_hosts(tx, &hosts).expect("reads"));
-    drop(host_notes::of_host(tx, hosts[0]).expect("reads"));
-    drop(host_labels::in_use(tx, 10).expect("reads"));
     host_labels::forget(tx, at(60), 10).expect("forgets");
     host_owners::forget(tx, at(60), 10).expect("forgets");
 }
