@@ -6,11 +6,11 @@ use std::time::Duration;
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
     Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, DutyEvidence, DutyReport, DutyState,
-    DutySubject, Evidence, Explanation, Finding, HitReport, HostActionReport, HostFacts, HostId, HostMark, HostName,
-    HostReport, HostRow, HostState, Kind, Lane, LaneChange, LaneMove, LaneMoves, ListenerUse, Losses, MachineIdentity,
-    MarkReport, MilestoneReport, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport,
-    OrdersChangeReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection,
-    PurgeCounts, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RosterCounts, RulesRefused,
+    DutySubject, Evidence, Explanation, Finding, HitReport, HostActionReport, HostFacts, HostId, HostLabel, HostMark,
+    HostName, HostNote, HostOwner, HostReport, HostRow, HostState, Kind, Label, Lane, LaneChange, LaneMove, LaneMoves,
+    ListenerUse, Losses, MachineIdentity, MarkReport, MilestoneReport, OrderDifference, OrderFile, OrderFilesReport,
+    OrderId, OrderReport, OrdersChangeReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, ProductSeen,
+    Protection, PurgeCounts, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RosterCounts, RulesRefused,
     SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, Timestamp, TokenId,
     TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport, Watchlist,
 };
@@ -85,6 +85,7 @@ fn order() -> OrderReport {
         addendum: "acme".to_owned(),
         platforms: vec!["linux".to_owned()],
         sites: vec!["hq".to_owned()],
+        labels: vec!["vip".to_owned()],
         patience_ms: 5,
         approved: vec!["clamav".to_owned()],
     }
@@ -162,6 +163,9 @@ fn host() -> HostReport {
             rule: "r".to_owned(),
             evidence: vec![],
         }],
+        labels: vec![HostLabel { label: Label::new("vip").expect("valid"), since: Timestamp::from_millis(4) }],
+        owner: Some(HostOwner { owner: "Jane Doe".to_owned(), since: Timestamp::from_millis(5) }),
+        notes: vec![HostNote { at: Timestamp::from_millis(6), by: "ada".to_owned(), text: "a note".to_owned() }],
         verdicts: vec![VerdictReport {
             order: order(),
             lane: Lane::Confirm,
@@ -276,6 +280,8 @@ fn reports_survive_the_wire() {
         overdue: vec![OrderId::new("us-bis").expect("valid")],
         silent: vec![OrderId::new("us-bis").expect("valid")],
         marks: vec![HostMark::Quarantined, HostMark::Revoked],
+        labels: vec![Label::new("vip").expect("valid"), Label::new("wave-1").expect("valid")],
+        owner: "Jane Doe".to_owned(),
     };
     assert_eq!(HostRow::try_from(wire::HostRow::from(row.clone())), Ok(row));
     let finding = Finding {
