@@ -47,7 +47,7 @@ use crate::ledger::tiles::ExportError;
 use args::attestations::{AttestationsArgs, AttestationsVerb};
 use args::ledger::{LedgerArgs, LedgerVerb};
 use args::orders::{OrdersArgs, OrdersVerb};
-use args::{Cli, Verb};
+use args::{Cli, HostsArgs, HostsVerb, Verb};
 use client::Client;
 use render::Screen;
 
@@ -103,35 +103,17 @@ async fn execute(
     let connect = async || Client::connect(&profile::resolve(&cli.connection, places)?).await;
     match cli.verb {
         Verb::Board(asked) => board::run(connect().await?, asked, screen).await,
-        Verb::Hosts(args::HostsArgs { verb: None, filter }) => hosts::run(connect().await?, filter, screen).await,
-        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::List(inner)), filter }) => {
-            let filter = list_options(filter, inner)?;
-            hosts::run(connect().await?, filter, screen).await
-        }
-        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Show(asked)), filter }) => {
-            no_list_options(filter == args::HostsFilterArgs::default())?;
-            host::run(connect().await?, asked, screen).await
-        }
-        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Revoke(asked)), filter }) => {
-            no_list_options(filter == args::HostsFilterArgs::default())?;
-            host_actions::run(connect().await?, HostActionKind::Revoke, asked, screen).await
-        }
-        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Release(asked)), filter }) => {
-            no_list_options(filter == args::HostsFilterArgs::default())?;
-            host_actions::run(connect().await?, HostActionKind::Release, asked, screen).await
-        }
-        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Review(asked)), filter }) => {
-            no_list_options(filter == args::HostsFilterArgs::default())?;
-            host_actions::run(connect().await?, HostActionKind::Review, asked, screen).await
-        }
-        Verb::Hosts(args::HostsArgs { verb: Some(args::HostsVerb::Purge(asked)), filter }) => {
-            no_list_options(filter == args::HostsFilterArgs::default())?;
-            host_actions::run(connect().await?, HostActionKind::Purge, asked, screen).await
-        }
-        Verb::Hosts(args::HostsArgs { verb: Some(verb), filter }) => {
-            no_list_options(filter == args::HostsFilterArgs::default())?;
-            many_hosts(connect().await?, verb, screen).await
-        }
+        Verb::Hosts(asked) => match *asked {
+            HostsArgs { verb: None, filter } => hosts::run(connect().await?, filter, screen).await,
+            HostsArgs { verb: Some(HostsVerb::List(inner)), filter } => {
+                let filter = list_options(filter, inner)?;
+                hosts::run(connect().await?, filter, screen).await
+            }
+            HostsArgs { verb: Some(verb), filter } => {
+                no_list_options(filter == args::HostsFilterArgs::default())?;
+                hosts_verb(connect().await?, verb, screen).await
+            }
+        },
         Verb::Software(asked) => software::run(connect().await?, asked, screen).await,
         Verb::Host(asked) => host::run(connect().await?, asked, screen).await,
         Verb::Explain(asked) => explain::run(connect().await?, asked, screen).await,
@@ -242,22 +224,22 @@ fn list_options<O: Default + PartialEq>(before: O, after: O) -> Result<O, args::
     }
 }
 
-/// Does a change of many hosts, or lists them.
-async fn many_hosts(client: Client, verb: args::HostsVerb, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+/// What a verb does to hosts.
+async fn hosts_verb(client: Client, verb: HostsVerb, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let (change, selection) = match verb {
-        args::HostsVerb::Label(asked) => ((BulkKind::Label, asked.label.to_string()), asked.selection),
-        args::HostsVerb::Unlabel(asked) => ((BulkKind::Unlabel, asked.label.to_string()), asked.selection),
-        args::HostsVerb::Own(asked) => ((BulkKind::Own, asked.owner), asked.selection),
-        args::HostsVerb::Note(asked) => ((BulkKind::Note, asked.text), asked.selection),
-        args::HostsVerb::Move(asked) => ((BulkKind::Move, asked.site.to_string()), asked.selection),
-        args::HostsVerb::Bulk(asked) => return bulk::list(client, asked.number, screen).await,
-        // The caller does these itself.
-        args::HostsVerb::List(_)
-        | args::HostsVerb::Show(_)
-        | args::HostsVerb::Revoke(_)
-        | args::HostsVerb::Release(_)
-        | args::HostsVerb::Review(_)
-        | args::HostsVerb::Purge(_) => return Ok(2),
+        // The caller has it.
+        HostsVerb::List(filter) => return hosts::run(client, filter, screen).await,
+        HostsVerb::Show(asked) => return host::run(client, asked, screen).await,
+        HostsVerb::Revoke(asked) => return host_actions::run(client, HostActionKind::Revoke, asked, screen).await,
+        HostsVerb::Release(asked) => return host_actions::run(client, HostActionKind::Release, asked, screen).await,
+        HostsVerb::Review(asked) => return host_actions::run(client, HostActionKind::Review, asked, screen).await,
+        HostsVerb::Purge(asked) => return host_actions::run(client, HostActionKind::Purge, asked, screen).await,
+        HostsVerb::Bulk(asked) => return bulk::list(client, asked.number, screen).await,
+        HostsVerb::Label(asked) => ((BulkKind::Label, asked.label.to_string()), asked.selection),
+        HostsVerb::Unlabel(asked) => ((BulkKind::Unlabel, asked.label.to_string()), asked.selection),
+        HostsVerb::Own(asked) => ((BulkKind::Own, asked.owner), asked.selection),
+        HostsVerb::Note(asked) => ((BulkKind::Note, asked.text), asked.selection),
+        HostsVerb::Move(asked) => ((BulkKind::Move, asked.site.to_string()), asked.selection),
     };
     bulk::run(client, change, selection, screen).await
 }

@@ -100,7 +100,7 @@ pub(super) enum Verb {
     Changes(ChangesArgs),
     /// List hosts with their lanes, or show one host
     #[command(after_long_help = filter_help())]
-    Hosts(HostsArgs),
+    Hosts(Box<HostsArgs>),
     /// Show one host (short form of `hosts show`)
     Host(HostArgs),
     /// Explain why a host is in its lane and how to fix it
@@ -215,7 +215,7 @@ pub(super) struct HostsFilterArgs {
     #[arg(long, value_name = "TOKEN")]
     pub(super) enrolled_with: Option<TokenId>,
     /// Show only hosts that match this filter, such as 'lane:replace -site:lab owner:jane*'; --help has its keys
-    #[arg(long = "where", value_name = "FILTER", value_parser = filter)]
+    #[arg(long = "where", value_name = "FILTER", allow_hyphen_values = true, value_parser = filter)]
     pub(super) filter: Option<Filter>,
     /// Sort by this
     #[arg(long, value_name = "KEY", default_value = HostsSort::Name.name(), value_parser = hosts_sort())]
@@ -308,7 +308,7 @@ pub(super) struct FindingsArgs {
     #[arg(long = "site", value_name = "SITE")]
     pub(super) sites: Vec<SiteId>,
     /// Show only hosts that match this filter, such as 'lane:replace -site:lab owner:jane*'; --help has its keys
-    #[arg(long = "where", value_name = "FILTER", value_parser = filter)]
+    #[arg(long = "where", value_name = "FILTER", allow_hyphen_values = true, value_parser = filter)]
     pub(super) filter: Option<Filter>,
     /// Sort the findings of each order by this; the order with the earliest due date comes first
     #[arg(long, value_name = "KEY", default_value = FindingsSort::Lane.name(), value_parser = findings_sort())]
@@ -333,7 +333,7 @@ pub(super) struct ChangesArgs {
     #[arg(long = "site", value_name = "SITE")]
     pub(super) sites: Vec<SiteId>,
     /// Show only hosts that match this filter now, such as 'lane:replace -site:lab owner:jane*'; --help has its keys
-    #[arg(long = "where", value_name = "FILTER", value_parser = filter)]
+    #[arg(long = "where", value_name = "FILTER", allow_hyphen_values = true, value_parser = filter)]
     pub(super) filter: Option<Filter>,
     /// Show at most this many changes
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = limit())]

@@ -79,7 +79,7 @@ impl FilterKey {
         Self::Quarantined,
     ];
 
-    /// As it is typed.
+    /// Its spelling in a filter.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -44,7 +44,7 @@ impl RosterState {
     /// Every state.
     pub const ALL: &[Self] = &[Self::Matched, Self::Outside, Self::Missing, Self::Excused, Self::Review];
 
-    /// As it is typed.
+    /// Its spelling in a filter.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -22,7 +22,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// As it is typed.
+    /// Its spelling in a filter.
     #[must_use]
     pub const fn sign(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@
 pub(crate) mod accounts;
 pub(crate) mod attestations;
 pub(crate) mod bulk;
+mod changed;
 pub(crate) mod duties;
 pub(crate) mod host_labels;
 pub(crate) mod host_notes;

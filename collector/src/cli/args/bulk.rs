@@ -16,7 +16,7 @@ pub(in crate::cli) struct SelectionArgs {
     #[arg(value_name = "HOST", value_parser = NonEmptyStringValueParser::new(), required_unless_present_any = ["filter", "hosts_file"])]
     pub(in crate::cli) hosts: Vec<String>,
     /// All hosts that match this filter, such as 'lane:replace -site:lab owner:jane*'; `muster hosts --help` has its keys
-    #[arg(long = "where", value_name = "FILTER", value_parser = filter, conflicts_with = "hosts")]
+    #[arg(long = "where", value_name = "FILTER", allow_hyphen_values = true, value_parser = filter, conflicts_with = "hosts")]
     pub(in crate::cli) filter: Option<Filter>,
     /// The order whose lanes the filter means, if several are active
     #[arg(long, value_name = "ID", requires = "filter")]

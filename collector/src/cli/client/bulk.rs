@@ -59,7 +59,7 @@ impl Client {
 
     pub(in crate::cli) async fn bulk_list(&mut self) -> anyhow::Result<Vec<BulkReport>> {
         let answer = self.inner.list_bulk_changes(wire::ListBulkChangesRequest {}).await;
-        Ok(all::<_, BulkReport>(answer.map_err(missing(LIST_CHANGES))?.into_inner().changes)?)
+        all(answer.map_err(missing(LIST_CHANGES))?.into_inner().changes)
     }
 
     pub(in crate::cli) async fn bulk_get(&mut self, number: u64) -> anyhow::Result<BulkReport> {

@@ -8,6 +8,7 @@
 use muster_proto::limits;
 use muster_proto::model::{AccountId, BulkKind, BulkReport, Digest, SiteId, Timestamp};
 
+use super::changed::Changed;
 use super::{host_labels, host_notes, host_owners, notes, roster, sites};
 use crate::ledger::entry::Entry;
 use crate::store::sql::{AdminTx, Row, Step, StoreFault, Value};
@@ -52,15 +53,6 @@ pub(crate) struct NewBulk {
     pub(crate) account: Option<AccountId>,
     /// The row numbers of the hosts, at most [`limits::BULK_HOSTS`].
     pub(crate) hosts: Vec<i64>,
-}
-
-/// How a portion of hosts was changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Changed {
-    /// Those that differ now.
-    pub(super) changed: u64,
-    /// Those that have as much as a host may have.
-    pub(super) refused: u64,
 }
 
 /// Begins a bulk change and freezes its list of hosts; `None` if as many run as may. Returns its number.

@@ -3,7 +3,7 @@
 use muster_proto::limits;
 use muster_proto::model::Timestamp;
 
-use super::bulk::Changed;
+use super::changed::Changed;
 use crate::store::sql::{AdminTx, Step, Value};
 
 const OF_HOST: &str = "SELECT label FROM host_label WHERE host = $1 AND until IS NULL ORDER BY label";

@@ -3,7 +3,7 @@
 use muster_proto::limits;
 use muster_proto::model::{Digest, Timestamp};
 
-use super::bulk::Changed;
+use super::changed::Changed;
 use crate::store::sql::{AdminTx, Step, Value};
 
 const COUNT: &str = "SELECT count(*) FROM host_note WHERE host = $1";

@@ -2,7 +2,7 @@
 
 use muster_proto::model::{HostOwner, Timestamp};
 
-use super::bulk::Changed;
+use super::changed::Changed;
 use crate::filter::fold_case;
 use crate::store::sql::{AdminTx, Step, Value};
 

@@ -51,20 +51,20 @@ impl Machine {
         let pick = |from: &[&'static str], step: u8| from[usize::from(n / step) % from.len()];
         Self {
             name: format!("{}-{n:02}", pick(&["Web", "db_x", "db[x", "PC"], 1)),
-            serial: if n % 5 == 0 { String::new() } else { format!("CZC{:03}", u16::from(n) * 7 % 50) },
-            fqdn: if n % 3 == 0 { format!("host{n}.corp.example") } else { String::new() },
+            serial: if n.is_multiple_of(5) { String::new() } else { format!("CZC{:03}", u16::from(n) * 7 % 50) },
+            fqdn: if n.is_multiple_of(3) { format!("host{n}.corp.example") } else { String::new() },
             owner: pick(&["", "Jane Doe", "bob", "JANE"], 2).to_owned(),
             site: pick(&["hq", "lab", "lab-2"], 3),
             labels: [("vip", 2), ("wave-1", 3), ("wave-2", 7)]
                 .iter()
-                .filter(|(_, step)| n % step == 0)
+                .filter(|(_, step)| n.is_multiple_of(*step))
                 .map(|(label, _)| (*label).to_owned())
                 .collect(),
             platform: Some([Platform::Linux, Platform::Windows, Platform::Macos][usize::from(n) % 3]),
             agent: pick(&["0.1.0", "0.2.0"], 4),
             os: pick(&["Debian GNU/Linux 12", "Windows 11", ""], 1),
             last_seen: Some(at(NOW - u64::from(n) * 40_000)),
-            quarantined: n % 11 == 0,
+            quarantined: n.is_multiple_of(11),
             ..Self::default()
         }
     }
@@ -74,8 +74,8 @@ impl Machine {
         let lane = lanes[usize::from(n) % lanes.len()];
         let presence = [Presence::None, Presence::Active, Presence::Remnant][usize::from(n) % 3];
         let protection = [Protection::None, Protection::Approved][usize::from(n) % 2];
-        let in_scope = n % 9 != 0;
-        (n % 8 != 0).then(|| JudgedOrder { in_scope, presence, protection, ..judged(lane) })
+        let in_scope = !n.is_multiple_of(9);
+        (!n.is_multiple_of(8)).then(|| JudgedOrder { in_scope, presence, protection, ..judged(lane) })
     }
 
     fn facts(&self) -> HostFacts {
