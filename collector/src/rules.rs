@@ -154,12 +154,6 @@ impl RuleSet {
         watchlist::derive(&self.catalogue, platform)
     }
 
-    /// Whether labels decide to which hosts an active order applies.
-    #[must_use]
-    pub fn judges_labels(&self) -> bool {
-        self.active_orders().any(|order| !order.scope.labels.is_empty())
-    }
-
     /// The values that identify no machine.
     #[must_use]
     pub fn placeholders(&self) -> &Placeholders {

@@ -83,9 +83,11 @@ fn more_than_a_hundred_hosts_are_changed_only_after_a_question() -> Result<()> {
     swarm.args(["run", "--collector", &format!("https://{}", lab.listening().agents)]);
     swarm.args(["--hosts", "120", "-o", "ndjson", "--days", "0", "--token-file", &token.display().to_string()]);
     Answer::of(&mut swarm)?.expect_code(0)?;
-    let refused = lab.muster(&["hosts", "label", "all", "--where", ""])?.expect_code(1)?.stderr;
+    let refused = lab.muster(&["hosts", "label", "all", "--where", "enrolled:any"])?.expect_code(1)?.stderr;
     ensure!(refused.contains("120 hosts are selected") && refused.contains("--yes"), "{refused}");
-    let done = lab.muster(&["hosts", "label", "all", "--where", "", "--yes"])?.expect_code(0)?.stdout;
+    let empty = lab.muster(&["hosts", "label", "all", "--where", "", "--yes"])?.expect_code(1)?.stderr;
+    ensure!(empty.contains("`enrolled:any` means every host"), "an unset variable is not the whole fleet: {empty}");
+    let done = lab.muster(&["hosts", "label", "all", "--where", "enrolled:any", "--yes"])?.expect_code(0)?.stdout;
     ensure!(done.contains("120 hosts labelled all"), "{done}");
     ensure!(hosts(&lab, &["--where", "label:all", "--limit", "1000"])?.len() == 120);
     Ok(())

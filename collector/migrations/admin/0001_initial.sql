@@ -229,12 +229,13 @@ CREATE TABLE host_note (
 );
 
 -- Changes of many hosts: see BulkReport in the model. `kind` is one of BulkKind, `value` what the hosts get. `stage` is 1 while
--- hosts are left, then 2.
+-- hosts are left, then 2. `sites` are those of the account, with blanks between them; empty means all.
 CREATE TABLE bulk (
     no       bigint NOT NULL PRIMARY KEY,
     kind     bigint NOT NULL,
     value    text NOT NULL,
     account  text NOT NULL,
+    sites    text NOT NULL,
     asked_at bigint NOT NULL,
     ended_at bigint,
     stage    bigint NOT NULL,

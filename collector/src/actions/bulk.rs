@@ -1,19 +1,22 @@
 //! Changes of many hosts: labels, owners, notes and sites. The list of hosts is frozen when the change is asked for; a job works
 //! through it.
 
+use std::time::Duration;
+
 use muster_proto::limits;
 use muster_proto::model::{BulkKind, BulkReport, Label, SiteId, Timestamp};
 
 use super::{ActionError, Caller};
 use crate::clock::Clock;
 use crate::ledger::actor::Actor;
-use crate::rules::RuleSet;
 use crate::store::admin::bulk::{self, NewBulk};
 use crate::store::admin::{host_labels, host_owners};
 use crate::store::{Acting, AdminTx, SelectedHost, SiteScope, Store, StoreError, admin};
 
 /// Portions that the answer to a request waits for, so that a small change has ended when it comes.
 const AT_ONCE: usize = 3;
+/// The time between two portions.
+const BETWEEN: Duration = Duration::from_millis(10);
 /// Rows of the past that one transaction removes, of each kind.
 const FORGOTTEN: i64 = 500;
 /// Bulk changes that a list shows.
@@ -72,7 +75,6 @@ impl BulkChange {
 pub async fn hosts_change(
     store: &dyn Store,
     caller: &Caller,
-    rules: &RuleSet,
     change: &BulkChange,
     hosts: &[SelectedHost],
     clock: &Clock,
@@ -91,14 +93,19 @@ pub async fn hosts_change(
     let mut numbers: Vec<i64> = hosts.iter().map(|host| host.no).collect();
     // In the order of their rows, which is the one in which other transactions lock them.
     numbers.sort_unstable();
-    let (new, now) = (NewBulk { kind, value, account, hosts: numbers }, clock());
+    let (new, now) = (NewBulk { kind, value, account, sites: caller.scope.clone(), hosts: numbers }, clock());
     let begin = move |tx: &mut dyn AdminTx| bulk::begin(tx, &new, now);
     let begun = admin::write(store, "bulk_begin", caller.acting(now), begin).await?;
     let number = begun.ok_or(ActionError::TooManyChanges)?;
     for _ in 0..=AT_ONCE {
-        let asked = bulk_get(store, number).await?.filter(|bulk| bulk.ended_at.is_none());
-        if asked.is_none() || !advance(store, rules, clock).await? {
-            break;
+        // The change has begun, so a failure from here on is no answer: the job goes on with it.
+        match advance(store, clock).await {
+            Ok(true) if bulk_get(store, number).await?.is_some_and(|bulk| bulk.ended_at.is_none()) => {}
+            Ok(_) => break,
+            Err(failed) => {
+                tracing::warn!(bulk = number, error = %failed, "changing hosts failed; trying again");
+                break;
+            }
         }
     }
     bulk_get(store, number).await?.ok_or(ActionError::NoChange { number })
@@ -108,21 +115,31 @@ pub async fn hosts_change(
 ///
 /// # Errors
 /// The store failed. What was done stays done.
-pub async fn bulk_advance(store: &dyn Store, rules: &RuleSet, clock: &Clock) -> Result<(), StoreError> {
+pub async fn bulk_advance(store: &dyn Store, clock: &Clock) -> Result<(), StoreError> {
     if !admin::read(store, "bulk_is_running", bulk::is_running).await? {
         return Ok(());
     }
-    while advance(store, rules, clock).await? {
+    while advance(store, clock).await? {
         // Reports come in between two portions.
-        tokio::task::yield_now().await;
+        tokio::time::sleep(BETWEEN).await;
     }
     Ok(())
 }
 
-async fn advance(store: &dyn Store, rules: &RuleSet, clock: &Clock) -> Result<bool, StoreError> {
-    let (rejudges, now) = (rules.judges_labels(), clock());
-    let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, rejudges, now);
-    admin::write(store, "bulk_advance", Acting { actor: Actor::Bulk, now }, advance).await
+async fn advance(store: &dyn Store, clock: &Clock) -> Result<bool, StoreError> {
+    let now = clock();
+    let acting = || Acting { actor: Actor::Bulk, now };
+    let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, now);
+    match admin::write(store, "bulk_advance", acting(), advance).await {
+        Err(damaged @ StoreError::Damaged { .. }) => {
+            // It would fail for ever, and hold up all that were asked for later.
+            let give_up = move |tx: &mut dyn AdminTx| bulk::give_up(tx, now);
+            let ended = admin::write(store, "bulk_give_up", acting(), give_up).await?;
+            tracing::error!(bulk = ended, error = %damaged, "a change of hosts was ended before its last host");
+            Ok(true)
+        }
+        advanced => advanced,
+    }
 }
 
 /// Removes the past of labels and owners from before an instant, in small steps.
@@ -160,9 +177,11 @@ pub async fn bulk_show(store: &dyn Store, caller: &Caller, number: u64) -> Resul
 /// # Errors
 /// The store failed.
 pub async fn bulk_list(store: &dyn Store, caller: &Caller) -> Result<Vec<BulkReport>, ActionError> {
-    let list = |tx: &mut dyn AdminTx| bulk::list(tx, LISTED);
+    // Those of others are left out afterwards, so all are read.
+    let list = |tx: &mut dyn AdminTx| bulk::list(tx, usize::try_from(bulk::KEPT).unwrap_or(LISTED));
     let mut changes = admin::read(store, "bulk_list", list).await?;
     changes.retain(|bulk| may_see(caller, bulk));
+    changes.truncate(LISTED);
     Ok(changes)
 }
 

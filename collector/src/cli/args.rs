@@ -355,7 +355,8 @@ pub(super) fn filter_help() -> String {
         "Filters:\n  \
          Terms are separated by spaces, and all of them must hold. A term is key:value[,value]; commas mean or, a minus\n  \
          before the term negates it, * at the end of a value means begins with. Quotes surround values with spaces.\n  \
-         A text without a key is searched for in name, serial number, addresses, full name, asset tag and owner.\n\n\
+         A text without a key is searched for in name, serial number, addresses, full name, asset tag and owner.\n  \
+         Terms about an order, such as lane, select only hosts to which it applies.\n\n\
          Keys of filters, and what they take:\n{}",
         FilterKey::ALL.iter().map(key).collect::<String>()
     )

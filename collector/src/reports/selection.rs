@@ -58,8 +58,8 @@ impl ReportContext {
 
     async fn of_lines(&self, lines: Vec<String>) -> Result<HostsSelected, ReportError> {
         let (mut hosts, mut selected) = (BTreeSet::new(), HostsSelected::default());
-        let mut lines: Vec<String> = lines.iter().map(|line| line.trim().to_owned()).collect();
-        lines.retain(|line| !line.is_empty());
+        let lines: BTreeSet<String> = lines.iter().map(|line| line.trim().to_owned()).collect();
+        let lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).collect();
         for portion in lines.chunks(LINES) {
             let asked: Vec<LineAsked> = portion.iter().map(|line| self.line(line)).collect();
             let sites = self.sites.clone();
@@ -80,7 +80,6 @@ impl ReportContext {
 
     /// What a line can be. A value that many machines have identifies none of them.
     fn line(&self, line: &str) -> LineAsked {
-        /// The first kind that a host has decides.
         const KINDS: [IdentifierKind; 6] = [
             IdentifierKind::Serial,
             IdentifierKind::HardwareUuid,
@@ -90,7 +89,9 @@ impl ReportContext {
             IdentifierKind::Name,
         ];
         let placeholders = self.rules.placeholders();
-        let identifiers = KINDS.iter().filter_map(|kind| Identifier::new(*kind, line));
+        // A full name names no host of another domain, and an address none of the same number.
+        let is_meant = |kind: &&IdentifierKind| **kind != IdentifierKind::Name || !line.contains('.');
+        let identifiers = KINDS.iter().filter(is_meant).filter_map(|kind| Identifier::new(*kind, line));
         LineAsked {
             id: line.parse::<HostId>().ok(),
             identifiers: identifiers.filter(|one| !placeholders.has(one)).collect(),

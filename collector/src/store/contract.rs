@@ -171,6 +171,8 @@ macro_rules! suite {
             a_filter_means_the_same_to_the_store_as_in_memory
             a_product_is_found_by_the_remediation_record
             many_hosts_are_labelled_owned_noted_and_moved_with_their_past
+            a_bulk_change_leaves_hosts_that_were_moved_away_from_the_sites_of_its_account
+            a_line_of_a_list_means_one_host_or_none
             a_host_is_found_by_its_name_whatever_its_case
             an_unknown_host_is_told_so
             entries_are_sealed_in_order_once_and_without_gaps

@@ -36,6 +36,8 @@ pub(in crate::store) const FEW: i64 = 2_000;
 pub(in crate::store) struct Columns {
     /// When a host was last seen.
     pub(in crate::store) last_seen: &'static str,
+    /// The run of its last check-in; NULL before the first.
+    pub(in crate::store) run: &'static str,
     /// Whether it is a machine of the roster, as a condition.
     pub(in crate::store) is_listed: &'static str,
     /// Its name, as an index of names compares it: without regard to the case of ASCII letters.
@@ -147,7 +149,11 @@ impl HostFilter {
             Condition::Protection(values) => {
                 verdict_choices(values, "v.protection", columns, |one| i64::from(one.code()))
             }
-            Condition::LastSeen(values) => times(values, columns.last_seen, self.now, bind),
+            Condition::LastSeen(values) => {
+                // Until the first check-in the column has the time of the enrollment.
+                let last_seen = format!("CASE WHEN {} IS NULL THEN NULL ELSE {} END", columns.run, columns.last_seen);
+                times(values, &last_seen, self.now, bind)
+            }
             Condition::Since(values) => {
                 let since = since(columns, bind);
                 times(values, &since, self.now, bind)
@@ -158,7 +164,7 @@ impl HostFilter {
                 let mark = format!("x.mark = {}", HostMark::Quarantined.code());
                 flag(*wanted, &of_host("host_mark", &mark))
             }
-            Condition::Search(values) => any(values.iter().map(|value| search(value, columns, host, bind))),
+            Condition::Search(values) => search(values, columns, host, bind),
         }
     }
 
@@ -283,16 +289,17 @@ fn clean(text: &str) -> Bound {
     Bound::Text(text.replace('\0', "\u{fffd}"))
 }
 
-fn search(value: &SearchText, columns: &Columns, host: &str, bind: Bind<'_>) -> String {
-    let matches = |column: &str, bind: Bind<'_>| match value {
-        SearchText::Contains(text) => format!("{}(lower({column}), {}) > 0", columns.position, bind(clean(text))),
-        SearchText::StartsWith(text) => starts_with(column, text, bind),
+fn search(values: &[SearchText], columns: &Columns, host: &str, bind: Bind<'_>) -> String {
+    let mut matches = |column: &str| {
+        any(values.iter().map(|value| match value {
+            SearchText::Contains(text) => format!("{}(lower({column}), {}) > 0", columns.position, bind(clean(text))),
+            SearchText::StartsWith(text) => starts_with(column, text, bind),
+        }))
     };
     let kinds = [IdentifierKind::Serial, IdentifierKind::Mac, IdentifierKind::Fqdn, IdentifierKind::AssetTag];
     let kinds: Vec<String> = kinds.iter().map(|kind| kind.code().to_string()).collect();
-    let name = matches(columns.name, bind);
-    let identifier = matches("x.value", bind);
-    let owner = matches("x.folded", bind);
+    let (name, identifier, owner) = (matches(columns.name), matches("x.value"), matches("x.folded"));
+    // However many values there are, each table is read once.
     format!(
         "({name} OR {host} IN (SELECT x.host FROM host_identifier x WHERE x.kind IN ({}) AND {identifier})
          OR {host} IN (SELECT x.host FROM host_owner x WHERE x.until IS NULL AND {owner}))",
@@ -312,7 +319,8 @@ fn roster(values: &[RosterMatch], columns: &Columns, host: &str) -> String {
     };
     let included =
         |value: &RosterMatch| any(RosterState::ALL.iter().filter(|one| value.includes(**one)).map(|one| state(*one)));
-    any(values.iter().map(included))
+    // Without a roster no host relates to it.
+    format!("(EXISTS (SELECT 1 FROM roster_source) AND {})", any(values.iter().map(included)))
 }
 
 fn choices<T: Copy>(values: &[Choice<T>], column: &str, code: impl Fn(T) -> i64) -> String {

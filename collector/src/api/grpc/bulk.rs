@@ -41,7 +41,14 @@ impl Fleet {
         let field = "ChangeHostsRequest.change";
         let kind = kind.ok_or_else(|| status::malformed(&ConvertError::Code { field, code: first.change }))?;
         let change = self.or_refused(BulkChange::read(kind, &first.value))?;
-        let selection = first.selection.unwrap_or_default();
+        let missing = || status::malformed(&ConvertError::Missing { field: "ChangeHostsRequest.selection" });
+        let selection = first.selection.ok_or_else(missing)?;
+        // Whoever forgets a field must not mean every host by it.
+        if !selection.by_lines && (selection.filter.trim().is_empty() || !lines.is_empty()) {
+            return Err(Status::invalid_argument(
+                "hosts must be chosen by lines or by a filter; the filter `enrolled:any` means every host",
+            ));
+        }
         let selected = self.select(caller, selection, lines).await?;
         let count = selected.hosts.len() as u64;
         if let Some(expected) = first.expected.filter(|expected| *expected != count) {
@@ -50,9 +57,8 @@ impl Fleet {
         let bulk = match first.dry_run || selected.hosts.is_empty() {
             true => None,
             false => {
-                let rules = self.rules.load_full();
                 let (store, clock) = (self.store.as_ref(), &self.clock);
-                let changed = actions::hosts_change(store, caller, &rules, &change, &selected.hosts, clock).await;
+                let changed = actions::hosts_change(store, caller, &change, &selected.hosts, clock).await;
                 let bulk = self.or_refused(changed)?;
                 tracing::info!(bulk = bulk.number, change = kind.name(), hosts = count, by = %caller.name, "changes hosts");
                 Some(bulk)

@@ -11,6 +11,7 @@ use muster_proto::model::{AccountId, BulkKind, BulkReport, Digest, SiteId, Times
 use super::changed::Changed;
 use super::{host_labels, host_notes, host_owners, notes, roster, sites};
 use crate::ledger::entry::Entry;
+use crate::store::SiteScope;
 use crate::store::sql::{AdminTx, Row, Step, StoreFault, Value};
 
 const LAST: &str = "SELECT coalesce(max(no), 0) FROM bulk";
@@ -21,8 +22,11 @@ const GET: &str =
 const LIST: &str = "SELECT no, kind, value, account, asked_at, ended_at, hosts, done, changed, refused FROM bulk
      ORDER BY no DESC LIMIT $1";
 const BEGIN: &str =
-    "INSERT INTO bulk (no, kind, value, account, asked_at, ended_at, stage, hosts, done, changed, refused)
-     VALUES ($1, $2, $3, $4, $5, NULL, 1, $6, 0, 0, 0)";
+    "INSERT INTO bulk (no, kind, value, account, sites, asked_at, ended_at, stage, hosts, done, changed, refused)
+     VALUES ($1, $2, $3, $4, $5, $6, NULL, 1, $7, 0, 0, 0)";
+const SITES: &str = "SELECT sites FROM bulk WHERE no = $1";
+const HEAD: &str = "SELECT no FROM bulk WHERE stage = 1 ORDER BY no LIMIT 1";
+const GIVE_UP: &str = "DELETE FROM bulk_portion WHERE bulk = $1";
 const STAGE: &str = "INSERT INTO bulk_portion (bulk, no, hosts) VALUES ($1, $2, $3)";
 const NEXT: &str = "SELECT no, hosts FROM bulk_portion WHERE bulk = $1 ORDER BY no LIMIT 1";
 const DONE: &str = "DELETE FROM bulk_portion WHERE bulk = $1 AND no = $2";
@@ -32,7 +36,8 @@ const FORGET: &str = "DELETE FROM bulk WHERE stage = 2 AND no <= $1";
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[LAST, RUNNING, GET, LIST, BEGIN, STAGE, NEXT, DONE, COUNT, END, FORGET];
+pub(super) const STATEMENTS: &[&str] =
+    &[LAST, RUNNING, GET, LIST, BEGIN, SITES, HEAD, GIVE_UP, STAGE, NEXT, DONE, COUNT, END, FORGET];
 
 /// Hosts that one transaction changes. Each may be judged again, which counts among the rows that a transaction may change.
 pub(crate) const PORTION: usize = 400;
@@ -41,7 +46,7 @@ pub(crate) const PORTION: usize = 400;
 pub(crate) const MOST_RUNNING: i64 = 20;
 
 /// Bulk changes that are kept after their end.
-const KEPT: i64 = 1_000;
+pub(crate) const KEPT: i64 = 1_000;
 
 /// A change of many hosts that a person asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +56,8 @@ pub(crate) struct NewBulk {
     pub(crate) value: String,
     /// The account that asks; `None` for a user of the collector's machine.
     pub(crate) account: Option<AccountId>,
+    /// The sites whose hosts it may change, also when the change comes to them.
+    pub(crate) sites: SiteScope,
     /// The row numbers of the hosts, at most [`limits::BULK_HOSTS`].
     pub(crate) hosts: Vec<i64>,
 }
@@ -67,7 +74,13 @@ pub(crate) fn begin(tx: &mut dyn AdminTx, new: &NewBulk, now: Timestamp) -> Step
     let account = new.account.as_ref().map_or("", |account| account.as_str());
     let hosts = new.hosts.len() as i64;
     let (kind, value) = (i64::from(new.kind.code()), new.value.as_str());
-    tx.execute(BEGIN, &[no.into(), kind.into(), value.into(), account.into(), now.into(), hosts.into()])?;
+    let sites = match &new.sites {
+        SiteScope::All => String::new(),
+        SiteScope::Only(sites) => sites.iter().map(SiteId::as_str).collect::<Vec<_>>().join(" "),
+    };
+    let account_and_sites: [Value<'_>; 2] = [account.into(), sites.as_str().into()];
+    let [account, sites] = account_and_sites;
+    tx.execute(BEGIN, &[no.into(), kind.into(), value.into(), account, sites, now.into(), hosts.into()])?;
     let packed: Vec<Vec<u8>> = new.hosts.chunks(PORTION).map(pack).collect();
     let lists: Vec<Vec<Value<'_>>> =
         (1_i64..).zip(&packed).map(|(at, hosts)| vec![no.into(), at.into(), hosts.as_slice().into()]).collect();
@@ -90,12 +103,12 @@ pub(crate) fn is_running(tx: &mut dyn AdminTx) -> Step<bool> {
     Ok(!tx.query(RUNNING, &[1.into()])?.is_empty())
 }
 
-/// Changes a portion of the hosts of the bulk change that was asked for first, or ends it; says whether one runs. `rejudges` says
-/// whether labels decide to which hosts an order applies, so that a change of them has hosts judged again.
+/// Changes a portion of the hosts of the bulk change that was asked for first, or ends it; says whether one runs. Hosts whose labels
+/// change are judged again, because labels can decide to which hosts an order applies.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn advance(tx: &mut dyn AdminTx, rejudges: bool, now: Timestamp) -> Step<bool> {
+pub(crate) fn advance(tx: &mut dyn AdminTx, now: Timestamp) -> Step<bool> {
     let Some(bulk) = tx.query(RUNNING, &[1.into()])?.first().map(report).transpose()? else { return Ok(false) };
     let no = bulk.number.cast_signed();
     let Some(portion) = tx.query(NEXT, &[no.into()])?.into_iter().next() else {
@@ -104,27 +117,53 @@ pub(crate) fn advance(tx: &mut dyn AdminTx, rejudges: bool, now: Timestamp) -> S
         tx.record(Entry::BulkEnded { bulk: bulk.number, changed: bulk.changed, refused: bulk.refused });
         return Ok(true);
     };
-    let hosts = unpack(portion.blob(1)?)?;
-    let Changed { changed, refused } = change(tx, &bulk, &hosts, rejudges, now)?;
+    let listed = unpack(portion.blob(1)?)?;
+    // Another change may have moved hosts since they were selected.
+    let sites = sites_of(tx, no)?;
+    let hosts = super::hosts::at_sites(tx, &listed, &sites)?;
+    let Changed { changed, refused } = change(tx, &bulk, &hosts, now)?;
+    let refused = refused + (listed.len() - hosts.len()) as u64;
     tx.note_progress(DONE, &[no.into(), portion.int(0)?.into()])?;
-    let counts = [hosts.len() as u64, changed, refused].map(|count| Value::from(count.cast_signed()));
+    let counts = [listed.len() as u64, changed, refused].map(|count| Value::from(count.cast_signed()));
     let [done, changed, refused] = counts;
     tx.note_progress(COUNT, &[no.into(), done, changed, refused])?;
     Ok(true)
 }
 
-fn change(tx: &mut dyn AdminTx, bulk: &BulkReport, hosts: &[i64], rejudges: bool, now: Timestamp) -> Step<Changed> {
+/// Ends the bulk change that was asked for first although hosts are left: its rows are damaged. Returns its number.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn give_up(tx: &mut dyn AdminTx, now: Timestamp) -> Step<Option<u64>> {
+    let Some(no) = tx.query(HEAD, &[])?.first().map(|row| row.int(0)).transpose()? else { return Ok(None) };
+    tx.note_progress(GIVE_UP, &[no.into()])?;
+    tx.execute(END, &[no.into(), now.into()])?;
+    let counted = tx.query(GET, &[no.into()])?;
+    let count = |at: usize| counted.first().and_then(|row| row.count(at).ok()).unwrap_or(0);
+    let (hosts, done, changed, refused) = (count(6), count(7), count(8), count(9));
+    let bulk = no.unsigned_abs();
+    tx.record(Entry::BulkEnded { bulk, changed, refused: refused + hosts.saturating_sub(done) });
+    Ok(Some(bulk))
+}
+
+fn sites_of(tx: &mut dyn AdminTx, no: i64) -> Step<SiteScope> {
+    let rows = tx.query(SITES, &[no.into()])?;
+    let text = rows.first().map_or(Ok(""), |row| row.text(0))?;
+    let site = |text: &str| SiteId::new(text).map_err(|error| StoreFault::damaged("a bulk change", error.to_string()));
+    let sites = text.split(' ').filter(|site| !site.is_empty()).map(site).collect::<Step<Vec<SiteId>>>()?;
+    Ok(SiteScope::of(&sites))
+}
+
+fn change(tx: &mut dyn AdminTx, bulk: &BulkReport, hosts: &[i64], now: Timestamp) -> Step<Changed> {
     match bulk.kind {
         BulkKind::Label | BulkKind::Unlabel => {
-            let changed = if bulk.kind == BulkKind::Label {
+            let (changed, refused) = if bulk.kind == BulkKind::Label {
                 host_labels::add(tx, hosts, &bulk.value, now)?
             } else {
-                host_labels::remove(tx, hosts, &bulk.value, now)?
+                (host_labels::remove(tx, hosts, &bulk.value, now)?, 0)
             };
-            if rejudges && changed.changed > 0 {
-                hosts.iter().for_each(|host| tx.requeue(*host));
-            }
-            Ok(changed)
+            changed.iter().for_each(|host| tx.requeue(*host));
+            Ok(Changed { changed: changed.len() as u64, refused })
         }
         BulkKind::Own => host_owners::put(tx, hosts, &bulk.value, now),
         BulkKind::Note => {
@@ -162,7 +201,9 @@ pub(crate) fn get(tx: &mut dyn AdminTx, number: u64) -> Step<Option<BulkReport>>
 /// # Errors
 /// The database fails.
 pub(crate) fn list(tx: &mut dyn AdminTx, most: usize) -> Step<Vec<BulkReport>> {
-    tx.query(LIST, &[i64::try_from(most).unwrap_or(KEPT).into()])?.iter().map(report).collect()
+    let rows = tx.query(LIST, &[i64::try_from(most).unwrap_or(KEPT).into()])?;
+    // One damaged row must not hide the others.
+    Ok(rows.iter().filter_map(|row| report(row).ok()).collect())
 }
 
 fn report(row: &Row) -> Step<BulkReport> {

@@ -3,7 +3,6 @@
 use muster_proto::limits;
 use muster_proto::model::Timestamp;
 
-use super::changed::Changed;
 use crate::store::sql::{AdminTx, Step, Value};
 
 const OF_HOST: &str = "SELECT label FROM host_label WHERE host = $1 AND until IS NULL ORDER BY label";
@@ -18,38 +17,45 @@ const FORGET: &str = "DELETE FROM host_label WHERE (host, label, since) IN
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[OF_HOST, ADD, REMOVE, FORGET];
 
-/// Gives hosts a label.
+/// Gives hosts a label. Returns those that had it not, and how many have as many labels as they may.
 ///
 /// # Errors
 /// The database fails.
-pub(super) fn add(tx: &mut dyn AdminTx, hosts: &[i64], label: &str, now: Timestamp) -> Step<Changed> {
-    let lists: Vec<Vec<Value<'_>>> = hosts.iter().map(|host| vec![(*host).into()]).collect();
-    let (mut new, mut refused): (Vec<Vec<Value<'_>>>, u64) = (Vec::new(), 0);
-    for (host, rows) in hosts.iter().zip(tx.query_each(OF_HOST, &lists)?) {
-        let mut has_it = false;
-        for row in &rows {
-            has_it |= row.text(0)? == label;
-        }
-        if has_it {
+pub(super) fn add(tx: &mut dyn AdminTx, hosts: &[i64], label: &str, now: Timestamp) -> Step<(Vec<i64>, u64)> {
+    let (mut new, mut refused) = (Vec::new(), 0);
+    for (host, labels) in hosts.iter().zip(of_hosts(tx, hosts)?) {
+        if labels.iter().any(|has| has == label) {
             continue;
         }
-        if rows.len() >= limits::LABELS_PER_HOST {
+        if labels.len() >= limits::LABELS_PER_HOST {
             refused += 1;
         } else {
-            new.push(vec![(*host).into(), label.into(), now.into()]);
+            new.push(*host);
         }
     }
-    tx.note_progress_each(ADD, &new)?;
-    Ok(Changed { changed: new.len() as u64, refused })
+    let lists: Vec<Vec<Value<'_>>> = new.iter().map(|host| vec![(*host).into(), label.into(), now.into()]).collect();
+    tx.note_progress_each(ADD, &lists)?;
+    Ok((new, refused))
 }
 
-/// Takes a label away from hosts.
+/// Takes a label away from hosts. Returns those that had it.
 ///
 /// # Errors
 /// The database fails.
-pub(super) fn remove(tx: &mut dyn AdminTx, hosts: &[i64], label: &str, now: Timestamp) -> Step<Changed> {
-    let lists: Vec<Vec<Value<'_>>> = hosts.iter().map(|host| vec![(*host).into(), label.into(), now.into()]).collect();
-    Ok(Changed { changed: tx.note_progress_each(REMOVE, &lists)?, refused: 0 })
+pub(super) fn remove(tx: &mut dyn AdminTx, hosts: &[i64], label: &str, now: Timestamp) -> Step<Vec<i64>> {
+    let labels = of_hosts(tx, hosts)?;
+    let had = hosts.iter().zip(labels).filter(|(_, labels)| labels.iter().any(|has| has == label));
+    let had: Vec<i64> = had.map(|(host, _)| *host).collect();
+    let lists: Vec<Vec<Value<'_>>> = had.iter().map(|host| vec![(*host).into(), label.into(), now.into()]).collect();
+    tx.note_progress_each(REMOVE, &lists)?;
+    Ok(had)
+}
+
+/// The labels of each of these hosts.
+fn of_hosts(tx: &mut dyn AdminTx, hosts: &[i64]) -> Step<Vec<Vec<String>>> {
+    let lists: Vec<Vec<Value<'_>>> = hosts.iter().map(|host| vec![(*host).into()]).collect();
+    let rows = tx.query_each(OF_HOST, &lists)?;
+    rows.iter().map(|rows| rows.iter().map(|row| row.text(0).map(ToOwned::to_owned)).collect()).collect()
 }
 
 /// Removes the past of labels from before an instant, at most so many rows; returns how many.

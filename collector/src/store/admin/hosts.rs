@@ -178,6 +178,23 @@ pub(super) fn not_at(tx: &mut dyn AdminTx, hosts: &[i64], site: &SiteId) -> Step
     Ok(elsewhere)
 }
 
+/// Those of these hosts that are at one of these sites now, by their row numbers.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn at_sites(tx: &mut dyn AdminTx, hosts: &[i64], sites: &SiteScope) -> Step<Vec<i64>> {
+    if *sites == SiteScope::All {
+        return Ok(hosts.to_vec());
+    }
+    let lists: Vec<_> = hosts.iter().map(|no| vec![(*no).into()]).collect();
+    let mut there = Vec::new();
+    for row in tx.query_each(BY_NUMBER, &lists)?.iter().flatten() {
+        let host = found(row)?;
+        there.extend(sites.contains(&host.site).then_some(host.no));
+    }
+    Ok(there)
+}
+
 /// A host that an operator means.
 struct Found {
     no: i64,

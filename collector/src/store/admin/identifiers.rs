@@ -20,17 +20,19 @@ const FIND: &str = "SELECT h.id, h.site FROM host_identifier i JOIN host_row h O
      WHERE i.value = $1 AND i.kind = $2 ORDER BY h.id LIMIT $3";
 
 const BY_ID: &str = "SELECT no, id, site FROM host_row WHERE id = $1";
-/// Two are enough to know that there are several.
-const FIND_TWO: &str = "SELECT h.no, h.id, h.site FROM host_identifier i JOIN host_row h ON h.no = i.host
-     WHERE i.value = $1 AND i.kind = $2 ORDER BY h.no LIMIT 20";
+const FIND_ALL: &str = "SELECT h.no, h.id, h.site FROM host_identifier i JOIN host_row h ON h.no = i.host
+     WHERE i.value = $1 AND i.kind = $2 ORDER BY h.no LIMIT $3";
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[PENDING, IDENTITY, KNOWN, ADD, REMOVE, LOOKED_AT, FIND, BY_ID, FIND_TWO];
+pub(super) const STATEMENTS: &[&str] = &[PENDING, IDENTITY, KNOWN, ADD, REMOVE, LOOKED_AT, FIND, BY_ID, FIND_ALL];
 
 /// Hosts that one transaction looks at. Each has at most 38 identifiers before and after, and each of those may put eleven entries on the
 /// list of those to match: with all of them, a transaction stays within its limit.
 const PORTION: i64 = 20;
+
+/// Hosts with one identifier that are read for a line of a list.
+const FOUND_OF_LINE: i64 = 20;
 
 /// How many hosts are found by one identifier.
 const FOUND: i64 = 10;
@@ -117,7 +119,7 @@ fn identifiers(row: Option<&Row>) -> Step<(BTreeSet<Identifier>, bool)> {
 pub(crate) struct LineAsked {
     /// The id, if the line is one.
     pub(crate) id: Option<HostId>,
-    /// What else the line can be, in the order in which it is looked for.
+    /// What else the line can be.
     pub(crate) identifiers: Vec<Identifier>,
 }
 
@@ -137,52 +139,50 @@ pub(crate) enum LineFound {
     Several,
 }
 
-/// The hosts of these sites that these lines mean, in the order of the lines. The first kind of identifier that any host has
-/// decides.
+/// The hosts of these sites that these lines mean, in the order of the lines. What one host says of itself takes no line from another:
+/// if two hosts have it, as whatever kind of identifier, the line means several.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn find_each(tx: &mut dyn AdminTx, lines: &[LineAsked], sites: &SiteScope) -> Step<Vec<LineFound>> {
-    let mut found = vec![LineFound::None; lines.len()];
+    let mut found = vec![BTreeMap::new(); lines.len()];
     let ids: Vec<(usize, HostId)> = (0..).zip(lines).filter_map(|(at, line)| Some((at, line.id?))).collect();
     let lists: Vec<Vec<Value<'_>>> = ids.iter().map(|(_, id)| vec![id.as_bytes().as_slice().into()]).collect();
     for ((at, _), rows) in ids.iter().zip(tx.query_each(BY_ID, &lists)?) {
-        put(&mut found, *at, of_sites(&rows, sites)?);
+        add_of_sites(&mut found, *at, &rows, sites)?;
     }
-    let most = lines.iter().map(|line| line.identifiers.len()).max().unwrap_or(0);
-    for nth in 0..most {
-        let open = |(at, line): (usize, &'_ LineAsked)| {
-            let identifier = line.identifiers.get(nth)?;
-            (found.get(at) == Some(&LineFound::None)).then(|| (at, identifier.clone()))
-        };
-        let asked: Vec<(usize, Identifier)> = (0..).zip(lines).filter_map(open).collect();
-        let lists: Vec<Vec<Value<'_>>> =
-            (asked.iter()).map(|(_, one)| vec![one.value.as_str().into(), i64::from(one.kind.code()).into()]).collect();
-        for ((at, _), rows) in asked.iter().zip(tx.query_each(FIND_TWO, &lists)?) {
-            put(&mut found, *at, of_sites(&rows, sites)?);
+    let of_line = |(at, line): (usize, &'_ LineAsked)| -> Vec<(usize, Identifier)> {
+        line.identifiers.iter().map(|one| (at, one.clone())).collect()
+    };
+    let asked: Vec<(usize, Identifier)> = (0..).zip(lines).flat_map(of_line).collect();
+    let lists: Vec<Vec<Value<'_>>> = (asked.iter())
+        .map(|(_, one)| vec![one.value.as_str().into(), i64::from(one.kind.code()).into(), FOUND_OF_LINE.into()])
+        .collect();
+    let mut is_cut = vec![false; lines.len()];
+    for ((at, _), rows) in asked.iter().zip(tx.query_each(FIND_ALL, &lists)?) {
+        if let Some(cut) = is_cut.get_mut(*at) {
+            *cut |= rows.len() as i64 == FOUND_OF_LINE;
         }
+        add_of_sites(&mut found, *at, &rows, sites)?;
     }
-    Ok(found)
+    let meant = |(hosts, is_cut): (BTreeMap<i64, HostId>, bool)| match hosts.first_key_value() {
+        // Others of these sites may be among those that were not read.
+        _ if is_cut => LineFound::Several,
+        Some((no, id)) if hosts.len() == 1 => LineFound::One { no: *no, id: *id },
+        Some(_) => LineFound::Several,
+        None => LineFound::None,
+    };
+    Ok(found.into_iter().zip(is_cut).map(meant).collect())
 }
 
-fn put(found: &mut [LineFound], at: usize, one: LineFound) {
-    if let Some(place) = found.get_mut(at) {
-        *place = one;
-    }
-}
-
-fn of_sites(rows: &[Row], sites: &SiteScope) -> Step<LineFound> {
-    let mut hosts = Vec::new();
+fn add_of_sites(found: &mut [BTreeMap<i64, HostId>], at: usize, rows: &[Row], sites: &SiteScope) -> Step<()> {
+    let Some(hosts) = found.get_mut(at) else { return Ok(()) };
     for row in rows {
         if sites.contains(&row.parse("a site", 2)?) {
-            hosts.push((row.int(0)?, HostId::from_bytes(row.bytes(1)?)));
+            hosts.insert(row.int(0)?, HostId::from_bytes(row.bytes(1)?));
         }
     }
-    Ok(match hosts.as_slice() {
-        [] => LineFound::None,
-        [(no, id)] => LineFound::One { no: *no, id: *id },
-        _ => LineFound::Several,
-    })
+    Ok(())
 }
 
 /// The first hosts of these sites that have one of these identifiers, in the order of their ids.

@@ -18,15 +18,19 @@ use crate::filter::{Filter, HostFields, OrderFields, RosterState};
 use crate::judge::{Positive, Remediation, Removal};
 use crate::ledger::entry::Entry;
 use crate::store::admin::bulk::{self, NewBulk};
-use crate::store::admin::identifiers::LineAsked;
+use crate::store::admin::identifiers::{LineAsked, LineFound};
+use crate::store::admin::roster::by_hand::{self, ByHand};
 use crate::store::admin::{self, AdminTx, host_labels, host_owners, identifiers};
 use crate::store::{
     CheckIn, Enrollment, HostFilter, HostQuery, HostSort, JudgedOrder, NewToken, SelectedHost, SiteScope, Store,
+    StoreError,
 };
 
 const NOW: u64 = 1_000_000;
 const PATIENCE: Duration = Duration::from_secs(500_000);
 const HOSTS: u8 = 24;
+/// A host that enrolled, and never checked in.
+const NEVER_SEEN: u8 = 23;
 
 /// What a host of the test is, as the evaluator of filters sees it.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +67,7 @@ impl Machine {
             platform: Some([Platform::Linux, Platform::Windows, Platform::Macos][usize::from(n) % 3]),
             agent: pick(&["0.1.0", "0.2.0"], 4),
             os: pick(&["Debian GNU/Linux 12", "Windows 11", ""], 1),
-            last_seen: Some(at(NOW - u64::from(n) * 40_000)),
+            last_seen: (n != NEVER_SEEN).then(|| at(NOW - u64::from(n) * 40_000)),
             quarantined: n.is_multiple_of(11),
             ..Self::default()
         }
@@ -94,7 +98,9 @@ impl Machine {
 
     /// Whether the order is asked about, and applies to the host.
     fn under(&self, asks: bool) -> Option<OrderFields<'_>> {
-        let is_silent = self.last_seen.is_some_and(|seen| seen < at(NOW).minus(PATIENCE));
+        // Before the first check-in, silence is counted from the enrollment.
+        let seen = self.last_seen.unwrap_or(at(1));
+        let is_silent = seen < at(NOW).minus(PATIENCE);
         let awake = self.verdict.as_ref().map_or(Lane::Unknown, |verdict| verdict.awake_lane);
         let in_scope = self.verdict.as_ref().is_none_or(|verdict| verdict.in_scope);
         (asks && in_scope).then(|| OrderFields {
@@ -102,7 +108,7 @@ impl Machine {
             overdue: false,
             silent: is_silent,
             since: match self.verdict.is_some() {
-                true if awake.with_silence(is_silent) != awake => self.last_seen.map(|seen| seen.plus(PATIENCE)),
+                true if awake.with_silence(is_silent) != awake => Some(seen.plus(PATIENCE)),
                 true => self.since,
                 false => None,
             },
@@ -137,10 +143,10 @@ impl Machine {
 /// Does a bulk change to its end.
 async fn change(store: &Arc<dyn Store>, kind: BulkKind, value: &str, hosts: Vec<i64>, second: u64) -> BulkReport {
     let account = Some(AccountId::new("id-ada").expect("an id"));
-    let new = NewBulk { kind, value: value.to_owned(), account, hosts };
+    let new = NewBulk { kind, value: value.to_owned(), account, sites: SiteScope::All, hosts };
     let begin = move |tx: &mut dyn AdminTx| bulk::begin(tx, &new, at(second));
     let number = admin::write(store.as_ref(), "begin", acting(second), begin).await.expect("begins").expect("may run");
-    let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, true, at(second));
+    let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, at(second));
     while admin::write(store.as_ref(), "advance", acting(second), advance).await.expect("advances") {}
     let get = move |tx: &mut dyn AdminTx| bulk::get(tx, number);
     admin::read(store.as_ref(), "get", get).await.expect("reads").expect("is there")
@@ -177,6 +183,9 @@ async fn fleet(store: &Arc<dyn Store>) -> BTreeMap<HostId, Machine> {
         let machine = machines.get_mut(&host(n)).expect("is there");
         machine.verdict = Machine::judged(n);
         machine.since = machine.verdict.is_some().then(|| at(11));
+        if n == NEVER_SEEN {
+            continue;
+        }
         let seconds = NOW - u64::from(n) * 40_000;
         store.check_in(CheckIn { facts: Some(machine.facts()), ..check_in(n, 1, seconds, &[]) }).await.expect("asks");
     }
@@ -197,6 +206,8 @@ async fn fleet(store: &Arc<dyn Store>) -> BTreeMap<HostId, Machine> {
             let sql = "INSERT INTO host_mark (mark, host, since, note) VALUES ($1, $2, 1, NULL)";
             tx.note_progress(sql, &[i64::from(HostMark::Quarantined.code()).into(), (*host).into()])?;
         }
+        // Without a list of machines, no host relates to the roster.
+        tx.note_progress("INSERT INTO roster_source (no, name, imported_at) VALUES (1, 'a-list', 1)", &[])?;
         Ok(())
     };
     admin::write(store.as_ref(), "mark", acting(21), mark).await.expect("marks");
@@ -242,6 +253,8 @@ const FILTERS: &[&str] = &[
     "last-seen:<7d",
     "-last-seen:<7d",
     "last-seen:none",
+    "last-seen:any",
+    "-last-seen:none",
     "enrolled:<2030-01-01",
     "enrolled:>1d",
     "quarantined:yes",
@@ -432,14 +445,76 @@ pub(crate) async fn many_hosts_are_labelled_owned_noted_and_moved_with_their_pas
     assert_healthy(&store).await;
 }
 
+pub(crate) async fn a_bulk_change_leaves_hosts_that_were_moved_away_from_the_sites_of_its_account(
+    backend: impl Backend,
+) {
+    let store = backend.open();
+    super::enrolled_fleet(&store, 3).await;
+    let all: Vec<i64> = numbers(&store).await.into_values().collect();
+    change(&store, BulkKind::Move, "lab", vec![all[0]], 10).await;
+    let (sites, hosts) = (SiteScope::Only(vec![SiteId::new("hq").expect("a site")]), all.clone());
+    let new = NewBulk { kind: BulkKind::Label, value: "vip".to_owned(), account: None, sites, hosts };
+    let begin = move |tx: &mut dyn AdminTx| bulk::begin(tx, &new, at(20));
+    let number = admin::write(store.as_ref(), "begin", acting(20), begin).await.expect("begins").expect("may run");
+    while admin::write(store.as_ref(), "advance", acting(21), |tx| bulk::advance(tx, at(21))).await.expect("advances") {
+    }
+    let done =
+        admin::read(store.as_ref(), "get", move |tx| bulk::get(tx, number)).await.expect("reads").expect("is there");
+    assert_eq!((done.changed, done.refused), (2, 1));
+    assert!(store.host_get(host(1)).await.expect("gets").expect("is there").labels.is_empty());
+    // A change whose list is damaged is ended, so that it holds up no other.
+    let new =
+        NewBulk { kind: BulkKind::Label, value: "two".to_owned(), account: None, sites: SiteScope::All, hosts: all };
+    let begin = move |tx: &mut dyn AdminTx| {
+        bulk::begin(tx, &new, at(30))?;
+        tx.note_progress("UPDATE bulk_portion SET hosts = $1", &[[1_u8, 2, 3].as_slice().into()])
+    };
+    admin::write(store.as_ref(), "begin", acting(30), begin).await.expect("begins");
+    let advance = admin::write(store.as_ref(), "advance", acting(31), |tx| bulk::advance(tx, at(31))).await;
+    assert!(matches!(advance, Err(StoreError::Damaged { .. })), "{advance:?}");
+    let ended = admin::write(store.as_ref(), "give_up", acting(32), |tx| bulk::give_up(tx, at(32))).await;
+    assert_eq!(ended.expect("ends"), Some(number + 1));
+    assert!(!admin::read(store.as_ref(), "running", bulk::is_running).await.expect("reads"));
+    assert_healthy(&store).await;
+}
+
+pub(crate) async fn a_line_of_a_list_means_one_host_or_none(backend: impl Backend) {
+    let store = backend.open();
+    token_create(&store, new_token(0)).await.expect("token");
+    for (n, name, serial) in [(1, "pc-17", "S1"), (2, "thief", "pc-17"), (3, "pc-3", "S3"), (4, "pc-3", "S4")] {
+        let identity = MachineIdentity { serial: serial.to_owned(), ..MachineIdentity::default() };
+        let facts = HostFacts { identity, ..facts(name) };
+        store.host_enroll(Enrollment { facts, ..enrollment(n) }).await.expect("enrolls");
+    }
+    while admin::write(store.as_ref(), "identify", acting(21), identifiers::advance).await.expect("runs").is_unfinished
+    {
+    }
+    let of = |line: &str| LineAsked {
+        id: line.parse().ok(),
+        identifiers: IdentifierKind::ALL.iter().filter_map(|kind| Identifier::new(*kind, line)).collect(),
+    };
+    let lines = vec![of("S1"), of("pc-17"), of("pc-3"), of("nobody"), of(&host(4).to_string())];
+    let find = move |tx: &mut dyn AdminTx| identifiers::find_each(tx, &lines, &SiteScope::All);
+    let found = admin::read(store.as_ref(), "find", find).await.expect("finds");
+    assert!(matches!(found[0], LineFound::One { id, .. } if id == host(1)), "{found:?}");
+    assert_eq!(found[1..4], [LineFound::Several, LineFound::Several, LineFound::None], "a serial number takes no name");
+    assert!(matches!(found[4], LineFound::One { id, .. } if id == host(4)), "{found:?}");
+}
+
 /// Every statement about bulk changes, for the test that compares both databases.
 pub(super) fn all(tx: &mut dyn AdminTx) {
-    let hosts: Vec<i64> = tx
-        .query("SELECT no FROM host_row ORDER BY no", &[])
-        .expect("reads")
-        .iter()
-        .map(|row| row.int(0).expect("a number"))
-        .collect();
+    let lines = [
+        LineAsked { id: Some(host(1)), identifiers: Vec::new() },
+        LineAsked { id: None, identifiers: Identifier::new(IdentifierKind::Name, "host-001").into_iter().collect() },
+    ];
+    let found = identifiers::find_each(tx, &lines, &SiteScope::All).expect("finds");
+    let LineFound::One { no, .. } = found[0] else { panic!("{found:?}") };
+    let hosts = vec![no];
+    // The entry of a host moves with it.
+    let is_matched = |tx: &mut dyn AdminTx, entry: u64| {
+        by_hand::decide(tx, entry, &ByHand::Match(host(1)), &SiteScope::All, at(49)).expect("decides").is_ok()
+    };
+    assert!((1..10).any(|entry| is_matched(tx, entry)), "no entry takes the host");
     let changes = [
         (BulkKind::Label, "vip"),
         (BulkKind::Unlabel, "vip"),
@@ -450,16 +525,16 @@ pub(super) fn all(tx: &mut dyn AdminTx) {
         (BulkKind::Move, "a-new-site"),
     ];
     for (kind, value) in changes {
-        let new = NewBulk { kind, value: value.to_owned(), account: None, hosts: hosts.clone() };
+        let new = NewBulk { kind, value: value.to_owned(), account: None, sites: SiteScope::All, hosts: hosts.clone() };
         bulk::begin(tx, &new, at(50)).expect("begins").expect("may run");
-        while bulk::advance(tx, true, at(51)).expect("advances") {}
+        while bulk::advance(tx, at(51)).expect("advances") {}
     }
     assert!(!bulk::is_running(tx).expect("reads"));
-    let lines = [
-        LineAsked { id: Some(host(1)), identifiers: Vec::new() },
-        LineAsked { id: None, identifiers: Identifier::new(IdentifierKind::Name, "host-001").into_iter().collect() },
-    ];
-    drop(identifiers::find_each(tx, &lines, &SiteScope::All).expect("finds"));
+    assert_eq!(bulk::give_up(tx, at(52)).expect("reads"), None);
+    let (label, sites) = ("x".to_owned(), SiteScope::All);
+    let new = NewBulk { kind: BulkKind::Label, value: label, account: None, sites, hosts };
+    let begun = bulk::begin(tx, &new, at(53)).expect("begins");
+    assert_eq!(bulk::give_up(tx, at(54)).expect("ends"), begun);
     drop(bulk::list(tx, 100).expect("lists"));
     drop(bulk::get(tx, 1).expect("reads"));
     host_labels::forget(tx, at(60), 10).expect("forgets");

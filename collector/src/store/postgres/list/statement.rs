@@ -153,6 +153,7 @@ pub(super) fn few(query: &HostQuery, names: &Names, nth: usize) -> Option<(Strin
 fn columns(query: &HostQuery, names: &Names) -> Columns {
     Columns {
         last_seen: "n.last_seen",
+        run: "n.run",
         is_listed: "n.listed",
         name: "lower(h.hostname)",
         silence: query.silent_before.map(|before| (before, query.patience)),

@@ -226,6 +226,7 @@ pub(super) fn few(query: &HostQuery, names: &Names, nth: usize) -> Option<(Strin
 fn columns(query: &HostQuery, names: &Names) -> Columns {
     Columns {
         last_seen: "e.last_seen",
+        run: "e.run",
         is_listed: "h.listed = 1",
         name: "h.hostname",
         silence: query.silent_before.map(|before| (before, query.patience)),
