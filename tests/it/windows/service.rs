@@ -112,6 +112,12 @@ impl Machine {
         Ok(std::fs::read_to_string(self.folder().join("agent/acknowledged"))?)
     }
 
+    /// Whether a snapshot is in the spool, by the agent's own files, as for [`Self::acknowledged`].
+    fn has_snapshots(&self) -> Result<bool> {
+        let names = std::fs::read_dir(self.folder().join("agent/spool"))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(names.iter().any(|entry| entry.path().extension().is_some_and(|extension| extension == "snapshot")))
+    }
+
     pub(super) fn delivered(&self) -> Result<Option<String>> {
         let status = self.status()?;
         let has_all = status["spool"]["snapshots"] == 0;
@@ -206,6 +212,8 @@ fn drains(machine: &Machine, lab: &mut Lab) -> Result<()> {
     let stopping = machine.events(STOPPING)?;
     let paused = lab.collector()?.pause()?;
     machine.steps(&["start"])?;
+    // A stop gives a turn ten seconds, in which a scan on a busy machine may not come to its end.
+    eventually("a snapshot waits for the collector", PATIENCE, || Ok(machine.has_snapshots()?.then_some(())))?;
     let begun = Instant::now();
     let stopped = std::thread::scope(|scope| -> Result<Vec<String>> {
         // Dropped before the other thread is waited for, whatever fails here.
