@@ -343,6 +343,7 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
         recorded(second, Box::new(throttle)).await;
     }
     recorded(25, Box::new(|tx| super::roster::all(tx))).await;
+    recorded(26, Box::new(|tx| super::filters::matched(tx))).await;
     recorded(27, Box::new(|tx| super::filters::all(tx))).await;
     duties::found(store, 1, 1, 30).await;
     recorded(40, Box::new(|tx| duties::all(tx))).await;

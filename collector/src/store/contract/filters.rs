@@ -501,6 +501,14 @@ pub(crate) async fn a_line_of_a_list_means_one_host_or_none(backend: impl Backen
     assert!(matches!(found[4], LineFound::One { id, .. } if id == host(4)), "{found:?}");
 }
 
+/// Matches the host with an entry of the roster, which then moves with it.
+pub(super) fn matched(tx: &mut dyn AdminTx) {
+    let is_matched = |tx: &mut dyn AdminTx, entry: u64| {
+        by_hand::decide(tx, entry, &ByHand::Match(host(1)), &SiteScope::All, at(26)).expect("decides").is_ok()
+    };
+    assert!((1..10).any(|entry| is_matched(tx, entry)), "no entry takes the host");
+}
+
 /// Every statement about bulk changes, for the test that compares both databases.
 pub(super) fn all(tx: &mut dyn AdminTx) {
     let lines = [
@@ -510,11 +518,6 @@ pub(super) fn all(tx: &mut dyn AdminTx) {
     let found = identifiers::find_each(tx, &lines, &SiteScope::All).expect("finds");
     let LineFound::One { no, .. } = found[0] else { panic!("{found:?}") };
     let hosts = vec![no];
-    // The entry of a host moves with it.
-    let is_matched = |tx: &mut dyn AdminTx, entry: u64| {
-        by_hand::decide(tx, entry, &ByHand::Match(host(1)), &SiteScope::All, at(49)).expect("decides").is_ok()
-    };
-    assert!((1..10).any(|entry| is_matched(tx, entry)), "no entry takes the host");
     let changes = [
         (BulkKind::Label, "vip"),
         (BulkKind::Unlabel, "vip"),
