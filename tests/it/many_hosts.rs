@@ -44,15 +44,15 @@ fn hosts_are_chosen_by_a_filter_or_a_list_and_labelled_owned_noted_and_moved() -
     ensure!(hosts(&lab, &["--where", "owner:jane* -label:any"])? == ["db-1"]);
     ensure!(hosts(&lab, &["--where", "jane"])? == ["db-1", "web-1"], "a bare word finds owners");
     lab.muster(&["hosts", "note", "waits for a new disk", "db-1"])?.expect_code(0)?;
-    let moved = lab.muster(&["hosts", "move", "lab", "db-1"])?.expect_code(0)?.stdout;
-    ensure!(moved.contains("1 host moved to site lab"), "{moved}");
+    let moved = lab.muster(&["hosts", "move", "annex", "db-1"])?.expect_code(0)?.stdout;
+    ensure!(moved.contains("1 host moved to site annex"), "{moved}");
     let page = lab.muster(&["host", "db-1"])?.stdout;
-    for part in ["Jane Doe, since", "waits for a new disk", "lab"] {
+    for part in ["Jane Doe, since", "waits for a new disk", "annex"] {
         ensure!(page.contains(part), "no {part:?} in\n{page}");
     }
     let board: Value = lab.muster(&["board", "-o", "json"])?.json()?;
     ensure!(board[0]["counts"]["total"] == 3, "nobody is lost by a move: {board}");
-    let findings = lab.muster(&["findings", "--where", "site:lab", "-o", "json"])?.json()?;
+    let findings = lab.muster(&["findings", "--where", "site:annex", "-o", "json"])?.json()?;
     ensure!(findings["total"].as_u64() == findings["findings"].as_array().map(|all| all.len() as u64), "{findings}");
 
     // Mistakes name the column, and change nothing.
