@@ -43,7 +43,7 @@ impl Fleet {
         let change = self.or_refused(BulkChange::read(kind, &first.value))?;
         let missing = || status::malformed(&ConvertError::Missing { field: "ChangeHostsRequest.selection" });
         let selection = first.selection.ok_or_else(missing)?;
-        // Whoever forgets a field must not mean every host by it.
+        // A client that forgets a field must not mean every host by it.
         if !selection.by_lines && (selection.filter.trim().is_empty() || !lines.is_empty()) {
             return Err(Status::invalid_argument(
                 "hosts must be chosen by lines or by a filter; the filter `enrolled:any` means every host",
