@@ -4,6 +4,7 @@
 mod account;
 mod bulk;
 mod caller;
+mod disposition;
 mod duty;
 mod host;
 mod ledger;
@@ -15,6 +16,7 @@ mod roster;
 mod seal;
 mod throttling;
 mod token;
+mod waiver;
 
 use muster_proto::model::{AccountName, InvalidId, OrderId, SiteId, TokenId};
 
@@ -24,6 +26,9 @@ pub use account::{
 };
 pub use bulk::{BulkChange, bulk_advance, bulk_list, bulk_show, hosts_change, said_forget};
 pub use caller::Caller;
+pub use disposition::{
+    DispositionAsked, decisions_remove, disposition_decide, hosts_retire, hosts_returned, hosts_unretire,
+};
 pub use duty::duties_follow;
 pub(crate) use duty::duty_finish;
 pub use host::{HostSelection, host_action};
@@ -35,9 +40,10 @@ pub use roster::{EntryDecision, ImportRefusal, ListAsked, RosterImport, entry_de
 pub use seal::{seal_key_claim, seal_key_get};
 pub use throttling::{hosts_throttled, throttling_ended};
 pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
+pub use waiver::{WaiverAsked, WaiverDecision, waiver_ask, waiver_check, waiver_decide};
 
 use crate::rules::{PackError, RuleErrors};
-use crate::store::{AccountRefusal, ByHandRefusal, FinishRefusal, SiteScope, StoreError};
+use crate::store::{AccountRefusal, AskRefusal, ByHandRefusal, DecideRefusal, FinishRefusal, SiteScope, StoreError};
 
 /// Why an action failed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +127,55 @@ pub enum ActionError {
         entry: u64,
         /// Why.
         refusal: ByHandRefusal,
+    },
+    /// Only an account can ask for something that another account must approve.
+    #[error("this needs an account: two people are distinguished by their accounts")]
+    NeedsAccount,
+    /// No host is judged under the order, so nothing can be waived.
+    #[error(
+        "order \"{id}\" is not active, so nothing can be waived under it; activate it first with `muster orders activate {id}`"
+    )]
+    InactiveOrder {
+        /// As asked.
+        id: OrderId,
+    },
+    /// The control of a waiver is empty, too long, or has control characters.
+    #[error(
+        "--control must say what protects the hosts meanwhile, in one line of 1 to {} bytes without control characters",
+        muster_proto::limits::CONTROL_BYTES
+    )]
+    Control,
+    /// What shows that hosts left is empty, too long, or has control characters.
+    #[error(
+        "--evidence must say what shows that the hosts left, in one line of 1 to {} bytes without control characters",
+        muster_proto::limits::CONTROL_BYTES
+    )]
+    Shown,
+    /// Hosts that were named are not hosts, or several.
+    #[error("{}", waiver::of_lines(*not_found, *ambiguous, first))]
+    Lines {
+        /// How many lines no host has.
+        not_found: u64,
+        /// How many lines several hosts have.
+        ambiguous: u64,
+        /// The first of them.
+        first: String,
+    },
+    /// A command would retire too many hosts.
+    #[error("one command retires at most {} hosts; split the list", muster_proto::limits::HOSTS_PER_RETIREMENT)]
+    TooManyRetired,
+    /// A waiver is not asked for.
+    #[error("{}", waiver::of_ask(.0))]
+    Ask(AskRefusal),
+    /// A decision about a waiver or a disposition is refused.
+    #[error("{}", waiver::of_decide(what, *number, *refusal))]
+    Decide {
+        /// `waiver` or `disposition`.
+        what: &'static str,
+        /// Its number, as asked.
+        number: u64,
+        /// Why.
+        refusal: DecideRefusal,
     },
     /// There is no such enrollment token at the caller's sites.
     #[error("no enrollment token \"{token}\"")]
@@ -206,6 +261,12 @@ pub enum ActionError {
 impl From<StoreError> for ActionError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<AskRefusal> for ActionError {
+    fn from(refusal: AskRefusal) -> Self {
+        Self::Ask(refusal)
     }
 }
 

@@ -13,6 +13,7 @@ mod backup;
 mod bulk;
 mod check;
 mod command;
+mod decisions;
 mod descriptors;
 mod duties;
 mod editions;

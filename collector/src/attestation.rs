@@ -17,7 +17,7 @@ mod verifier_key;
 mod verify;
 
 pub use envelope::{PAYLOAD_TYPE, seal};
-pub use proof::{CleanScan, Found, NewBoot, RemovalProof, RemovedProduct, ReportedBy};
+pub use proof::{CleanScan, Found, NewBoot, RemovalProof, RemovedProduct, ReportedBy, WaivedTime};
 pub use seal_key::{NotASealKey, SealKey};
 pub use statement::{AS_REPORTED, PREDICATE_TYPE, STATEMENT_TYPE};
 pub use verifier_key::{NotAVerifierKey, ORIGIN_BYTES, Origin, OriginError, VerifierKey};

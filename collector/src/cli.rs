@@ -13,6 +13,7 @@ mod bulk;
 mod catalogue;
 mod changes;
 mod client;
+mod dispositions;
 mod due;
 mod duties;
 mod exit;
@@ -30,9 +31,11 @@ mod orders;
 mod profile;
 mod render;
 mod roster;
+mod selection;
 mod software;
 mod status;
 mod tokens;
+mod waivers;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -148,6 +151,8 @@ async fn execute(
             }
         }
         Verb::Roster(asked) => roster::run(connect().await?, asked, screen).await,
+        Verb::Waivers(asked) => waivers::run(connect().await?, asked, screen).await,
+        Verb::Dispositions(asked) => dispositions::run(connect().await?, asked, screen).await,
         Verb::Duties(asked) => duties::run(connect().await?, asked, screen).await,
         Verb::Accounts(asked) => accounts::run(connect().await?, asked, screen).await,
         Verb::Attestations(AttestationsArgs { verb: None, filter }) => {
@@ -234,6 +239,8 @@ async fn hosts_verb(client: Client, verb: HostsVerb, screen: &mut Screen<'_>) ->
         HostsVerb::Release(asked) => return host_actions::run(client, HostActionKind::Release, asked, screen).await,
         HostsVerb::Review(asked) => return host_actions::run(client, HostActionKind::Review, asked, screen).await,
         HostsVerb::Purge(asked) => return host_actions::run(client, HostActionKind::Purge, asked, screen).await,
+        HostsVerb::Retire(asked) => return dispositions::retire(client, asked, screen).await,
+        HostsVerb::Unretire(asked) => return dispositions::unretire(client, asked, screen).await,
         HostsVerb::Bulk(asked) => return bulk::list(client, asked.number, screen).await,
         HostsVerb::Label(asked) => ((BulkKind::Label, asked.label.to_string()), asked.selection),
         HostsVerb::Unlabel(asked) => ((BulkKind::Unlabel, asked.label.to_string()), asked.selection),
@@ -276,6 +283,8 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) -> u8 {
     let _ = writeln!(err, "error: {}", printable(&error_chain(failed.as_ref())));
     let of_list = failed.downcast_ref::<roster::NotImported>().and_then(roster::NotImported::advice);
     let of_list = of_list.or_else(|| failed.downcast_ref::<bulk::NotChanged>().and_then(bulk::NotChanged::advice));
+    let is_no_file = failed.is::<dispositions::NoSuchFile>();
+    let of_list = of_list.or_else(|| is_no_file.then(|| dispositions::NoSuchFile::ADVICE.to_owned()));
     let of_export = || failed.downcast_ref::<ExportError>().and_then(ExportError::advice).map(ToOwned::to_owned);
     if let Some(advice) = of_list.or_else(of_export).or_else(|| client::advice(failed)) {
         let _ = writeln!(err, "  {}", printable(&advice));

@@ -23,6 +23,7 @@ mod searches;
 mod span;
 mod store;
 mod uploads;
+mod waivers;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,6 +47,7 @@ pub use searches::Searches;
 pub use span::format_span;
 pub use store::{StoreAddress, StoreCheck};
 pub use uploads::Uploads;
+pub use waivers::Waivers;
 
 use drain::DrainKeys;
 use muster_proto::settings::Layers;
@@ -85,6 +87,8 @@ pub struct Settings {
     pub retention: Retention,
     /// `[enrollment]`: how many hosts may enroll in a minute.
     pub enrollment: Enrollment,
+    /// `[waivers]`: how many people a waiver needs, and how long it may last.
+    pub waivers: Waivers,
     /// `[probes]`: health and metrics.
     pub probes: Probes,
     /// `[rules]`: catalogue and orders.
@@ -114,6 +118,7 @@ struct Keys {
     editions: Editions,
     retention: Retention,
     enrollment: Enrollment,
+    waivers: Waivers,
     probes: Probes,
     rules: RulesKeys,
     pace: PaceKeys,
@@ -135,6 +140,7 @@ impl Default for Keys {
             editions: Editions::default(),
             retention: Retention::default(),
             enrollment: Enrollment::default(),
+            waivers: Waivers::default(),
             probes: Probes::default(),
             rules: RulesKeys::default(),
             pace: PaceKeys::default(),
@@ -185,6 +191,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     keys.editions.check(layers);
     keys.retention.check(layers);
     keys.enrollment.check(layers);
+    keys.waivers.check(layers);
     keys.store.check(layers);
     keys.log.check(layers);
     Settings {
@@ -201,6 +208,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
         editions: keys.editions,
         retention: keys.retention,
         enrollment: keys.enrollment,
+        waivers: keys.waivers,
         probes: keys.probes,
         pace: keys.pace.settle(layers),
         drain: keys.drain.settle(layers),

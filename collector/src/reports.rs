@@ -1,11 +1,12 @@
 //! Reports: from the store, the rules and an instant to the structs of `model::report`, the same for every reader.
 //!
-//! What changes with time alone (silent, overdue) is added when a report is read. Numbers always add up: a board counts
+//! What changes with time alone (silent, overdue, waived) is added when a report is read. Numbers always add up: a board counts
 //! from one tally, and a host that waits for its first judgement counts as `unknown`.
 
 mod attestations;
 mod board;
 mod changes;
+mod decided;
 mod duties;
 mod findings;
 mod host;
@@ -21,6 +22,7 @@ mod searches;
 mod selection;
 mod software;
 mod verdict;
+mod waivers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +48,7 @@ pub use searches::Searches;
 pub(crate) use searches::tests::roomy as roomy_searches;
 pub use selection::{HostsMeantBy, HostsSelected};
 pub use software::SoftwareAsked;
+pub use waivers::WaiversAsked;
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +110,18 @@ pub enum ReportError {
     /// The roster has no such entry, or the reader may not see it.
     #[error("the roster has no entry {number}")]
     NoRosterEntry {
+        /// As asked.
+        number: u64,
+    },
+    /// There is no such waiver, or the reader may not see it.
+    #[error("no waiver {number}")]
+    NoWaiver {
+        /// As asked.
+        number: u64,
+    },
+    /// There is no such disposition, or the reader may not see it.
+    #[error("no disposition {number}")]
+    NoDisposition {
         /// As asked.
         number: u64,
     },

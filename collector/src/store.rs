@@ -24,6 +24,8 @@ pub use self::contradiction::Contradiction;
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::decide::accounts::AccountRefusal;
 pub use self::decide::duties::FinishRefusal;
+pub(crate) use self::decide::waivers::TermAsked;
+pub use self::decide::waivers::{AskRefusal, DecideRefusal};
 pub use self::edition_bounds::{Allowance, EditionLevel, EditionLimit, EditionTotals, HeldBack};
 pub use self::history_removal::{HistoryRemoved, HistoryStep};
 pub use self::host_filter::HostFilter;
@@ -41,8 +43,8 @@ pub(crate) use self::software::software_page_is_full;
 pub use self::software::{IndexStep, InstalledStates, SoftwareQuery, VersionFilter};
 pub use self::sql::{Acting, AdminTx, AdminWork};
 pub use self::stored::{
-    EntryCount, FleetTally, Inspection, LaneTally, LedgerRow, QueueDepth, StoreCheck, StoredHost, StoredHostRow,
-    StoredSnapshot, StoredVerdict,
+    DecidedPlace, EntryCount, FleetTally, Inspection, LaneTally, LedgerRow, QueueDepth, StoreCheck, StoredHost,
+    StoredHostRow, StoredSnapshot, StoredVerdict,
 };
 pub use self::unreferenced::{Unreferenced, UnreferencedPass, UnreferencedRemoved};
 use crate::judge::Hit;
@@ -58,6 +60,7 @@ pub(crate) mod contract;
 mod contradiction;
 mod copy;
 mod decide;
+mod decision_sql;
 mod edition_bounds;
 mod edition_detail;
 mod edition_search;
@@ -441,7 +444,8 @@ pub trait Store: Send + Sync + 'static {
     async fn queue_depth(&self) -> Result<QueueDepth, StoreError>;
 
     /// The number of hosts of these sites under one order, by lane and by whether they are on the roster, and of the entries of
-    /// the roster at these sites. A host is silent if it was last seen before `silent_before`.
+    /// the roster at these sites. A host is silent if it was last seen before `silent_before`; waivers and dispositions are those
+    /// in force at `decided_at`.
     ///
     /// # Errors
     /// The database fails.
@@ -450,6 +454,7 @@ pub trait Store: Send + Sync + 'static {
         order: &OrderId,
         sites: &SiteScope,
         silent_before: Timestamp,
+        decided_at: Timestamp,
     ) -> Result<FleetTally, StoreError>;
 
     /// One page of hosts, at most [`HostQuery::rows`].

@@ -6,6 +6,7 @@ mod agent;
 mod ambiguous;
 mod attestation;
 mod bulk;
+mod disposition;
 mod duty;
 mod fleet;
 mod host_action;
@@ -14,6 +15,7 @@ mod order_change;
 mod resources;
 mod roster;
 pub mod stored;
+mod waiver;
 
 pub use agent::{RefusalDetail, SectionUpload};
 pub use ambiguous::{ambiguous_host, hosts_meant};

@@ -116,3 +116,18 @@ pub const BULK_HOSTS: usize = 2_000_000;
 
 /// Bytes of the name of a list of machines.
 pub const ROSTER_SOURCE_BYTES: usize = 40;
+
+/// Hosts of one waiver.
+pub const HOSTS_PER_WAIVER: usize = 100_000;
+
+/// Hosts that one command may retire: each hundred of them are a disposition.
+pub const HOSTS_PER_RETIREMENT: usize = 10_000;
+
+/// Waivers that wait for an approval or are in force, under one order.
+pub const WAIVERS_PER_ORDER: usize = 1_000;
+
+/// Hosts of all waivers that wait or are in force; a host counts for each of them.
+pub const WAIVED_HOSTS: usize = 2_000_000;
+
+/// Bytes of the control of a waiver, and of the evidence of a disposition.
+pub const CONTROL_BYTES: usize = 4 * 1024;

@@ -7,6 +7,7 @@ mod bulk;
 mod cause;
 mod clean;
 mod closed_list;
+mod disposition;
 mod duty;
 mod hidden;
 mod host;
@@ -34,6 +35,7 @@ mod states;
 mod timestamp;
 mod token;
 mod verdict;
+mod waiver;
 mod watchlist;
 
 pub use account::{AccountReport, AccountTokenReport, Holder};
@@ -44,6 +46,9 @@ pub use cause::Cause;
 pub use clean::clean_text;
 pub(crate) use clean::{is_clean_text, is_visible_text};
 pub use closed_list::UnknownName;
+pub use disposition::{
+    DecisionReport, DisposedHost, DispositionKind, DispositionReport, DispositionState, RetirementReport,
+};
 pub use duty::{DutyEvidence, DutyReport, DutyState, DutySubject, InvalidSubject};
 pub use hidden::is_hidden;
 pub use host::{HostFacts, HostState, Losses, RealtimeEvidence, SignatureState, UnitState, UserItem, UserScope};
@@ -83,4 +88,5 @@ pub use token::{CaPin, EnrollmentToken, Token, TokenError, TokenSecret};
 pub use verdict::{
     Assessment, Evidence, Lane, Presence, ProductSeen, Protection, Reason, ReasonKind, Verdict, advice_line, is_silent,
 };
+pub use waiver::{ApprovalRule, WaiverReason, WaiverReport, WaiverState};
 pub use watchlist::Watchlist;

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
-    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, DutyEvidence, DutyReport, DutyState,
-    DutySubject, Evidence, Explanation, Finding, HitReport, HostActionReport, HostFacts, HostId, HostLabel, HostMark,
-    HostName, HostNote, HostOwner, HostReport, HostRow, HostState, Kind, Label, Lane, LaneChange, LaneMove, LaneMoves,
-    ListenerUse, Losses, MachineIdentity, MarkReport, MilestoneReport, OrderDifference, OrderFile, OrderFilesReport,
-    OrderId, OrderReport, OrdersChangeReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, ProductSeen,
-    Protection, PurgeCounts, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RosterCounts, RulesRefused,
-    SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, Timestamp, TokenId,
-    TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport, Watchlist,
+    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, DecisionReport, DisposedHost,
+    DispositionKind, DispositionReport, DispositionState, DutyEvidence, DutyReport, DutyState, DutySubject, Evidence,
+    Explanation, Finding, HitReport, HostActionReport, HostFacts, HostId, HostLabel, HostMark, HostName, HostNote,
+    HostOwner, HostReport, HostRow, HostState, Kind, Label, Lane, LaneChange, LaneMove, LaneMoves, ListenerUse, Losses,
+    MachineIdentity, MarkReport, MilestoneReport, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport,
+    OrdersChangeReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection,
+    PurgeCounts, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RetirementReport, RosterCounts,
+    RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, Timestamp,
+    TokenId, TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport, WaiverReason, WaiverReport, WaiverState,
+    Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -168,7 +170,9 @@ fn host() -> HostReport {
         notes: vec![HostNote { at: Timestamp::from_millis(6), by: "ada".to_owned(), text: "a note".to_owned() }],
         verdicts: vec![VerdictReport {
             order: order(),
-            lane: Lane::Confirm,
+            lane: Lane::Waived,
+            true_lane: Lane::Confirm,
+            decision: Some(decision()),
             in_scope: true,
             overdue: true,
             silent: false,
@@ -191,7 +195,75 @@ fn host() -> HostReport {
             reason: "stolen".to_owned(),
         }],
         enrolled_with: "tok".to_owned(),
+        dispositions: vec![disposition()],
     }
+}
+
+fn decision() -> DecisionReport {
+    DecisionReport {
+        lane: Lane::Waived,
+        number: 3,
+        why: "legacy-system".to_owned(),
+        text: "separate network".to_owned(),
+        until: Some(Timestamp::from_millis(9)),
+        requested_by: "ada".to_owned(),
+        approved_by: "bob".to_owned(),
+        approved_at: Timestamp::from_millis(4),
+        is_self_approved: true,
+    }
+}
+
+fn waiver() -> WaiverReport {
+    WaiverReport {
+        number: 3,
+        order: OrderId::new("us-bis").expect("valid"),
+        state: WaiverState::Ended,
+        reason: WaiverReason::LegacySystem,
+        control: "separate network".to_owned(),
+        until: Timestamp::from_millis(9),
+        beyond_milestone: true,
+        hosts: 2,
+        requested_by: "ada".to_owned(),
+        requested_at: Timestamp::from_millis(1),
+        decided_by: "bob".to_owned(),
+        decided_at: Some(Timestamp::from_millis(4)),
+        is_self_approved: true,
+        ended_by: "eve".to_owned(),
+        ended_at: Some(Timestamp::from_millis(5)),
+        first_hosts: vec![HostName { id: HostId::from_bytes([7; 16]), hostname: "db01".to_owned() }],
+        lanes: [(Lane::Replace, 2)].into(),
+    }
+}
+
+fn disposition() -> DispositionReport {
+    DispositionReport {
+        number: 4,
+        state: DispositionState::Approved,
+        kind: DispositionKind::Sold,
+        evidence: "receipt".to_owned(),
+        file: Some(DutyEvidence { name: "a.pdf".to_owned(), sha256: "0a".repeat(32) }),
+        requested_by: "ada".to_owned(),
+        requested_at: Timestamp::from_millis(1),
+        decided_by: "bob".to_owned(),
+        decided_at: Some(Timestamp::from_millis(2)),
+        needs_second: true,
+        is_self_approved: true,
+        hosts: vec![DisposedHost {
+            id: HostId::from_bytes([7; 16]),
+            hostname: "db01".to_owned(),
+            ended_at: Some(Timestamp::from_millis(3)),
+            returned_at: Some(Timestamp::from_millis(4)),
+        }],
+    }
+}
+
+#[test]
+fn waivers_and_dispositions_survive_the_wire() {
+    assert_eq!(WaiverReport::try_from(wire::Waiver::from(waiver())), Ok(waiver()));
+    assert_eq!(DecisionReport::try_from(wire::Decision::from(decision())), Ok(decision()));
+    assert_eq!(DispositionReport::try_from(wire::Disposition::from(disposition())), Ok(disposition()));
+    let retired = RetirementReport { dispositions: vec![disposition()], retired: 1, waiting: 2, unchanged: 3 };
+    assert_eq!(RetirementReport::try_from(wire::RetireHostsResponse::from(retired.clone())), Ok(retired));
 }
 
 #[test]
@@ -253,13 +325,15 @@ fn reports_survive_the_wire() {
             out_of_scope: 4,
             overdue: 5,
             silent: 6,
+            waived: [(Lane::Replace, 7)].into(),
+            retired: [(Lane::Clear, 8)].into(),
+            self_approved: 9,
         },
         outside: Some(BoardCounts {
             lanes: [(Lane::Clear, 2)].into(),
             total: 3,
             out_of_scope: 1,
-            overdue: 0,
-            silent: 0,
+            ..BoardCounts::default()
         }),
         roster: Some(RosterCounts { listed: 9, matched: 7, missing: 2, review: 1, excused: 4, outside: 3 }),
         as_of: Timestamp::from_millis(8),
@@ -276,7 +350,8 @@ fn reports_survive_the_wire() {
         platform: Platform::Windows,
         os_name: "o".to_owned(),
         last_seen: None,
-        lanes: BTreeMap::from([(OrderId::new("us-bis").expect("valid"), Lane::Silent)]),
+        lanes: BTreeMap::from([(OrderId::new("us-bis").expect("valid"), Lane::Retired)]),
+        true_lanes: BTreeMap::from([(OrderId::new("us-bis").expect("valid"), Lane::Silent)]),
         overdue: vec![OrderId::new("us-bis").expect("valid")],
         silent: vec![OrderId::new("us-bis").expect("valid")],
         marks: vec![HostMark::Quarantined, HostMark::Revoked],

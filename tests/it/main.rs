@@ -37,4 +37,5 @@ mod swarm;
 mod terminal;
 mod together;
 mod units;
+mod waivers;
 mod windows;

@@ -386,3 +386,63 @@ CREATE TABLE ledger_tree (
     checkpoint text NOT NULL,
     sealed_at  bigint NOT NULL
 );
+
+-- Waivers: exceptions from an order for a frozen list of hosts. `state`: 1 while its hosts are written, 2 requested, 3 approved,
+-- 4 refused. It is in force from `decided_at` until `until` or `ended_at`. `control` is a text of `note`; the accounts are ids.
+CREATE TABLE waiver (
+    no               bigint NOT NULL PRIMARY KEY,
+    order_id         text NOT NULL,
+    state            bigint NOT NULL,
+    reason           bigint NOT NULL,
+    control          bytes NOT NULL CHECK (octet_length(control) = 32),
+    until            bigint NOT NULL,
+    beyond_milestone bigint NOT NULL,
+    requested_by     text NOT NULL,
+    requested_at     bigint NOT NULL,
+    decided_by       text,
+    decided_at       bigint,
+    ended_by         text,
+    ended_at         bigint,
+    hosts            bigint NOT NULL
+);
+CREATE INDEX waiver_by_order ON waiver (order_id, state, until);
+CREATE INDEX waiver_by_end ON waiver (until, no);
+
+-- The hosts of waivers, by the numbers of their rows.
+CREATE TABLE waiver_host (
+    waiver bigint NOT NULL,
+    host   bigint NOT NULL,
+    PRIMARY KEY (waiver, host)
+);
+CREATE INDEX waiver_host_by_host ON waiver_host (host, waiver);
+
+-- Dispositions: why hosts left the fleet. `state`: 2 requested, 3 approved, 4 refused. `evidence` is a text of `note`. Its hosts are
+-- retired from `decided_at` on, except those that were seen after `requested_at`. `needs_second` is 1 where a host was not finished.
+CREATE TABLE disposition (
+    no              bigint NOT NULL PRIMARY KEY,
+    state           bigint NOT NULL,
+    kind            bigint NOT NULL,
+    evidence        bytes NOT NULL CHECK (octet_length(evidence) = 32),
+    evidence_name   text,
+    evidence_sha256 text,
+    needs_second    bigint NOT NULL,
+    requested_by    text NOT NULL,
+    requested_at    bigint NOT NULL,
+    decided_by      text,
+    decided_at      bigint,
+    hosts           bigint NOT NULL
+);
+CREATE INDEX disposition_by_state ON disposition (state, no);
+
+-- The hosts of dispositions. `ended_at` is when a person took one back, `returned_at` when it was noticed that it reported again.
+CREATE TABLE disposition_host (
+    disposition bigint NOT NULL,
+    host        bigint NOT NULL,
+    ended_by    text,
+    ended_at    bigint,
+    ended_note  bytes,
+    returned_at bigint,
+    PRIMARY KEY (disposition, host)
+);
+CREATE INDEX disposition_host_by_host ON disposition_host (host, disposition);
+CREATE INDEX disposition_host_open ON disposition_host (disposition, host) WHERE ended_at IS NULL AND returned_at IS NULL;

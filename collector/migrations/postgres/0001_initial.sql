@@ -328,6 +328,9 @@ CREATE VIEW identity_row AS
     SELECT h.no, h.hostname, h.platform, h.identity, n.listed, h.enrolled_at, s.id AS site, n.last_seen
     FROM host h JOIN site s ON s.no = h.site JOIN host_current n ON n.host = h.no;
 
+-- Hosts that wait to be judged, as administrative statements read them; the other backend has the same view.
+CREATE VIEW unjudged_row AS SELECT host FROM judge_queue;
+
 -- The version of the rules in force as administrative statements read it; the other backend has the same view.
 CREATE VIEW rules_in_force AS SELECT text AS version FROM rules WHERE adopted_at IS NOT NULL;
 
@@ -340,3 +343,7 @@ CREATE VIEW remediation_row AS
 -- How many hosts of an order are in a lane, as administrative statements read it; the other backend has the same view.
 CREATE VIEW lane_row AS
     SELECT o.text AS order_id, t.lane, t.in_scope, t.hosts FROM tally t JOIN orders o ON o.no = t.order_no;
+
+-- Verdicts as administrative statements read them; the other backend has the same view.
+CREATE VIEW verdict_row AS
+    SELECT v.host, o.text AS order_id, v.lane, v.in_scope FROM verdict v JOIN orders o ON o.no = v.order_no;

@@ -241,7 +241,7 @@ pub(crate) async fn duty_finish(
     done.map_err(|refusal| ActionError::Duty { number, refusal })
 }
 
-fn is_valid(file: &DutyEvidence) -> bool {
+pub(super) fn is_valid(file: &DutyEvidence) -> bool {
     let DutyEvidence { name, sha256 } = file;
     let is_name = !name.is_empty()
         && name.len() <= limits::EVIDENCE_NAME_BYTES

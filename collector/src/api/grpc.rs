@@ -3,6 +3,7 @@
 mod accounts;
 mod agents;
 mod bulk;
+mod dispositions;
 mod duties;
 mod fleet;
 mod host_actions;
@@ -11,6 +12,7 @@ mod operators;
 mod orders;
 mod roster;
 mod sealed;
+mod waivers;
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use tracing::error;
 use crate::actions::{ActionError, ImportRefusal};
 use crate::reports::ReportError;
 use crate::rules::RuleErrors;
-use crate::store::{AccountRefusal, ByHandRefusal, FinishRefusal, StoreError};
+use crate::store::{AccountRefusal, AskRefusal, ByHandRefusal, DecideRefusal, FinishRefusal, StoreError};
 use crate::telemetry::Metrics;
 
 /// Bytes of the faults that a status tells.
@@ -35,6 +35,8 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
         | ReportError::NoProduct { .. }
         | ReportError::NoAccount { .. }
         | ReportError::NoRosterEntry { .. }
+        | ReportError::NoWaiver { .. }
+        | ReportError::NoDisposition { .. }
         | ReportError::NoEntry { .. }
         | ReportError::NoDuty { .. } => Status::not_found(refused.to_string()),
         ReportError::Ambiguous { hosts, .. } => {
@@ -72,7 +74,40 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
         | ActionError::Evidence
         | ActionError::Owner
         | ActionError::Note
-        | ActionError::Invalid(_) => Status::invalid_argument(refused.to_string()),
+        | ActionError::Invalid(_)
+        | ActionError::Control
+        | ActionError::Shown => Status::invalid_argument(refused.to_string()),
+        ActionError::Lines { not_found, .. } => {
+            Status::new(if *not_found > 0 { Code::NotFound } else { Code::FailedPrecondition }, refused.to_string())
+        }
+        ActionError::TooManyRetired => Status::resource_exhausted(refused.to_string()),
+        ActionError::NeedsAccount => Status::permission_denied(refused.to_string()),
+        ActionError::InactiveOrder { .. } => Status::failed_precondition(refused.to_string()),
+        ActionError::Ask(refusal) => {
+            let code = match refusal {
+                AskRefusal::Past { .. }
+                | AskRefusal::TooLong { .. }
+                | AskRefusal::BeyondMilestone { .. }
+                | AskRefusal::NoHosts => Code::InvalidArgument,
+                AskRefusal::TooManyHosts | AskRefusal::TooManyWaivers | AskRefusal::TooManyWaived => {
+                    Code::ResourceExhausted
+                }
+                AskRefusal::NoSuchHosts { .. } => Code::NotFound,
+                AskRefusal::Incomplete => Code::Aborted,
+            };
+            Status::new(code, refused.to_string())
+        }
+        ActionError::Decide { refusal, .. } => {
+            let code = match refusal {
+                DecideRefusal::Unknown => Code::NotFound,
+                DecideRefusal::OtherSites | DecideRefusal::Own | DecideRefusal::Machine => Code::PermissionDenied,
+                DecideRefusal::NotWaiting(_)
+                | DecideRefusal::NotInForce(_)
+                | DecideRefusal::Reported
+                | DecideRefusal::Clocks => Code::FailedPrecondition,
+            };
+            Status::new(code, refused.to_string())
+        }
         ActionError::Duty { refusal, .. } => {
             let code = match refusal {
                 FinishRefusal::Unknown => Code::NotFound,

@@ -13,6 +13,7 @@ use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
 use super::applied;
+use super::decisions;
 use super::descriptors::{self, Share};
 use super::duties;
 use super::editions;
@@ -246,6 +247,12 @@ impl Collector {
         tasks.spawn(async move {
             marks::watch(store, metrics, stop).await;
             "marks"
+        });
+        let (store, retention) = (Arc::clone(&self.store), self.settings.retention.verdicts);
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
+        tasks.spawn(async move {
+            decisions::keep(store, retention, clock, stop).await;
+            "decisions"
         });
         let (store, rules) = (Arc::clone(&self.store), Arc::clone(&self.in_force));
         let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());

@@ -2,7 +2,7 @@
 
 use muster_proto::model::{
     Digest, HostId, KeyFingerprint, OrderId, Outcome, Platform, Presence, ProductId, Protection, SiteId, SourceName,
-    Timestamp,
+    Timestamp, WaiverReason,
 };
 
 /// What the judge knows when the removal of a product from a host is proven.
@@ -94,8 +94,23 @@ pub struct NewBoot {
     pub received: Timestamp,
 }
 
+/// A waiver that covered the host under the order while the product was on it, or later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaivedTime {
+    /// Its number.
+    pub number: u64,
+    /// Why.
+    pub reason: WaiverReason,
+    /// When it was approved.
+    pub from: Timestamp,
+    /// Its end.
+    pub until: Timestamp,
+    /// Whether the account that asked for it has approved it.
+    pub is_self_approved: bool,
+}
+
 /// What is added when the attestation is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportedBy {
     /// The key under which the host reports: the SHA-256 of its SubjectPublicKeyInfo.
     pub key: KeyFingerprint,
@@ -103,4 +118,8 @@ pub struct ReportedBy {
     pub since: Timestamp,
     /// When the attestation was issued.
     pub issued: Timestamp,
+    /// The waivers that covered the host; first those that one person approved alone.
+    pub waivers: Vec<WaivedTime>,
+    /// The newest checkpoint of the ledger, a signed note; `None` before the first one.
+    pub checkpoint: Option<String>,
 }

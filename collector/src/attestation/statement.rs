@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::hex::{hex, sha256_hex};
 use super::json::spelled;
-use super::proof::{CleanScan, NewBoot, RemovalProof, RemovedProduct, ReportedBy};
+use super::proof::{CleanScan, NewBoot, RemovalProof, RemovedProduct, ReportedBy, WaivedTime};
 
 /// The type of a Statement v1: <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -19,6 +19,9 @@ pub const AS_REPORTED: &str = "as reported by the agent under this key";
 
 /// Most products that a list of an attestation names. Members `…_not_listed` count the others.
 const PRODUCTS: usize = 16;
+
+/// Most waivers that an attestation names.
+const WAIVERS: usize = 16;
 
 /// The bytes that are signed.
 pub(super) fn statement(proof: &RemovalProof, by: &ReportedBy) -> Vec<u8> {
@@ -38,6 +41,7 @@ pub(super) fn statement(proof: &RemovalProof, by: &ReportedBy) -> Vec<u8> {
             "site": proof.site.as_str(),
         },
         "issued": by.issued.to_rfc3339(),
+        "ledger": by.checkpoint.as_ref().map(|note| json!({ "checkpoint": note })),
         "lane": { "name": Lane::Done.name(), "since": by.since.to_rfc3339() },
         "order": {
             "id": proof.order.as_str(),
@@ -50,6 +54,8 @@ pub(super) fn statement(proof: &RemovalProof, by: &ReportedBy) -> Vec<u8> {
             "state": proof.protection.name(),
         },
         "rules": proof.rules_version,
+        "waivers": by.waivers.iter().take(WAIVERS).map(waiver).collect::<Vec<_>>(),
+        "waivers_not_listed": by.waivers.len().saturating_sub(WAIVERS),
     });
     let statement = json!({
         "_type": STATEMENT_TYPE,
@@ -90,6 +96,16 @@ fn scan(scan: &CleanScan) -> Value {
         "received": scan.received.to_rfc3339(),
         "snapshot": scan.snapshot.to_string(),
         "sources": Value::Object(sources.collect()),
+    })
+}
+
+fn waiver(waived: &WaivedTime) -> Value {
+    json!({
+        "from": waived.from.to_rfc3339(),
+        "number": waived.number,
+        "reason": waived.reason.name(),
+        "self_approved": waived.is_self_approved,
+        "until": waived.until.to_rfc3339(),
     })
 }
 

@@ -56,7 +56,7 @@ fn proof() -> RemovalProof {
 }
 
 fn by() -> ReportedBy {
-    ReportedBy { key: KeyFingerprint::of(b"key"), since: at(24), issued: at(24) }
+    ReportedBy { key: KeyFingerprint::of(b"key"), since: at(24), issued: at(24), waivers: Vec::new(), checkpoint: None }
 }
 
 #[test]

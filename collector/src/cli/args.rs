@@ -3,11 +3,14 @@
 pub(super) mod accounts;
 pub(super) mod attestations;
 pub(super) mod bulk;
+pub(super) mod dispositions;
 pub(super) mod duties;
 pub(super) mod host_actions;
 pub(super) mod ledger;
 pub(super) mod orders;
 pub(super) mod roster;
+pub(super) mod selection;
+pub(super) mod waivers;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,11 +26,13 @@ use crate::filter::{Filter, FilterKey};
 use accounts::AccountsArgs;
 use attestations::AttestationsArgs;
 use bulk::{BulkArgs, LabelArgs, MoveArgs, NoteArgs, OwnArgs};
+use dispositions::{DispositionsArgs, RetireArgs, UnretireArgs};
 use duties::DutiesArgs;
 use host_actions::HostActionArgs;
 use ledger::LedgerArgs;
 use orders::OrdersArgs;
 use roster::RosterArgs;
+use waivers::WaiversArgs;
 
 /// Query a Muster collector
 #[derive(Debug, Parser)]
@@ -111,6 +116,10 @@ pub(super) enum Verb {
     Orders(OrdersArgs),
     /// List the machines that should answer, or import a list of them
     Roster(RosterArgs),
+    /// List waivers (dated exceptions from an order), ask for one, approve or end one
+    Waivers(WaiversArgs),
+    /// List why hosts left the fleet, and approve it where a second person is needed
+    Dispositions(DispositionsArgs),
     /// List what orders demand and until when, or note that it is done
     Duties(DutiesArgs),
     /// Inspect and test how products are recognised
@@ -161,7 +170,7 @@ pub(super) enum HostsVerb {
     Revoke(HostActionArgs),
     /// Release hosts from quarantine or from a revocation
     Release(HostActionArgs),
-    /// Record that you know why two machines reported with the key of a host, so that it is judged as before
+    /// Record that you know why two machines reported with the key of a host, or why it reported after it was retired
     Review(HostActionArgs),
     /// Revoke all keys of hosts and delete the data that only they have sent; the hosts stay in every count
     Purge(HostActionArgs),
@@ -177,6 +186,10 @@ pub(super) enum HostsVerb {
     Move(MoveArgs),
     /// List the changes of many hosts, with their progress
     Bulk(BulkArgs),
+    /// Say that hosts left the fleet; those that are not finished need a second person
+    Retire(RetireArgs),
+    /// Take back hosts that were retired by mistake
+    Unretire(UnretireArgs),
 }
 
 #[derive(Debug, PartialEq, Eq, Args)]
@@ -211,6 +224,9 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts that were purged
     #[arg(long)]
     pub(super) purged: bool,
+    /// Show only hosts that reported after they were retired, and that nobody has reviewed since
+    #[arg(long)]
+    pub(super) returned: bool,
     /// Show only hosts that enrolled with this token
     #[arg(long, value_name = "TOKEN")]
     pub(super) enrolled_with: Option<TokenId>,
@@ -242,6 +258,7 @@ impl Default for HostsFilterArgs {
             two_holders: false,
             throttled: false,
             purged: false,
+            returned: false,
             enrolled_with: None,
             filter: None,
             sort: HostsSort::Name,
@@ -504,9 +521,9 @@ fn lane() -> impl TypedValueParser<Value = Lane> {
 /// When a host is in the lane.
 const fn meaning(lane: Lane) -> &'static str {
     match lane {
-        Lane::Retired => "reserved and still empty: decommissioned hosts",
-        Lane::Waived => "reserved and still empty: hosts that are exempt",
-        Lane::Missing => "reserved and still empty: expected hosts that have never reported",
+        Lane::Retired => "left the fleet, as a disposition says; it has not reported since",
+        Lane::Waived => "a waiver in force exempts it; its true lane is shown beside",
+        Lane::Missing => "on the roster, and has never reported",
         Lane::Replace => "has a prohibited product and no proven accepted protection",
         Lane::Remove => "has a prohibited product; other protection is active or none is required",
         Lane::Silent => "has not reported for longer than the order allows",

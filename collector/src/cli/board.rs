@@ -1,15 +1,17 @@
 //! `muster board`: the lanes of every active order, and the sum that shows that no host is missing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use muster_proto::model::{Board, BoardCounts, CollectorStatus, OrderReport, Timestamp};
+use muster_proto::model::{Board, BoardCounts, CollectorStatus, Lane, OrderReport, Timestamp};
 
 use super::args::BoardArgs;
 use super::client::Client;
 use super::due;
 use super::exit::of_boards;
-use super::render::{Answer, Cell, Paint, Screen, Table, clean, when};
+use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, when};
 use super::status::refused_rules;
+use super::waivers::lanes_of;
 use crate::config::format_span;
 
 const HEADER: [&str; 3] = ["order", "what", "hosts"];
@@ -50,6 +52,12 @@ fn counts(counts: &BoardCounts, of: &str, row: &mut impl FnMut(&str, u64)) {
     }
     row(&format!("{of}out-of-scope"), counts.out_of_scope);
     row(&format!("{of}total"), counts.total);
+    for (name, lanes) in [("waived", &counts.waived), ("retired", &counts.retired)] {
+        for (lane, hosts) in lanes {
+            row(&format!("{of}{name}-{lane}"), *hosts);
+        }
+    }
+    row(&format!("{of}self-approved"), counts.self_approved);
     row(&format!("{of}overdue"), counts.overdue);
     row(&format!("{of}seen-silent"), counts.silent);
 }
@@ -70,6 +78,10 @@ fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {
     let mut text = format!("{}  {}\n", paint.bold(order.id.as_str()), clean(&order.title));
     text.push_str(&format!("  {}\n\n", due_line(order, board.as_of, counts.overdue, paint)));
     text.push_str(&lanes(board, paint));
+    text.push_str(&decided(counts, "", paint));
+    text.push_str(
+        &board.outside.as_ref().map(|outside| decided(outside, "outside the roster, ", paint)).unwrap_or_default(),
+    );
     text.push_str(&roster(board));
     let duties = overdue_duties(board, paint).map(|line| format!("  {line}\n")).unwrap_or_default();
     let unprotected = unprotected(board, paint).map(|line| format!("  {line}\n")).unwrap_or_default();
@@ -115,6 +127,23 @@ fn lanes(board: &Board, paint: &Paint) -> String {
     let sum = if is_sum { "adds up" } else { "DOES NOT ADD UP" };
     row(Cell::text(total), whole, sum.to_owned(), outside(|counts| counts.total));
     table.text(paint)
+}
+
+/// The lanes that waived and retired hosts would be in otherwise: `waived 12: 10 replace, 2 remove`.
+fn decided(counts: &BoardCounts, of: &str, paint: &Paint) -> String {
+    let line = |lane: Lane, what: &str, lanes: &BTreeMap<Lane, u64>| {
+        let hosts: u64 = lanes.values().sum();
+        let line = format!("  {of}{lane} {hosts}: {}{what}\n", lanes_of(lanes));
+        if hosts == 0 { String::new() } else { line }
+    };
+    let mut text = line(Lane::Waived, "", &counts.waived);
+    text.push_str(&line(Lane::Retired, " at their last report", &counts.retired));
+    if counts.self_approved > 0 {
+        let hosts = counted(counts.self_approved, "host");
+        let own = format!("{of}{hosts} waived or retired by one person alone");
+        text.push_str(&format!("  {}\n", paint.alarm(&own)));
+    }
+    text
 }
 
 /// What the counts are a part of.

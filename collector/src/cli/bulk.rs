@@ -17,7 +17,7 @@ const HEADER: [&str; 9] =
     ["number", "change", "value", "account", "asked_at", "ended_at", "hosts", "changed", "refused"];
 
 /// More hosts are changed only after a question.
-const ASKED: u64 = 100;
+pub(super) const ASKED: u64 = 100;
 /// Lines that were not found that are shown.
 const SHOWN: usize = 20;
 /// How often the progress of a change is asked for.
@@ -61,12 +61,7 @@ pub(super) async fn run(
     asked: SelectionArgs,
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<u8> {
-    let lines = lines(&asked)?;
-    let selection = wire::HostSelection {
-        filter: asked.filter.as_ref().map(ToString::to_string).unwrap_or_default(),
-        order: asked.order.as_ref().map(ToString::to_string).unwrap_or_default(),
-        by_lines: asked.filter.is_none(),
-    };
+    let (selection, lines) = selection(&asked)?;
     let request = wire::ChangeHostsRequest {
         selection: Some(selection),
         change: kind.code().into(),
@@ -79,7 +74,7 @@ pub(super) async fn run(
         return show(&seen, screen);
     }
     if seen.selected > ASKED && !asked.yes {
-        ask(kind, seen.selected)?;
+        ask(kind.name(), seen.selected)?;
     }
     let request = wire::ChangeHostsRequest { dry_run: false, expected: Some(seen.selected), ..request };
     let mut done = client.hosts_change(request, lines).await?;
@@ -103,8 +98,8 @@ pub(super) async fn list(mut client: Client, number: Option<u64>, screen: &mut S
 }
 
 /// The hosts that were named, on the command line or in a file.
-fn lines(asked: &SelectionArgs) -> anyhow::Result<Vec<String>> {
-    let Some(place) = &asked.hosts_file else { return Ok(asked.hosts.clone()) };
+pub(super) fn listed(hosts: &[String], file: Option<&Path>) -> anyhow::Result<Vec<String>> {
+    let Some(place) = file else { return Ok(hosts.to_vec()) };
     let text = read(place)?;
     let separated = text.split(['\n', '\r', ',', ';', '\t']).map(str::trim);
     Ok(separated.filter(|line| !line.is_empty()).map(ToOwned::to_owned).collect())
@@ -125,13 +120,25 @@ fn read(place: &Path) -> Result<String, NotChanged> {
     Ok(String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}').to_owned())
 }
 
+/// The selection that options name, and its lines.
+pub(super) fn selection(asked: &SelectionArgs) -> anyhow::Result<(wire::HostSelection, Vec<String>)> {
+    let lines = listed(&asked.hosts, asked.hosts_file.as_deref())?;
+    let selection = wire::HostSelection {
+        filter: asked.filter.as_ref().map(ToString::to_string).unwrap_or_default(),
+        order: asked.order.as_ref().map(ToString::to_string).unwrap_or_default(),
+        by_lines: asked.filter.is_none(),
+        expected: None,
+    };
+    Ok((selection, lines))
+}
+
 /// Asks whether so many hosts are meant.
-fn ask(kind: BulkKind, hosts: u64) -> anyhow::Result<()> {
+pub(super) fn ask(change: &str, hosts: u64) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(NotChanged::Unasked { hosts }.into());
     }
     let mut terminal = std::io::stderr();
-    write!(terminal, "{kind} {hosts} hosts? [y/N] ").and_then(|()| terminal.flush()).context("ask")?;
+    write!(terminal, "{change} {hosts} hosts? [y/N] ").and_then(|()| terminal.flush()).context("ask")?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("read the answer")?;
     match answer.trim().to_ascii_lowercase().as_str() {
@@ -140,7 +147,8 @@ fn ask(kind: BulkKind, hosts: u64) -> anyhow::Result<()> {
     }
 }
 
-fn show(seen: &Selected, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+/// Shows which hosts are meant, or what was done with them.
+pub(super) fn show(seen: &Selected, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let answer = Answer { whole: seen, header: &["id", "hostname"] };
     let row = |host: &HostName| vec![host.id.to_string(), host.hostname.clone()];
     screen.show(&answer, &seen.hosts, || seen.hosts.iter().map(row).collect(), |_| outcome(seen))?;

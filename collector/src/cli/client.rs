@@ -3,6 +3,7 @@
 mod bulk;
 mod roster;
 mod sealed;
+mod waivers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,12 +143,19 @@ pub(super) fn advice(failed: &anyhow::Error) -> Option<String> {
     Some(advice.to_owned())
 }
 
+/// The header of a request's own limit of time.
+const TIMEOUT: &str = "grpc-timeout";
+
+/// Gives each request the token, and a limit of time unless it has one.
 #[derive(Clone)]
 struct Bearer(MetadataValue<Ascii>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert("authorization", self.0.clone());
+        if !request.metadata().contains_key(TIMEOUT) {
+            request.set_timeout(CALL_TIMEOUT);
+        }
         Ok(request)
     }
 }
@@ -256,8 +264,8 @@ impl Client {
                 connector.connect(name, stream).await.map(TokioIo::new)
             }
         });
-        let endpoint =
-            Endpoint::from_shared(target.server.clone())?.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
+        // A limit of the endpoint would be the shorter one for requests that may take longer.
+        let endpoint = Endpoint::from_shared(target.server.clone())?.connect_timeout(CONNECT_TIMEOUT);
         let channel = endpoint.connect_with_connector(dial).await.map_err(|error| Unreachable::new(target, &error))?;
         let mut bearer =
             MetadataValue::try_from(format!("Bearer {}", target.token)).context("cannot send the token")?;

@@ -73,7 +73,7 @@ async fn finish(mut client: Client, asked: DoneArgs, screen: &mut Screen<'_>) ->
 }
 
 /// The name and the hash of a file, which is read in pieces.
-fn evidence(path: &Path) -> anyhow::Result<DutyEvidence> {
+pub(super) fn evidence(path: &Path) -> anyhow::Result<DutyEvidence> {
     let read = || -> std::io::Result<String> {
         let mut file = std::fs::File::open(path)?;
         let (mut hash, mut piece) = (Sha256::new(), vec![0; 1 << 16]);

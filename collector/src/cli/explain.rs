@@ -9,7 +9,7 @@ use super::exit::of_verdicts;
 use super::host::{facts, products, sources, verdict_head, what_to_do};
 use super::render::{Answer, Paint, Screen, clean};
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 14] = [
     "id",
     "hostname",
     "order",
@@ -23,6 +23,7 @@ const HEADER: [&str; 13] = [
     "observation",
     "path",
     "reason",
+    "true_lane",
 ];
 
 pub(super) async fn run(mut client: Client, asked: ExplainArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
@@ -55,6 +56,7 @@ fn rows(explanation: &Explanation) -> Vec<Vec<String>> {
             evidence.map(ToString::to_string).unwrap_or_default(),
             evidence.map(|evidence| evidence.path.clone()).unwrap_or_default(),
             of_reason(|reason| &reason.text),
+            verdict.true_lane.to_string(),
         ]
     };
     let mut rows = Vec::new();
@@ -107,7 +109,10 @@ fn chain(verdict: &VerdictReport, paint: &Paint) -> String {
     if verdict.reasons.is_empty() {
         text.push_str("    no reason recorded\n");
     }
-    let lane = paint.lane(verdict.lane, verdict.lane.name());
+    let mut lane = paint.lane(verdict.lane, verdict.lane.name());
+    if verdict.decision.is_some() {
+        lane = format!("{} \u{2192} {lane}", paint.lane(verdict.true_lane, verdict.true_lane.name()));
+    }
     let (presence, protection) = (verdict.presence, verdict.protection);
     text.push_str(&format!("  result      presence {presence}, protection {protection} \u{2192} {lane}\n"));
     text.push_str(&what_to_do(verdict));

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use muster_proto::model::{
-    HostMark, HostOwner, HostReport, Losses, MachineIdentity, Outcome, SourceReport, Timestamp, UnprotectedTime,
-    VerdictReport, advice_line,
+    DecisionReport, HostMark, HostOwner, HostReport, Lane, Losses, MachineIdentity, Outcome, SourceReport, Timestamp,
+    UnprotectedTime, VerdictReport, advice_line,
 };
 
 use super::args::HostArgs;
 use super::client::Client;
+use super::dispositions;
 use super::due;
 use super::exit::of_verdicts;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, instant, or_dash, when};
@@ -196,6 +197,7 @@ pub(super) fn facts(host: &HostReport, now: Timestamp, paint: &Paint) -> String 
             clean(&reason)
         ));
     }
+    text.push_str(&dispositions::of_host(&host.dispositions, now, paint));
     text
 }
 
@@ -209,6 +211,7 @@ const fn meaning(mark: HostMark) -> &'static str {
         HostMark::TwoHolders => "two machines have reported with its key",
         HostMark::Throttled => "it has spent a budget",
         HostMark::Purged => "an operator removed what it has sent",
+        HostMark::Returned => "it reported after it was retired",
     }
 }
 
@@ -218,6 +221,9 @@ const fn next_step(mark: HostMark) -> Option<&'static str> {
         HostMark::TwoHolders => Some(
             "remove the state folder of the agent on the copy and enroll the copy as a host of its own, then run \
              `muster hosts review`; if there is no copy, review it at once",
+        ),
+        HostMark::Returned => Some(
+            "find out which machine it is, then run `muster hosts review`; retire it again if it is gone after all",
         ),
         HostMark::Quarantined | HostMark::Revoked | HostMark::Throttled | HostMark::Purged => None,
     }
@@ -240,12 +246,26 @@ pub(super) fn verdict_head(verdict: &VerdictReport, now: Timestamp, paint: &Pain
     let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
     let lane = paint.lane(verdict.lane, verdict.lane.name());
     text.push_str(&format!("  lane        {lane}{marks}, since {}\n", when(verdict.since, now)));
+    if let Some(decision) = &verdict.decision {
+        text.push_str(&decided(decision, verdict.true_lane, now, paint));
+    }
     text.push_str(&format!("  due         {}\n", due::or(order, now, "no due date")));
     text.push_str(&format!("  presence    {}\n  protection  {}\n", verdict.presence, verdict.protection));
     if let Some(time) = verdict.unprotected {
         text.push_str(&format!("  unprotected {}\n", unprotected(time, now, paint)));
     }
     text
+}
+
+/// The lane without the decision, and who decided.
+fn decided(decision: &DecisionReport, true_lane: Lane, now: Timestamp, paint: &Paint) -> String {
+    let DecisionReport { lane, number, why, text, until, requested_by, approved_by, .. } = decision;
+    let noun = if *lane == Lane::Waived { "waiver" } else { "disposition" };
+    let until = until.map(|until| format!(", until {}", when(until, now))).unwrap_or_default();
+    let asked = format!("asked for by {}, approved by {}", clean(requested_by), clean(approved_by));
+    let asked = if decision.is_self_approved { paint.alarm(&format!("{asked} (self-approved)")) } else { asked };
+    let true_lane = paint.lane(true_lane, true_lane.name());
+    format!("  true lane   {true_lane}\n  {noun:<11} {number} ({why}){until}, {asked}\n              {}\n", clean(text))
 }
 
 /// Whether the host is unprotected now, and how long it was.
@@ -382,6 +402,7 @@ pub(super) mod tests {
                 source(SourceName::Snap, Outcome::Denied, Vec::new()),
                 source(SourceName::SystemdUnits, Outcome::Empty, vec![order_id()]),
             ],
+            dispositions: Vec::new(),
             hits: Vec::new(),
             verdicts: vec![VerdictReport {
                 order: OrderReport {
@@ -408,6 +429,8 @@ pub(super) mod tests {
                     approved: Vec::new(),
                 },
                 lane: Lane::Replace,
+                true_lane: Lane::Replace,
+                decision: None,
                 in_scope: true,
                 overdue: false,
                 silent: false,

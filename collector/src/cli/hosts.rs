@@ -8,7 +8,7 @@ use super::args::HostsFilterArgs;
 use super::client::{Client, HostsFilter, PageArgs, Part};
 use super::render::{Answer, Cell, Paint, Screen, Table, ago, instant, or_dash};
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 14] = [
     "id",
     "hostname",
     "site",
@@ -22,6 +22,7 @@ const HEADER: [&str; 13] = [
     "marks",
     "labels",
     "owner",
+    "true_lane",
 ];
 
 /// The JSON document.
@@ -47,6 +48,7 @@ pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut
         two_holders,
         throttled,
         purged,
+        returned,
         enrolled_with,
         filter,
         sort,
@@ -59,6 +61,7 @@ pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut
         (two_holders, HostMark::TwoHolders),
         (throttled, HostMark::Throttled),
         (purged, HostMark::Purged),
+        (returned, HostMark::Returned),
     ];
     let marks = marks.into_iter().filter(|(asked, _)| *asked).map(|(_, mark)| mark).collect();
     let page_asked = PageArgs { sort, limit, after };
@@ -75,7 +78,7 @@ pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut
 fn rows(hosts: &[HostRow]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for host in hosts {
-        let mut row = |order: &str, lane: &str, overdue: &str, silent: &str| {
+        let mut row = |order: &str, lane: &str, true_lane: &str, overdue: &str, silent: &str| {
             let cells = [
                 host.id.to_string(),
                 host.hostname.clone(),
@@ -90,16 +93,18 @@ fn rows(hosts: &[HostRow]) -> Vec<Vec<String>> {
                 marks_of(host),
                 labels_of(host),
                 host.owner.clone(),
+                true_lane.to_owned(),
             ];
             rows.push(cells.to_vec());
         };
         for (order, lane) in &host.lanes {
             let (overdue, silent) = (host.overdue.contains(order), host.silent.contains(order));
-            row(order.as_str(), lane.name(), &overdue.to_string(), &silent.to_string());
+            let true_lane = host.true_lanes.get(order).unwrap_or(lane);
+            row(order.as_str(), lane.name(), true_lane.name(), &overdue.to_string(), &silent.to_string());
         }
         // A host without a verdict must not be missing from the CSV.
         if host.lanes.is_empty() {
-            row("", "", "", "");
+            row("", "", "", "", "");
         }
     }
     rows
@@ -138,7 +143,10 @@ fn page(part: &Part<HostRow>, now: Timestamp, paint: &Paint) -> String {
             Cell::text(seen),
         ];
         let lane = |order: &&OrderId| match host.lanes.get(*order) {
-            Some(lane) => Cell::marked_lane(*lane, host.overdue.contains(order)),
+            Some(lane) => match host.true_lanes.get(*order) {
+                Some(true_lane) => Cell::text(format!("{lane} ({true_lane})")),
+                None => Cell::marked_lane(*lane, host.overdue.contains(order)),
+            },
             None => Cell::text("-"),
         };
         cells.extend(orders.iter().map(lane));

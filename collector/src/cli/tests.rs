@@ -43,7 +43,7 @@ fn board(lanes: &[(Lane, u64)], overdue: u64) -> Board {
     let total = counts.values().sum::<u64>() + 2;
     Board {
         order: order(Some("2024-09-29T00:00:00-04:00")),
-        counts: BoardCounts { lanes: counts, total, out_of_scope: 2, overdue, silent: 1 },
+        counts: BoardCounts { lanes: counts, total, out_of_scope: 2, overdue, silent: 1, ..BoardCounts::default() },
         outside: None,
         roster: None,
         as_of: Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").expect("an instant"),

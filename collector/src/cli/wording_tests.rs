@@ -103,6 +103,8 @@ fn verdicts(rules: &RuleSet, order: &Order) -> Vec<VerdictReport> {
         VerdictReport {
             order: order.report(),
             lane: verdict.lane,
+            true_lane: verdict.true_lane,
+            decision: None,
             in_scope: verdict.in_scope,
             overdue: verdict.overdue,
             silent: verdict.silent,

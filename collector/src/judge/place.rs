@@ -4,23 +4,25 @@
 use muster_proto::model::{Assessment, Lane, Presence, Protection, Reason, ReasonKind, Timestamp, Verdict};
 
 use super::advice::{advice, commands, with_cautions};
+use super::decision::is_shown_silent;
 use super::remediation::Removal;
 use super::sentence::{Form, is_present, was_present};
-use super::situation::HostSituation;
+use super::situation::{Decision, HostSituation};
 use super::timing::{is_overdue, is_silent};
 use crate::rules::Order;
 
 /// Places a host. Pure: `now` is an argument. With `last_seen = Some(now)` the answer is the lane while it reports.
 #[must_use]
 pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>, now: Timestamp) -> Verdict {
-    let silent = is_silent(order, host.last_seen, now);
-    let (lane, text) = lane(order, assessment, host, silent);
+    let silent = is_shown_silent(host.decision, is_silent(order, host.last_seen, now));
+    let (true_lane, text) = found_lane(order, assessment, host, silent);
+    let lane = host.decision.map_or(true_lane, Decision::lane);
     // The reason of the lane comes first, because stored verdicts and lists keep only the first one.
-    let mut reasons = vec![if lane == Lane::Silent {
-        silence(order, host)
-    } else {
-        Reason::new(ReasonKind::Lane, format!("lane/{lane}"), text)
-    }];
+    let mut reasons: Vec<Reason> = host.decision.iter().map(|decision| reason_of_lane(lane, decision.text())).collect();
+    // Nothing was found on a missing host.
+    if host.decision != Some(Decision::Missing) {
+        reasons.push(if true_lane == Lane::Silent { silence(order, host) } else { reason_of_lane(true_lane, &text) });
+    }
     let found_now = assessment.is_some_and(|assessment| assessment.prohibited);
     if let Some(positive) = host.remediation.positive.as_ref().filter(|_| !found_now) {
         // The current snapshot does not show the product, so the record explains it.
@@ -30,7 +32,7 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
         reasons.extend(past(order, assessment, removal));
     }
     // A missing host has never reported, so its lane says this already.
-    if silent && lane != Lane::Silent && lane != Lane::Missing {
+    if silent && true_lane != Lane::Silent && lane != Lane::Missing {
         reasons.push(silence(order, host));
     }
     let removal = host.remediation.removal.as_ref().filter(|_| !found_now);
@@ -44,22 +46,35 @@ pub fn place(order: &Order, assessment: Option<&Assessment>, host: &HostSituatio
     } else {
         advice(order, lane, assessment, host.remediation)
     };
+    let advice = if lane == Lane::Waived && !true_lane.is_finished() {
+        let then = super::advice::advice(order, true_lane, assessment, host.remediation);
+        format!("{advice} while the waiver is in force; when it ends: {then}")
+    } else {
+        advice
+    };
     // Commands explain nothing, so they are kept apart from the reasons.
     let (uninstall, reasons) = reasons.into_iter().partition(|reason| reason.kind == ReasonKind::Uninstall);
     let (commands, cautions): (Vec<Reason>, Vec<Reason>) =
         commands(lane, assessment, uninstall).into_iter().partition(|reason| reason.command.is_some());
     let advice = with_cautions(advice, &cautions);
-    Verdict { order: order.id.clone(), lane, in_scope, overdue, silent, due: order.due(), advice, commands, reasons }
+    let (order, due) = (order.id.clone(), order.due());
+    Verdict { order, lane, true_lane, in_scope, overdue, silent, due, advice, commands, reasons }
+}
+
+fn reason_of_lane(lane: Lane, text: &str) -> Reason {
+    Reason::new(ReasonKind::Lane, format!("lane/{lane}"), text)
 }
 
 /// Why a host is unknown whatever its last report says.
 const TWO_HOLDERS: &str = "Two machines report with the key of this host; neither report is about both";
 
-/// The lane, and the sentence that says why.
-fn lane(order: &Order, assessment: Option<&Assessment>, host: &HostSituation<'_>, silent: bool) -> (Lane, String) {
-    if let Some(decision) = host.decision {
-        return (decision.lane(), decision.text().to_owned());
-    }
+/// The lane by what was found, and the sentence that says why.
+fn found_lane(
+    order: &Order,
+    assessment: Option<&Assessment>,
+    host: &HostSituation<'_>,
+    silent: bool,
+) -> (Lane, String) {
     // This comes before silence: a host with a prohibited product must not leave its lane by being switched off.
     if host.remediation.positive.is_some() || assessment.is_some_and(|assessment| assessment.prohibited) {
         return prohibited(order, assessment, host);
@@ -257,7 +272,6 @@ mod tests {
     use muster_proto::model::{Outcome, Platform, ProductId, ProductSeen, SiteId, SourceName};
 
     use super::super::remediation::{Positive, Remediation};
-    use super::super::situation::Decision;
     use super::*;
     use crate::rules;
 
@@ -445,7 +459,40 @@ mod tests {
                 has_two_holders: false,
                 decision: Some(decision),
             };
-            assert_eq!(place(order, None, &host, now).lane, lane);
+            let verdict = place(order, None, &host, now);
+            assert_eq!(verdict.lane, lane);
+            assert_eq!(verdict.reasons[0].rule, format!("lane/{lane}"));
+            assert_eq!(verdict.silent, decision != Decision::Retired, "a retired host is not expected to report");
         }
+    }
+
+    #[test]
+    fn a_waived_host_keeps_its_true_lane_with_its_reason() {
+        let set = rules::load(None).expect("rules");
+        let order = set.active_orders().next().expect("one is active");
+        let site: SiteId = "plant".parse().expect("valid");
+        let now = order.due().expect("it has a due milestone");
+        let mut found = assessment(order, Protection::None, false);
+        (found.prohibited, found.presence) = (true, Presence::Installed);
+        found.reasons.insert(0, kesl(Presence::Installed));
+        let remediation = Remediation::default();
+        let placed = |decision| {
+            let host = HostSituation {
+                platform: Platform::Linux,
+                site: &site,
+                labels: &[],
+                last_seen: Some(now),
+                remediation: &remediation,
+                has_two_holders: false,
+                decision,
+            };
+            place(order, Some(&found), &host, now)
+        };
+        let (without, waived) = (placed(None), placed(Some(Decision::Waived)));
+        assert_eq!((without.lane, without.true_lane, without.overdue), (Lane::Replace, Lane::Replace, true));
+        assert_eq!((waived.lane, waived.true_lane, waived.overdue), (Lane::Waived, Lane::Replace, false));
+        assert_eq!(waived.reasons[1..], without.reasons[..]);
+        let then = "No action needed while the waiver is in force; when it ends: Install accepted protection";
+        assert!(waived.advice.starts_with(then), "{}", waived.advice);
     }
 }

@@ -5,7 +5,7 @@ use muster_proto::model::{Label, Lane, Platform, SiteId, Timestamp};
 use super::remediation::Remediation;
 
 /// What an operator or the roster decided about a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Decision {
     /// A disposition is recorded.
     Retired,
@@ -17,7 +17,8 @@ pub enum Decision {
 
 impl Decision {
     /// The lane of a host about which this was decided.
-    pub(super) const fn lane(self) -> Lane {
+    #[must_use]
+    pub const fn lane(self) -> Lane {
         match self {
             Self::Retired => Lane::Retired,
             Self::Waived => Lane::Waived,

@@ -83,7 +83,7 @@ fn place(
         remediation: &remediation,
         has_two_holders: host.has_two_holders,
         labels: &host.labels,
-        // Nothing records decisions yet.
+        // Readers add what people decided, too.
         decision: None,
     };
     let verdict = judge::place(order, assessment, &situation, now);

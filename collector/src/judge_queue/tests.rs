@@ -169,8 +169,12 @@ async fn hosts_of_one_image_share_hits_and_assessments() {
     let version = lab.rules.load().version.clone();
     let hits = lab.store.hits_get(&[canonical::section_digest(&image)], &version).await.expect("gets");
     assert!(!hits[&canonical::section_digest(&image)].is_empty());
-    let tally =
-        lab.store.lane_tally(&ORDER.parse().expect("valid"), &SiteScope::All, at(0)).await.expect("tallies").hosts();
+    let tally = lab
+        .store
+        .lane_tally(&ORDER.parse().expect("valid"), &SiteScope::All, at(0), at(0))
+        .await
+        .expect("tallies")
+        .hosts();
     assert_eq!(tally.in_scope.values().copied().collect::<Vec<u64>>(), vec![20], "{tally:?}");
 }
 

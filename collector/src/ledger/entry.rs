@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use muster_proto::model::{
-    AccountId, Budget, BulkKind, Cause, Digest, DutyEvidence, DutySubject, EntryKind, Holder, HoldersSign, HostId,
-    ImportCounts, Lane, MatchBasis, OrderId, PurgeCounts, Role, SiteId, Timestamp, TokenId,
+    AccountId, Budget, BulkKind, Cause, Digest, DispositionKind, DutyEvidence, DutySubject, EntryKind, Holder,
+    HoldersSign, HostId, ImportCounts, Lane, MatchBasis, OrderId, PurgeCounts, Role, SiteId, Timestamp, TokenId,
+    WaiverReason,
 };
 
 use super::actor::ActorId;
@@ -314,11 +315,102 @@ pub enum Entry {
         /// How many had as much as a host may have.
         refused: u64,
     },
+    /// A person asked for a waiver.
+    WaiverRequested(Box<WaiverRequest>),
+    /// A person approved a waiver.
+    WaiverApproved {
+        /// Its number.
+        waiver: u64,
+        /// The ids of its hosts, if they are at most 2,000; otherwise none of them.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+    },
+    /// A person refused a waiver, or withdrew it.
+    WaiverRefused {
+        /// Its number.
+        waiver: u64,
+        /// The ids of its hosts, if they are at most 2,000; otherwise none of them.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+    },
+    /// A person ended a waiver before its time.
+    WaiverEnded {
+        /// Its number.
+        waiver: u64,
+        /// The ids of its hosts, if they are at most 2,000; otherwise none of them.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+    },
+    /// A person said that hosts left the fleet.
+    DispositionRequested {
+        /// The number of the disposition.
+        disposition: u64,
+        /// Why they left.
+        disposition_kind: DispositionKind,
+        /// Their ids.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+        /// The hash of the evidence. The text has a row of its own, so that it can be forgotten.
+        evidence: Digest,
+        /// The file that shows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<DutyEvidence>,
+        /// Whether it waits for a second person.
+        needs_second: bool,
+    },
+    /// Hosts are retired.
+    DispositionApproved {
+        /// The number of the disposition.
+        disposition: u64,
+        /// Their ids.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+    },
+    /// A person refused a disposition, or withdrew it.
+    DispositionRefused {
+        /// The number of the disposition.
+        disposition: u64,
+        /// The ids of its hosts.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+    },
+    /// A person took hosts back that were retired.
+    HostsUnretired(HostAction),
+    /// Hosts reported again after they were retired.
+    HostsReturned {
+        /// Their ids.
+        #[serde(with = "hosts")]
+        hosts: Vec<HostId>,
+    },
     /// The store keeps the public half of the key that signs attestations, and accepts no other from now on.
     SealKeyKept {
         /// The verifier key: origin, id and public key.
         verifier_key: String,
     },
+}
+
+/// A waiver as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct WaiverRequest {
+    /// Its number.
+    pub waiver: u64,
+    /// The order.
+    pub order: OrderId,
+    /// Why.
+    pub reason: WaiverReason,
+    /// The hash of the control. The text has a row of its own, so that it can be forgotten.
+    pub control: Digest,
+    /// Until when it is to be in force.
+    pub until: Timestamp,
+    /// Whether that is after the due milestone of the order.
+    pub beyond_milestone: bool,
+    /// How many hosts it covers.
+    pub count: u64,
+    /// The hash of their ids: sixteen bytes each, in ascending order.
+    pub list: Digest,
+    /// Their ids, if they are at most 2,000; otherwise none of them.
+    #[serde(with = "hosts")]
+    pub hosts: Vec<HostId>,
 }
 
 /// What a person did to hosts.
@@ -351,7 +443,7 @@ pub struct LaneChange {
 }
 
 /// Hosts of one entry: more would make it too long to be sealed (see `ledger::leaf`).
-const HOSTS: usize = 2_000;
+pub const HOSTS: usize = 2_000;
 
 /// The lane changes of a batch. Hosts with the same changes share an entry, at most 2,000 of them.
 #[derive(Debug, Default)]
@@ -455,6 +547,15 @@ impl Entry {
             Self::RosterExcused { .. } => EntryKind::RosterExcused,
             Self::BulkStarted { .. } => EntryKind::BulkStarted,
             Self::BulkEnded { .. } => EntryKind::BulkEnded,
+            Self::WaiverRequested(_) => EntryKind::WaiverRequested,
+            Self::WaiverApproved { .. } => EntryKind::WaiverApproved,
+            Self::WaiverRefused { .. } => EntryKind::WaiverRefused,
+            Self::WaiverEnded { .. } => EntryKind::WaiverEnded,
+            Self::DispositionRequested { .. } => EntryKind::DispositionRequested,
+            Self::DispositionApproved { .. } => EntryKind::DispositionApproved,
+            Self::DispositionRefused { .. } => EntryKind::DispositionRefused,
+            Self::HostsUnretired(_) => EntryKind::HostsUnretired,
+            Self::HostsReturned { .. } => EntryKind::HostsReturned,
         }
     }
 
@@ -470,10 +571,19 @@ impl Entry {
             Self::HostsRevoked(action)
             | Self::HostsReleased(action)
             | Self::HostsReviewed(action)
+            | Self::HostsUnretired(action)
             | Self::HostsPurged { action, .. } => &action.hosts,
+            Self::WaiverRequested(request) => &request.hosts,
             Self::LanesChanged { hosts, .. }
             | Self::HostsThrottled { hosts, .. }
             | Self::ThrottlingEnded { hosts }
+            | Self::DispositionRequested { hosts, .. }
+            | Self::DispositionApproved { hosts, .. }
+            | Self::DispositionRefused { hosts, .. }
+            | Self::WaiverApproved { hosts, .. }
+            | Self::WaiverRefused { hosts, .. }
+            | Self::WaiverEnded { hosts, .. }
+            | Self::HostsReturned { hosts }
             | Self::RosterMatched { hosts, .. }
             | Self::RosterUnmatched { hosts, .. } => hosts,
             Self::TokenCreated { .. }
@@ -515,7 +625,10 @@ impl Entry {
             Self::HostsRevoked(action)
             | Self::HostsReleased(action)
             | Self::HostsReviewed(action)
+            | Self::HostsUnretired(action)
             | Self::HostsPurged { action, .. } => Some(&action.reason),
+            Self::WaiverRequested(request) => Some(&request.control),
+            Self::DispositionRequested { evidence, .. } => Some(evidence),
             Self::DutyDone { reference, .. } => Some(reference),
             Self::RosterExcused { reason, .. } => Some(reason),
             Self::BulkStarted { text, .. } => text.as_ref(),
@@ -548,6 +661,12 @@ impl Entry {
             | Self::RosterMatched { .. }
             | Self::RosterUnmatched { .. }
             | Self::BulkEnded { .. }
+            | Self::WaiverApproved { .. }
+            | Self::WaiverRefused { .. }
+            | Self::WaiverEnded { .. }
+            | Self::DispositionApproved { .. }
+            | Self::DispositionRefused { .. }
+            | Self::HostsReturned { .. }
             | Self::SealKeyKept { .. } => None,
         }
     }
@@ -592,6 +711,15 @@ impl Entry {
             | Self::RosterExcused { .. }
             | Self::BulkStarted { .. }
             | Self::BulkEnded { .. }
+            | Self::WaiverRequested(_)
+            | Self::WaiverApproved { .. }
+            | Self::WaiverRefused { .. }
+            | Self::WaiverEnded { .. }
+            | Self::DispositionRequested { .. }
+            | Self::DispositionApproved { .. }
+            | Self::DispositionRefused { .. }
+            | Self::HostsUnretired(_)
+            | Self::HostsReturned { .. }
             | Self::SealKeyKept { .. } => None,
         }
     }

@@ -38,9 +38,9 @@ impl ReportContext {
         let verdict = self.host_report(&host, Some(&order.id)).await?.verdicts.into_iter().next();
         let Some(verdict) = verdict else { return Err(ReportError::NotActive { order: order.id.clone() }) };
         let name = host.facts.hostname.clone();
-        if verdict.lane != Lane::Done {
+        if verdict.true_lane != Lane::Done {
             let missing = verdict.reasons.first().map(|reason| reason.text.clone()).unwrap_or_default();
-            let (order, lane) = (order.id.clone(), verdict.lane);
+            let (order, lane) = (order.id.clone(), verdict.true_lane);
             return Err(ReportError::NotDone { host: name, order, lane, missing });
         }
         if !verdict.in_scope {

@@ -1,11 +1,13 @@
 //! The board: how many hosts are in each lane, for each order.
 
+use std::collections::BTreeMap;
+
 use muster_proto::model::{Board, BoardCounts, EntryState, Lane, OrderId, RosterCounts};
 
 use super::{ReportContext, ReportError};
-use crate::judge::{effective_lane, is_past_due, silent_before};
+use crate::judge::{Decision, decided_lane, effective_lane, is_past_due, silent_before, true_lane};
 use crate::rules::Order;
-use crate::store::{FleetTally, LaneTally, admin};
+use crate::store::{FleetTally, LaneTally, SiteScope, admin};
 
 impl ReportContext {
     /// The boards of the active orders, or of one.
@@ -16,7 +18,7 @@ impl ReportContext {
         let depth = self.store.queue_depth().await?;
         let mut boards = Vec::new();
         for order in self.orders_asked(order)? {
-            let tally = self.store.lane_tally(&order.id, &self.sites, silent_before(order, self.now)).await?;
+            let tally = self.tally(order, &self.sites).await?;
             let is_past_due = is_past_due(order, self.now);
             let roster = roster(&tally);
             let outside = roster.map(|_| counts(&tally.outside, &[], is_past_due));
@@ -46,6 +48,11 @@ impl ReportContext {
         }
         Ok(boards)
     }
+
+    /// The tally of an order at these sites.
+    pub(super) async fn tally(&self, order: &Order, sites: &SiteScope) -> Result<FleetTally, ReportError> {
+        Ok(self.store.lane_tally(&order.id, sites, silent_before(order, self.now), self.now).await?)
+    }
 }
 
 /// How many entries the roster has in each state; `None` if no entry counts.
@@ -53,14 +60,13 @@ pub(super) fn roster(tally: &FleetTally) -> Option<RosterCounts> {
     let of = |is_meant: fn(EntryState) -> bool| -> u64 {
         tally.entries.iter().filter(|count| is_meant(count.state)).map(|count| count.entries).sum()
     };
-    let outside = &tally.outside;
     let counts = RosterCounts {
         listed: of(EntryState::is_counted),
         matched: of(|state| state == EntryState::Matched),
         missing: of(EntryState::is_missing),
         review: of(|state| state == EntryState::Review),
         excused: of(|state| state == EntryState::Excused),
-        outside: outside.in_scope.values().sum::<u64>() + outside.out_of_scope + outside.unjudged,
+        outside: tally.outside.total(),
     };
     Some(counts).filter(|counts| counts.listed + counts.excused > 0)
 }
@@ -79,7 +85,20 @@ pub(super) fn counts(tally: &LaneTally, missing: &[(bool, u64)], past_due: bool)
         out_of_scope: tally.out_of_scope,
         overdue: 0,
         silent: 0,
+        waived: BTreeMap::new(),
+        retired: BTreeMap::new(),
+        self_approved: 0,
     };
+    for (place, hosts) in &tally.decided {
+        let lane = true_lane(Some(place.decision), place.awake, place.is_silent);
+        let of_lane = match place.decision {
+            Decision::Waived => counts.waived.entry(lane).or_default(),
+            Decision::Retired => counts.retired.entry(lane).or_default(),
+            Decision::Missing => continue,
+        };
+        *of_lane += hosts;
+        counts.self_approved += if place.is_self_approved { *hosts } else { 0 };
+    }
     for (_, machines) in missing.iter().filter(|(in_scope, _)| !in_scope) {
         counts.out_of_scope += machines;
         counts.total += machines;
@@ -95,13 +114,17 @@ pub(super) fn counts(tally: &LaneTally, missing: &[(bool, u64)], past_due: bool)
     counts
 }
 
-/// The hosts in scope by lane, silence included, and whether they are silent. A host that waits for its first judgement
+/// The hosts in scope by lane, silence and decisions included, and whether they are silent. A host that waits for its first judgement
 /// counts as unknown, or as silent.
 pub(super) fn places(tally: &LaneTally) -> impl Iterator<Item = (Lane, bool, u64)> {
     let unjudged_awake = tally.unjudged.saturating_sub(tally.unjudged_silent);
     let unjudged = [((Lane::Unknown, false), unjudged_awake), ((Lane::Unknown, true), tally.unjudged_silent)];
     let all = tally.in_scope.iter().map(|(place, hosts)| (*place, *hosts)).chain(unjudged);
-    all.map(|((awake, silent), hosts)| (effective_lane(awake, silent), silent, hosts))
+    let found = all.map(|((awake, silent), hosts)| (effective_lane(awake, silent), silent, hosts));
+    let decided = tally.decided.iter().map(|(place, hosts)| {
+        (decided_lane(Some(place.decision), place.awake, place.is_silent), place.is_silent, *hosts)
+    });
+    found.chain(decided)
 }
 
 #[cfg(test)]
@@ -109,18 +132,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::store::DecidedPlace;
 
     fn tallies() -> impl Strategy<Value = LaneTally> {
-        // The store never counts hosts as `silent`: silence is added when the tally is read.
-        let awake: Vec<Lane> = Lane::ALL.iter().copied().filter(|lane| *lane != Lane::Silent).collect();
-        let place = (proptest::sample::select(awake), any::<bool>());
+        // The store never counts hosts as `silent`, `waived` or `retired`: these are added when the tally is read.
+        let added = [Lane::Silent, Lane::Waived, Lane::Retired];
+        let awake: Vec<Lane> = Lane::ALL.iter().copied().filter(|lane| !added.contains(lane)).collect();
+        let place = (proptest::sample::select(awake.clone()), any::<bool>());
         let lanes = proptest::collection::btree_map(place, 0_u64..1_000_000, 0..22);
         let unjudged = (0_u64..1_000_000, 0_u64..1_000_000);
-        (lanes, 0_u64..1_000_000, unjudged).prop_map(|(in_scope, out_of_scope, (awake, silent))| LaneTally {
-            in_scope,
-            out_of_scope,
-            unjudged: awake + silent,
-            unjudged_silent: silent,
+        let places = (any::<bool>(), any::<bool>(), proptest::sample::select(awake), any::<bool>()).prop_map(
+            |(is_retired, is_self_approved, awake, is_silent)| {
+                let decision = if is_retired { Decision::Retired } else { Decision::Waived };
+                DecidedPlace { decision, is_self_approved, awake, is_silent: is_silent && !is_retired }
+            },
+        );
+        let decided = proptest::collection::btree_map(places, 0_u64..1_000, 0..9);
+        (lanes, 0_u64..1_000_000, unjudged, decided).prop_map(|(in_scope, out_of_scope, (awake, silent), decided)| {
+            LaneTally { in_scope, out_of_scope, unjudged: awake + silent, unjudged_silent: silent, decided }
         })
     }
 
@@ -135,8 +164,9 @@ mod tests {
             let machines: u64 = missing.iter().map(|(_, machines)| machines).sum();
             let lanes: u64 = counts.lanes.values().sum();
             prop_assert_eq!(lanes + counts.out_of_scope, counts.total);
-            let hosts = tally.in_scope.values().sum::<u64>() + tally.out_of_scope + tally.unjudged;
-            prop_assert_eq!(counts.total, hosts + machines);
+            prop_assert_eq!(counts.total, tally.total() + machines);
+            prop_assert_eq!(counts.waived.values().sum::<u64>(), counts.lanes[&Lane::Waived]);
+            prop_assert_eq!(counts.retired.values().sum::<u64>(), counts.lanes[&Lane::Retired]);
             prop_assert_eq!(counts.lanes.len(), Lane::ALL.len());
             let unfinished: u64 =
                 counts.lanes.iter().filter(|(lane, _)| !lane.is_finished()).map(|(_, hosts)| hosts).sum();
@@ -148,11 +178,35 @@ mod tests {
     #[test]
     fn silence_moves_a_host_out_of_clear_but_not_out_of_replace() {
         let in_scope = [((Lane::Clear, true), 3), ((Lane::Replace, true), 2), ((Lane::Clear, false), 5)].into();
-        let counts = counts(&LaneTally { in_scope, out_of_scope: 1, unjudged: 4, unjudged_silent: 1 }, &[], true);
+        let tally = LaneTally { in_scope, out_of_scope: 1, unjudged: 4, unjudged_silent: 1, ..LaneTally::default() };
+        let counts = counts(&tally, &[], true);
         assert_eq!(counts.lanes[&Lane::Silent], 4);
         assert_eq!(counts.lanes[&Lane::Replace], 2);
         assert_eq!(counts.lanes[&Lane::Clear], 5);
         assert_eq!(counts.lanes[&Lane::Unknown], 3, "a host that was never judged is not clear");
         assert_eq!((counts.total, counts.silent, counts.overdue), (15, 6, 9));
+    }
+
+    #[test]
+    fn waived_and_retired_hosts_keep_their_true_lanes_and_are_not_overdue() {
+        let waived = |awake, is_silent| DecidedPlace {
+            decision: Decision::Waived,
+            is_self_approved: awake == Lane::Remove,
+            awake,
+            is_silent,
+        };
+        let retired = DecidedPlace { decision: Decision::Retired, ..waived(Lane::Clear, false) };
+        let decided = [
+            (waived(Lane::Replace, true), 10),
+            (waived(Lane::Remove, false), 2),
+            (waived(Lane::Clear, true), 1),
+            (retired, 4),
+        ];
+        let in_scope = [((Lane::Replace, false), 3)].into();
+        let counts = counts(&LaneTally { in_scope, decided: decided.into(), ..LaneTally::default() }, &[], true);
+        assert_eq!(counts.lanes[&Lane::Waived], 13);
+        assert_eq!(counts.waived, [(Lane::Replace, 10), (Lane::Remove, 2), (Lane::Silent, 1)].into());
+        assert_eq!(counts.retired, [(Lane::Clear, 4)].into());
+        assert_eq!((counts.total, counts.overdue, counts.silent, counts.self_approved), (20, 3, 11, 2));
     }
 }

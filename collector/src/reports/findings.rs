@@ -106,6 +106,7 @@ impl ReportContext {
         HostQuery {
             order: Some(order.id.clone()),
             silent_before: Some(silent_before(order, self.now)),
+            decided_at: self.now,
             patience: order.patience,
             in_scope_only: true,
             sites: self.sites.clone(),
@@ -117,7 +118,7 @@ impl ReportContext {
         let Some(verdict) = row.verdicts.iter().find(|verdict| verdict.order == order.id) else {
             return order.binds(row.platform, &row.site, &row.labels).then(|| self.unjudged(order, row));
         };
-        let effective = effective(order, verdict, row.last_seen, self.now);
+        let effective = effective(order, verdict, &row.decisions, row.last_seen, self.now);
         let (reason, advice) = if effective.lane == verdict.awake_lane {
             (verdict.reason.clone(), verdict.advice.clone())
         } else {
@@ -142,7 +143,7 @@ impl ReportContext {
         })
     }
 
-    /// A host that waits for its first judgement. The board counts it as unknown, or as silent.
+    /// A host that waits for its first judgement. The board counts it as unknown, or as silent. No finding is decided about.
     fn unjudged(&self, order: &Order, row: &StoredHostRow) -> Finding {
         let silent = is_silent(order, row.last_seen, self.now);
         let lane = effective_lane(Lane::Unknown, silent);

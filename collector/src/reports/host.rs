@@ -7,6 +7,7 @@ use muster_proto::model::{
     Presence, Protection, SnapshotEntry, SourceName, SourceReport, VerdictReport,
 };
 
+use super::decided::{DecisionTexts, sentence};
 use super::verdict::effective;
 use super::{ReportContext, ReportError};
 use crate::judge::{Hit, HostSituation, Remediation, assess, detect, place, products_of};
@@ -147,7 +148,8 @@ impl ReportContext {
             None => Vec::new(),
         };
         let orders = self.orders_asked(order)?;
-        let verdicts = orders.iter().map(|order| self.verdict(stored, order, &hits)).collect();
+        let texts = self.decision_texts(stored.host, &stored.decisions).await?;
+        let verdicts = orders.iter().map(|order| self.verdict(stored, order, &hits, &texts)).collect();
         let sources = stored.snapshot.as_ref().map(|snapshot| sources_of(stored, snapshot, &orders));
         Ok(HostReport {
             id: stored.host,
@@ -168,6 +170,7 @@ impl ReportContext {
             owner: stored.owner.clone(),
             notes: stored.notes.clone(),
             enrolled_with: stored.enrolled_with.as_ref().map(ToString::to_string).unwrap_or_default(),
+            dispositions: texts.dispositions,
         })
     }
 
@@ -189,7 +192,7 @@ impl ReportContext {
         Ok(hits)
     }
 
-    fn verdict(&self, stored: &StoredHost, order: &Order, hits: &[Hit]) -> VerdictReport {
+    fn verdict(&self, stored: &StoredHost, order: &Order, hits: &[Hit], texts: &DecisionTexts) -> VerdictReport {
         let verdict = stored.verdicts.iter().find(|verdict| verdict.order == order.id);
         // Signatures are fresh or stale at the last check-in, not when somebody reads the report.
         let received = stored.last_seen.unwrap_or(self.now);
@@ -206,6 +209,8 @@ impl ReportContext {
             (None, _, _) => Remediation::default(),
         };
         let labels: Vec<Label> = stored.labels.iter().map(|one| one.label.clone()).collect();
+        let binds = order.binds(stored.facts.platform, &stored.site, &labels);
+        let in_force = stored.decisions.under(&order.id, stored.last_seen, self.now).filter(|_| binds);
         let situation = HostSituation {
             platform: stored.facts.platform,
             site: &stored.site,
@@ -213,24 +218,31 @@ impl ReportContext {
             last_seen: stored.last_seen,
             remediation: &remediation,
             has_two_holders: stored.marks.iter().any(|mark| mark.mark == HostMark::TwoHolders),
-            // Nothing records decisions yet, and a stored lane is no decision.
-            decision: None,
+            decision: in_force.map(|found| found.decision()),
         };
-        let placed = place(order, assessment.as_ref(), &situation, self.now);
-        let since = verdict.map(|verdict| effective(order, verdict, stored.last_seen, self.now));
+        let mut placed = place(order, assessment.as_ref(), &situation, self.now);
+        let decision = in_force.map(|found| texts.report(found));
+        if let (Some(decision), Some(reason)) = (&decision, placed.reasons.first_mut()) {
+            reason.text = sentence(decision, placed.true_lane);
+        }
+        let since = verdict.map(|verdict| effective(order, verdict, &stored.decisions, stored.last_seen, self.now));
         let since = since.filter(|effective| effective.lane == placed.lane).map(|effective| effective.since);
         let fell_silent =
             stored.last_seen.filter(|_| placed.lane == Lane::Silent).map(|seen| seen.plus(order.patience));
         VerdictReport {
             order: order.report(),
             lane: placed.lane,
+            true_lane: placed.true_lane,
+            decision,
             in_scope: placed.in_scope,
             overdue: placed.overdue,
             silent: placed.silent,
             presence: assessment.as_ref().map_or(Presence::Unknown, |assessment| assessment.presence),
             protection: assessment.as_ref().map_or(Protection::Unknown, |assessment| assessment.protection),
             unprotected: remediation.unprotected.at(self.now),
-            since: since
+            since: in_force
+                .map(|found| found.since())
+                .or(since)
                 .or(fell_silent)
                 .or(stored.snapshot.as_ref().map(|snapshot| snapshot.since))
                 .unwrap_or(stored.enrolled_at)

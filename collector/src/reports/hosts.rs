@@ -1,13 +1,14 @@
 //! Lists of hosts.
 
+use std::collections::BTreeMap;
+
 use muster_proto::model::{HostMark, HostRow, HostsSort, Lane, OrderId, SiteId, TokenId};
 
 use super::findings::WORST_FIRST;
 use super::paging::{Page, Part};
-use super::verdict::effective;
 use super::{ReportContext, ReportError, board};
 use crate::filter::Filter;
-use crate::judge::{effective_lane, is_overdue, is_silent, silent_before};
+use crate::judge::{decided_lane, is_overdue, is_shown_silent, is_silent, true_lane};
 use crate::rules::Order;
 use crate::store::{HostQuery, HostSort, SiteScope, StoredHostRow};
 
@@ -130,7 +131,7 @@ impl ReportContext {
             return Ok(self.store.host_matches(query.clone()).await?);
         }
         let Some(order) = order else { return Ok(self.store.host_count(&query.sites).await?) };
-        let tally = self.store.lane_tally(&order.id, &query.sites, silent_before(order, self.now)).await?.hosts();
+        let tally = self.tally(order, &query.sites).await?.hosts();
         let lanes = if query.lanes.is_empty() { Lane::ALL } else { query.lanes.as_slice() };
         let is_asked = |silent: bool| if silent { !query.awake_only } else { !query.silent_only };
         let places = board::places(&tally).filter(|(lane, silent, _)| is_asked(*silent) && lanes.contains(lane));
@@ -145,7 +146,8 @@ impl ReportContext {
             platform: row.platform,
             os_name: row.os_name,
             last_seen: row.last_seen,
-            lanes: std::collections::BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            true_lanes: BTreeMap::new(),
             overdue: Vec::new(),
             silent: Vec::new(),
             marks: row.marks,
@@ -154,24 +156,24 @@ impl ReportContext {
         };
         for order in self.active_orders() {
             let verdict = row.verdicts.iter().find(|verdict| verdict.order == order.id);
-            let (lane, overdue) = match verdict {
+            let awake = match verdict {
                 Some(verdict) if !verdict.in_scope => continue,
-                Some(verdict) => {
-                    let effective = effective(order, verdict, row.last_seen, self.now);
-                    (effective.lane, effective.overdue)
-                }
+                Some(verdict) => verdict.awake_lane,
                 // It waits for its first judgement. The board counts it as unknown, so the list shows it as unknown.
-                None if order.binds(shown.platform, &shown.site, &shown.labels) => {
-                    let lane = effective_lane(Lane::Unknown, is_silent(order, row.last_seen, self.now));
-                    (lane, is_overdue(order, lane, true, self.now))
-                }
+                None if order.binds(shown.platform, &shown.site, &shown.labels) => Lane::Unknown,
                 None => continue,
             };
+            let decision = row.decisions.under(&order.id, row.last_seen, self.now).map(|found| found.decision());
+            let silent = is_silent(order, row.last_seen, self.now);
+            let lane = decided_lane(decision, awake, silent);
             shown.lanes.insert(order.id.clone(), lane);
-            if overdue {
+            if decision.is_some() {
+                shown.true_lanes.insert(order.id.clone(), true_lane(decision, awake, silent));
+            }
+            if is_overdue(order, lane, true, self.now) {
                 shown.overdue.push(order.id.clone());
             }
-            if is_silent(order, row.last_seen, self.now) {
+            if is_shown_silent(decision, silent) {
                 shown.silent.push(order.id.clone());
             }
         }

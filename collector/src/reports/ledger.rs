@@ -6,7 +6,7 @@ use muster_proto::model::{
 
 use super::{Page, ReportContext, ReportError};
 use crate::ledger::actor::ActorId;
-use crate::ledger::entry::{Entry, HostAction, LaneChange};
+use crate::ledger::entry::{Entry, HostAction, LaneChange, WaiverRequest};
 use crate::store::admin::ledger::{self, ByActor, NAMED_HOSTS, Names};
 use crate::store::{LedgerRow, StoreError, admin};
 
@@ -147,7 +147,9 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         }
         Entry::HostRekeyed { host, quarantined: false } => format!("new key for {}", host_name(host, names)),
         Entry::HostsRevoked(action) => format!("all keys of {}", host_action(action, names)),
-        Entry::HostsReleased(action) | Entry::HostsReviewed(action) => host_action(action, names),
+        Entry::HostsReleased(action) | Entry::HostsReviewed(action) | Entry::HostsUnretired(action) => {
+            host_action(action, names)
+        }
         Entry::TwoHoldersFound { host, sign } => format!("{}: {}", host_name(host, names), sign.text()),
         Entry::HostsPurged { action, removed } => {
             let PurgeCounts { snapshots, sections } = removed;
@@ -221,6 +223,29 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         Entry::BulkEnded { bulk, changed, refused } => {
             format!("bulk change {bulk}: {changed} hosts changed, {refused} at their limit")
         }
+        Entry::WaiverRequested(request) => {
+            let control = names.notes.get(&request.control).map_or("the control is forgotten", String::as_str);
+            let WaiverRequest { waiver, order, reason, until, count, .. } = request.as_ref();
+            let hosts = if *count == 1 { "1 host".to_owned() } else { format!("{count} hosts") };
+            format!("waiver {waiver} of {hosts} under {order} until {} ({reason}): {control}", until.whole_seconds())
+        }
+        Entry::WaiverApproved { waiver, hosts }
+        | Entry::WaiverRefused { waiver, hosts }
+        | Entry::WaiverEnded { waiver, hosts } => match hosts.as_slice() {
+            [] => format!("waiver {waiver}"),
+            hosts => format!("waiver {waiver}: {}", host_list(hosts, names)),
+        },
+        Entry::DispositionRequested { disposition, disposition_kind, hosts, evidence, file, needs_second } => {
+            let evidence = names.notes.get(evidence).map_or("the evidence is forgotten", String::as_str);
+            let file = file.as_ref().map_or_else(String::new, |file| format!(", with {}", file.name));
+            let second = if *needs_second { "; needs a second person" } else { "" };
+            let hosts = host_list(hosts, names);
+            format!("disposition {disposition}: {hosts} as {disposition_kind}: {evidence}{file}{second}")
+        }
+        Entry::DispositionApproved { disposition, hosts } | Entry::DispositionRefused { disposition, hosts } => {
+            format!("disposition {disposition}: {}", host_list(hosts, names))
+        }
+        Entry::HostsReturned { hosts } => format!("{}: reported after it was retired", host_list(hosts, names)),
         Entry::SealKeyKept { verifier_key } => format!("verifier key {verifier_key}"),
         Entry::AdminTokenRenewed { token } => format!("new admin token {token}; the file of the previous one was lost"),
     }

@@ -5,6 +5,7 @@ pub(crate) mod accounts;
 pub(crate) mod attestations;
 pub(crate) mod bulk;
 mod changed;
+pub(crate) mod dispositions;
 pub(crate) mod duties;
 pub(crate) mod host_labels;
 pub(crate) mod host_notes;
@@ -25,6 +26,7 @@ pub(in crate::store) mod system_users;
 pub(crate) mod throttled;
 pub(crate) mod tokens;
 pub(crate) mod unprotected;
+pub(crate) mod waivers;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -105,6 +107,5 @@ pub(crate) fn statements() -> Vec<&'static str> {
         unprotected::STATEMENTS,
         tokens::STATEMENTS,
     ];
-    let roster = roster::statements();
-    [all.concat(), roster].concat()
+    [all.concat(), roster::statements(), waivers::statements(), dispositions::statements()].concat()
 }

@@ -6,6 +6,8 @@ mod attestations;
 mod changes;
 mod concurrency;
 mod crash;
+mod decisions;
+mod decisions_counted;
 mod duties;
 mod edition_removal;
 mod edition_scale;
@@ -40,6 +42,8 @@ pub(crate) use attestations::*;
 pub(crate) use changes::*;
 pub(crate) use concurrency::*;
 pub(crate) use crash::{acknowledged_is_there, report_forever};
+pub(crate) use decisions::*;
+pub(crate) use decisions_counted::*;
 pub(crate) use duties::*;
 pub(crate) use edition_removal::*;
 pub(crate) use edition_scale::edition_scale;
@@ -95,6 +99,7 @@ macro_rules! suite {
             an_order_is_finished_when_every_host_is_judged_and_done
             a_host_with_too_many_open_duties_is_looked_at_again_when_one_is_done
             hosts_without_protection_are_counted_until_they_have_it
+            hosts_that_left_need_no_protection
             an_enrollment_needs_a_known_valid_token_with_uses_left
             a_repeated_enrollment_gets_the_same_host_and_costs_no_use
             a_token_of_another_site_does_not_move_a_host
@@ -115,6 +120,7 @@ macro_rules! suite {
             a_host_and_a_key_that_a_restore_has_lost_are_readmitted
             an_attestation_is_issued_with_the_settling_and_read_again_as_it_was
             an_outdated_judgement_issues_no_attestation
+            an_attestation_names_the_waivers_of_its_host_and_the_newest_checkpoint
             a_host_keeps_its_newest_eight_attestations_under_an_order
             applied_orders_are_changed_one_after_the_other_and_announced
             rules_that_were_in_force_are_kept_and_found_by_time
@@ -166,6 +172,13 @@ macro_rules! suite {
             a_pass_that_is_cut_off_anywhere_loses_nothing
             changes_are_paged_and_bounded_by_site
             silence_moves_only_lanes_that_yield_to_it
+            a_waiver_needs_two_people_and_ends_by_itself
+            a_waiver_of_a_site_is_decided_by_those_who_may_act_there
+            a_request_that_is_not_finished_leaves_no_waiver
+            a_host_that_is_not_finished_is_retired_by_two_people_and_returns_when_it_reports
+            a_host_that_waits_to_be_judged_is_told_from_one_that_does_not
+            hosts_are_taken_back_and_what_ended_long_ago_is_removed
+            lists_and_tallies_agree_about_what_was_decided
             lists_are_in_order_filtered_and_paged
             a_list_is_the_same_however_it_is_read
             a_filter_means_the_same_to_the_store_as_in_memory

@@ -8,6 +8,7 @@ use muster_proto::model::Timestamp;
 pub(in crate::store) mod accounts;
 mod cause;
 pub(in crate::store) mod changes;
+pub(in crate::store) mod decided;
 pub(in crate::store) mod duties;
 pub(in crate::store) mod enroll;
 pub(in crate::store) mod host_list;
@@ -23,6 +24,7 @@ pub(in crate::store) mod silence;
 pub(in crate::store) mod tally;
 pub(in crate::store) mod tokens;
 pub(in crate::store) mod unchanged;
+pub(crate) mod waivers;
 
 /// When something begins that follows what began at `earlier`: now, or a millisecond after `earlier` if the clock was
 /// set back or both happened within a millisecond. So the history of a host is always ordered.

@@ -10,8 +10,9 @@
 
 use std::time::Duration;
 
-use muster_proto::model::{HostMark, IdentifierKind, Lane, ProductId, Timestamp};
+use muster_proto::model::{HostMark, IdentifierKind, Lane, OrderId, ProductId, Timestamp};
 
+use super::decision_sql;
 use crate::filter::{
     Choice, Condition, InstantBound, RosterMatch, RosterState, SearchText, SilentMatch, Term, TextMatch, TimeMatch,
     fold_case,
@@ -48,6 +49,8 @@ pub(in crate::store) struct Columns {
     pub(in crate::store) position: &'static str,
     /// Whether the host has a verdict under an order that is asked for; then `v` is its row.
     pub(in crate::store) has_verdict: bool,
+    /// The order that is asked for and the instant of decisions, if something is decided under it.
+    pub(in crate::store) decided: Option<(OrderId, Timestamp)>,
 }
 
 /// A value of a statement.
@@ -155,11 +158,17 @@ impl HostFilter {
                 times(values, &last_seen, self.now, bind)
             }
             Condition::Since(values) => {
-                let since = since(columns, bind);
+                let since = since(columns, host, bind);
                 times(values, &since, self.now, bind)
             }
             Condition::Enrolled(values) => times(values, "h.enrolled_at", self.now, bind),
-            Condition::Waiver(wanted) => flag(*wanted, "1 = 0"),
+            Condition::Waiver(wanted) => match &columns.decided {
+                Some((order, at)) => {
+                    let (order, now) = (bind(Bound::Text(order.to_string())), bind(Bound::At(at.millis())));
+                    flag(*wanted, &decision_sql::is_waived(host, &order, &now))
+                }
+                None => flag(*wanted, "1 = 0"),
+            },
             Condition::Quarantined(wanted) => {
                 let mark = format!("x.mark = {}", HostMark::Quarantined.code());
                 flag(*wanted, &of_host("host_mark", &mark))
@@ -353,8 +362,16 @@ fn bounded(column: &str, bound: InstantBound, bind: Bind<'_>) -> String {
     format!("{column} {sign} {}", bind(Bound::At(at.millis())))
 }
 
-/// Since when a host has been in its lane: a silent one since its patience ended.
-fn since(columns: &Columns, bind: Bind<'_>) -> String {
+/// Since when a host has been in its lane: one about which something is decided since that was approved.
+fn since(columns: &Columns, host: &str, bind: Bind<'_>) -> String {
+    let found = found_since(columns, bind);
+    let Some((order, at)) = columns.decided.as_ref().filter(|_| columns.has_verdict) else { return found };
+    let (order, now) = (bind(Bound::Text(order.to_string())), bind(Bound::At(at.millis())));
+    format!("coalesce({}, {found})", decision_sql::decided_since(host, &order, &now, columns.last_seen))
+}
+
+/// Since when it would be in its lane without a decision: a silent one since its patience ended.
+fn found_since(columns: &Columns, bind: Bind<'_>) -> String {
     let Some((before, patience)) = columns.silence.filter(|_| columns.has_verdict) else {
         return if columns.has_verdict { "v.since" } else { "NULL" }.to_owned();
     };

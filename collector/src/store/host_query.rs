@@ -8,17 +8,19 @@ use super::host_filter::HostFilter;
 use super::site_scope::SiteScope;
 
 /// Which hosts a list shows. Silence is computed when read: a host is silent under an order when its last check-in is
-/// older than that order's instant in `silent_before`.
+/// older than that order's instant in `silent_before`. So are decisions: a waiver is in force at an instant.
 #[derive(Debug, Clone, Default)]
 pub struct HostQuery {
     /// The order whose lanes are read. A host that waits for its first judgement under it counts as `unknown`.
     pub order: Option<OrderId>,
     /// Only hosts in these lanes under that order; empty is any.
     pub lanes: Vec<Lane>,
-    /// Only hosts that are silent under that order, whatever their lanes are.
+    /// Only hosts that are silent under that order, whatever their lanes are. Retired hosts are not expected to report.
     pub silent_only: bool,
     /// Only hosts that are not silent under that order.
     pub awake_only: bool,
+    /// The instant at which waivers and dispositions are in force.
+    pub decided_at: Timestamp,
     /// The instant before which a last check-in counts as silent under that order.
     pub silent_before: Option<Timestamp>,
     /// How long a host may be silent under that order: a silent host has been silent since its last check-in plus this.

@@ -15,6 +15,7 @@ mod backup;
 mod block;
 mod changes;
 mod check;
+mod decisions;
 mod dictionary;
 mod enrollments;
 mod fault;
@@ -88,6 +89,7 @@ use super::{
     UnreferencedRemoved, matches_its_digest,
 };
 use crate::judge::Hit;
+use crate::store::decide::tally::Instants;
 
 /// See the head of the file.
 pub(super) struct PostgresStore {
@@ -353,9 +355,11 @@ impl Store for PostgresStore {
         order: &OrderId,
         sites: &SiteScope,
         silent_before: Timestamp,
+        decided_at: Timestamp,
     ) -> Result<FleetTally, StoreError> {
+        let instants = Instants { silent_before, decided_at };
         let read = |lease: Arc<Lease>| async move {
-            tally::read(&lease, &self.memory, &self.dictionaries, order, sites, silent_before).await
+            tally::read(&lease, &self.memory, &self.dictionaries, order, sites, instants).await
         };
         self.pool.run("lane_tally", Read, read).await
     }

@@ -11,6 +11,7 @@ mod authority;
 mod backup;
 mod changes;
 mod check;
+mod decisions;
 mod dictionary;
 mod facts;
 mod fault;
@@ -79,6 +80,7 @@ use super::{
     UnreferencedRemoved, matches_its_digest,
 };
 use crate::judge::Hit;
+use crate::store::decide::tally::Instants;
 
 /// See the head of the file.
 #[derive(Debug)]
@@ -275,9 +277,11 @@ impl Store for SqliteStore {
         order: &OrderId,
         sites: &SiteScope,
         silent_before: Timestamp,
+        decided_at: Timestamp,
     ) -> Result<FleetTally, StoreError> {
         let (order, sites) = (order.clone(), sites.clone());
-        let read = move |sql: &Connection, memory: &Memory| tally::read(sql, memory, &order, &sites, silent_before);
+        let instants = Instants { silent_before, decided_at };
+        let read = move |sql: &Connection, memory: &Memory| tally::read(sql, memory, &order, &sites, instants);
         self.readers.read("lane_tally", read).await
     }
 

@@ -8,7 +8,7 @@ use muster_proto::model::{
 };
 
 use super::{HostKey, SiteScope, Unreferenced};
-use crate::judge::Remediation;
+use crate::judge::{Decision, HostDecisions, Remediation};
 use crate::ledger::actor::ActorId;
 use crate::ledger::entry::Entry;
 
@@ -60,6 +60,8 @@ pub struct StoredHostRow {
     pub labels: Vec<Label>,
     /// Who answers for it; empty if nobody does.
     pub owner: String,
+    /// What people decided about it.
+    pub decisions: HostDecisions,
     /// Its place in the list.
     pub key: HostKey,
 }
@@ -98,6 +100,8 @@ pub struct StoredHost {
     pub notes: Vec<HostNote>,
     /// The token that it enrolled with, if it is still known.
     pub enrolled_with: Option<TokenId>,
+    /// What people decided about it.
+    pub decisions: HostDecisions,
 }
 
 /// A host's current snapshot.
@@ -118,14 +122,38 @@ pub struct StoredSnapshot {
 /// The number of hosts under one order. The counts add up to all hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LaneTally {
-    /// Hosts in scope, by awake lane and whether they are silent. Has no zero counts.
+    /// Hosts in scope about which nothing is decided, by awake lane and whether they are silent. Has no zero counts.
     pub in_scope: BTreeMap<(Lane, bool), u64>,
     /// Hosts out of scope.
     pub out_of_scope: u64,
-    /// Hosts that have no verdict under this order yet.
+    /// Hosts that have no verdict under this order yet, and about which nothing is decided.
     pub unjudged: u64,
     /// Those of them that are silent.
     pub unjudged_silent: u64,
+    /// Hosts in scope that are retired or waived. Has no zero counts.
+    pub decided: BTreeMap<DecidedPlace, u64>,
+}
+
+/// Where hosts are about which something is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DecidedPlace {
+    /// What is decided.
+    pub decision: Decision,
+    /// Whether the account that asked for it has approved it.
+    pub is_self_approved: bool,
+    /// The awake lane; `unknown` without a verdict.
+    pub awake: Lane,
+    /// Whether they are silent.
+    pub is_silent: bool,
+}
+
+impl LaneTally {
+    /// All hosts of the tally.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let decided = self.decided.values().sum::<u64>();
+        self.in_scope.values().sum::<u64>() + self.out_of_scope + self.unjudged + decided
+    }
 }
 
 /// The machines under one order: the hosts that are on the roster, the other hosts, and the entries of the roster.
@@ -173,6 +201,9 @@ impl FleetTally {
         all.out_of_scope += self.outside.out_of_scope;
         all.unjudged += self.outside.unjudged;
         all.unjudged_silent += self.outside.unjudged_silent;
+        for (place, hosts) in &self.outside.decided {
+            *all.decided.entry(*place).or_default() += hosts;
+        }
         all
     }
 }

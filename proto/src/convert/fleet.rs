@@ -97,6 +97,7 @@ impl From<Board> for wire::Board {
             unprotected_since_ms: board.unprotected_since.map(Timestamp::millis),
             outside: board.outside.map(Into::into),
             roster: board.roster.map(Into::into),
+            decided: counts.decided,
         }
     }
 }
@@ -104,10 +105,10 @@ impl From<Board> for wire::Board {
 impl TryFrom<wire::Board> for Board {
     type Error = ConvertError;
     fn try_from(board: wire::Board) -> Result<Self, ConvertError> {
-        let wire::Board { lanes, total, out_of_scope, overdue, silent, .. } = board;
+        let wire::Board { lanes, total, out_of_scope, overdue, silent, decided, .. } = board;
         Ok(Self {
             order: present("Board.order", board.order)?.try_into()?,
-            counts: wire::LaneCounts { lanes, total, out_of_scope, overdue, silent }.try_into()?,
+            counts: wire::LaneCounts { lanes, total, out_of_scope, overdue, silent, decided }.try_into()?,
             outside: board.outside.map(TryInto::try_into).transpose()?,
             roster: board.roster.map(Into::into),
             as_of: Timestamp::from_millis(board.as_of_ms),
@@ -121,20 +122,39 @@ impl TryFrom<wire::Board> for Board {
 
 impl From<BoardCounts> for wire::LaneCounts {
     fn from(counts: BoardCounts) -> Self {
-        let BoardCounts { lanes, total, out_of_scope, overdue, silent } = counts;
-        let count = |(lane, hosts): (Lane, u64)| wire::LaneCount { lane: u32::from(lane.code()), hosts };
-        Self { lanes: lanes.into_iter().map(count).collect(), total, out_of_scope, overdue, silent }
+        let BoardCounts { lanes, total, out_of_scope, overdue, silent, waived, retired, self_approved } = counts;
+        let (waived, retired) = (lane_counts(waived), lane_counts(retired));
+        let decided = Some(wire::DecidedCounts { waived, retired, self_approved });
+        Self { lanes: lane_counts(lanes), total, out_of_scope, overdue, silent, decided }
     }
 }
 
 impl TryFrom<wire::LaneCounts> for BoardCounts {
     type Error = ConvertError;
     fn try_from(counts: wire::LaneCounts) -> Result<Self, ConvertError> {
-        let wire::LaneCounts { lanes, total, out_of_scope, overdue, silent } = counts;
-        let count = |count: wire::LaneCount| Ok((lane("LaneCount.lane", count.lane)?, count.hosts));
-        let lanes = lanes.into_iter().map(count).collect::<Result<BTreeMap<_, _>, ConvertError>>()?;
-        Ok(Self { lanes, total, out_of_scope, overdue, silent })
+        let wire::LaneCounts { lanes, total, out_of_scope, overdue, silent, decided } = counts;
+        let wire::DecidedCounts { waived, retired, self_approved } = decided.unwrap_or_default();
+        let (waived, retired) = (counts_of_lanes(waived)?, counts_of_lanes(retired)?);
+        Ok(Self {
+            lanes: counts_of_lanes(lanes)?,
+            total,
+            out_of_scope,
+            overdue,
+            silent,
+            waived,
+            retired,
+            self_approved,
+        })
     }
+}
+
+pub(super) fn lane_counts(counts: BTreeMap<Lane, u64>) -> Vec<wire::LaneCount> {
+    counts.into_iter().map(|(lane, hosts)| wire::LaneCount { lane: u32::from(lane.code()), hosts }).collect()
+}
+
+pub(super) fn counts_of_lanes(counts: Vec<wire::LaneCount>) -> Result<BTreeMap<Lane, u64>, ConvertError> {
+    let count = |count: wire::LaneCount| Ok((lane("LaneCount.lane", count.lane)?, count.hosts));
+    counts.into_iter().map(count).collect()
 }
 
 impl From<UnprotectedTime> for wire::UnprotectedTime {
@@ -253,6 +273,8 @@ impl From<VerdictReport> for wire::Verdict {
             advice: verdict.advice,
             reasons: into_all(verdict.reasons),
             commands: into_all(verdict.commands),
+            true_lane: u32::from(verdict.true_lane.code()),
+            decision: verdict.decision.map(Into::into),
         }
     }
 }
@@ -263,6 +285,8 @@ impl TryFrom<wire::Verdict> for VerdictReport {
         Ok(Self {
             order: present("Verdict.order", verdict.order)?.try_into()?,
             lane: lane("Verdict.lane", verdict.lane)?,
+            true_lane: lane("Verdict.true_lane", verdict.true_lane)?,
+            decision: verdict.decision.map(TryInto::try_into).transpose()?,
             in_scope: verdict.in_scope,
             overdue: verdict.overdue,
             silent: verdict.silent,
@@ -279,10 +303,11 @@ impl TryFrom<wire::Verdict> for VerdictReport {
 
 impl From<HostRow> for wire::HostRow {
     fn from(row: HostRow) -> Self {
-        let HostRow { overdue, silent, .. } = row;
+        let HostRow { overdue, silent, true_lanes, .. } = row;
         let host_lane = |(order, lane): (OrderId, Lane)| wire::HostLane {
             overdue: overdue.contains(&order),
             silent: silent.contains(&order),
+            true_lane: true_lanes.get(&order).map(|lane| u32::from(lane.code())),
             order: order.to_string(),
             lane: u32::from(lane.code()),
         };
@@ -304,7 +329,7 @@ impl From<HostRow> for wire::HostRow {
 impl TryFrom<wire::HostRow> for HostRow {
     type Error = ConvertError;
     fn try_from(row: wire::HostRow) -> Result<Self, ConvertError> {
-        let mut lanes = BTreeMap::new();
+        let (mut lanes, mut true_lanes) = (BTreeMap::new(), BTreeMap::new());
         let (mut overdue, mut silent) = (Vec::new(), Vec::new());
         for host_lane in row.lanes {
             let order = id("HostLane.order", OrderId::new(host_lane.order))?;
@@ -313,6 +338,9 @@ impl TryFrom<wire::HostRow> for HostRow {
             }
             if host_lane.silent {
                 silent.push(order.clone());
+            }
+            if let Some(code) = host_lane.true_lane {
+                true_lanes.insert(order.clone(), lane("HostLane.true_lane", code)?);
             }
             lanes.insert(order, lane("HostLane.lane", host_lane.lane)?);
         }
@@ -324,6 +352,7 @@ impl TryFrom<wire::HostRow> for HostRow {
             os_name: row.os_name,
             last_seen: instant(row.last_seen_ms),
             lanes,
+            true_lanes,
             overdue,
             silent,
             marks: row
@@ -506,6 +535,7 @@ impl From<HostReport> for wire::Host {
             owner: host.owner.map(Into::into),
             notes: host.notes.into_iter().map(Into::into).collect(),
             enrolled_with: host.enrolled_with,
+            dispositions: into_all(host.dispositions),
         }
     }
 }
@@ -532,6 +562,7 @@ impl TryFrom<wire::Host> for HostReport {
             owner: host.owner.map(Into::into),
             notes: host.notes.into_iter().map(Into::into).collect(),
             enrolled_with: host.enrolled_with,
+            dispositions: all(host.dispositions)?,
         })
     }
 }

@@ -17,6 +17,8 @@ closed_list! {
         Throttled = 10, "throttled";
         /// An operator removed what it has sent. It cannot report until it is released or enrolls again.
         Purged = 11, "purged";
+        /// It has reported after it was retired. It is in its lane as before.
+        Returned = 12, "returned";
     }
 }
 

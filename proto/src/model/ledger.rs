@@ -80,6 +80,24 @@ closed_list! {
         BulkStarted = 70, "bulk-started";
         /// A change of many hosts has come to its end.
         BulkEnded = 71, "bulk-ended";
+        /// A person asked for a waiver.
+        WaiverRequested = 80, "waiver-requested";
+        /// A person approved a waiver.
+        WaiverApproved = 81, "waiver-approved";
+        /// A person refused a waiver, or withdrew it.
+        WaiverRefused = 82, "waiver-refused";
+        /// A person ended a waiver before its time.
+        WaiverEnded = 83, "waiver-ended";
+        /// A person said that hosts left the fleet.
+        DispositionRequested = 84, "disposition-requested";
+        /// Hosts are retired.
+        DispositionApproved = 85, "disposition-approved";
+        /// A person refused a disposition, or withdrew it.
+        DispositionRefused = 86, "disposition-refused";
+        /// A person took hosts back that were retired.
+        HostsUnretired = 87, "hosts-unretired";
+        /// Hosts reported again after they were retired.
+        HostsReturned = 88, "hosts-returned";
     }
 }
 

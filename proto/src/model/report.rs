@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Binding, Cause, DutyReport, Evidence, HostFacts, HostId, HostLabel, HostMark, HostNote, HostOwner, HostState, Kind,
-    Label, Lane, MarkReport, OrderId, Outcome, Platform, Presence, ProductId, Protection, Reason, Resources,
-    RosterCounts, SiteId, SourceName, Timestamp, TokenId,
+    Binding, Cause, DecisionReport, DispositionReport, DutyReport, Evidence, HostFacts, HostId, HostLabel, HostMark,
+    HostNote, HostOwner, HostState, Kind, Label, Lane, MarkReport, OrderId, Outcome, Platform, Presence, ProductId,
+    Protection, Reason, Resources, RosterCounts, SiteId, SourceName, Timestamp, TokenId,
 };
 
 /// One order's counts.
@@ -19,8 +19,14 @@ pub struct BoardCounts {
     pub out_of_scope: u64,
     /// Hosts that are not finished after the due milestone.
     pub overdue: u64,
-    /// Hosts that have not reported within the order's patience, whatever their lane is.
+    /// Hosts that have not reported within the order's patience, whatever their lane is, except retired ones.
     pub silent: u64,
+    /// The lanes that waived hosts would be in without their waivers. They add up to the lane `waived`.
+    pub waived: BTreeMap<Lane, u64>,
+    /// The lanes in which retired hosts were when they reported last. They add up to the lane `retired`.
+    pub retired: BTreeMap<Lane, u64>,
+    /// Waived and retired hosts whose waiver or disposition was approved by the account that asked for it.
+    pub self_approved: u64,
 }
 
 /// One order on the board.
@@ -167,6 +173,8 @@ pub struct HostRow {
     pub last_seen: Option<Timestamp>,
     /// Its lane under each active order that applies to it.
     pub lanes: BTreeMap<OrderId, Lane>,
+    /// Its lane without the decision, under the orders under which it is waived or retired.
+    pub true_lanes: BTreeMap<OrderId, Lane>,
     /// The orders under which it is overdue.
     pub overdue: Vec<OrderId>,
     /// The orders under which it is silent, whatever its lane is: it has not reported within their patience.
@@ -279,6 +287,11 @@ pub struct VerdictReport {
     pub order: OrderReport,
     /// The lane.
     pub lane: Lane,
+    /// The lane without a waiver or a disposition; the same as `lane` if there is none.
+    pub true_lane: Lane,
+    /// The waiver or the disposition that puts the host into its lane.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<DecisionReport>,
     /// Whether the order applies to the host.
     pub in_scope: bool,
     /// Whether it is not finished after the due milestone.
@@ -341,6 +354,8 @@ pub struct HostReport {
     pub notes: Vec<HostNote>,
     /// The id of the token that it enrolled with; empty if it is not known any more.
     pub enrolled_with: String,
+    /// Its newest dispositions, newest first. Each has only this host.
+    pub dispositions: Vec<DispositionReport>,
 }
 
 /// A host by its id and its name.

@@ -282,6 +282,8 @@ pub struct Verdict {
     pub order: OrderId,
     /// The lane.
     pub lane: Lane,
+    /// The lane without what was decided about the host; the same as `lane` if nothing was.
+    pub true_lane: Lane,
     /// Whether the order applies to the host.
     pub in_scope: bool,
     /// In scope and not finished at the order's due milestone.

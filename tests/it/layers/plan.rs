@@ -100,8 +100,8 @@ pub(super) const MODULES: &[Module] = &[
     module("collector/src/shutdown", &[]),
     // The injected clock. The judge and the store get the time as an argument.
     module("collector/src/clock", &[]),
-    // The store keeps some of the judge's types and calls none of its functions. It writes a ledger entry in the
-    // transaction of the operation that the entry is about.
+    // The store keeps some of the judge's types. Of its functions it calls only those that say which lane silence and decisions make
+    // of a stored one. It writes a ledger entry in the transaction of the operation that the entry is about.
     module(
         "collector/src/store",
         &[
@@ -112,6 +112,12 @@ pub(super) const MODULES: &[Module] = &[
             "judge/Positive",
             "judge/Strength",
             "judge/NewDuty",
+            "judge/Decision",
+            "judge/HostDecisions",
+            "judge/RetirementTerm",
+            "judge/WaiverTerm",
+            "judge/decided_lane",
+            "judge/is_shown_silent",
             "attestation",
             "filter",
             "ledger/entry",
@@ -153,12 +159,21 @@ pub(super) const MODULES: &[Module] = &[
     module("collector/src/judge/Positive", &[]),
     module("collector/src/judge/Strength", &[]),
     module("collector/src/judge/NewDuty", &[]),
+    module("collector/src/judge/Decision", &[]),
+    module("collector/src/judge/HostDecisions", &[]),
+    module("collector/src/judge/RetirementTerm", &[]),
+    module("collector/src/judge/WaiverTerm", &[]),
+    module("collector/src/judge/decided_lane", &[]),
+    module("collector/src/judge/is_shown_silent", &[]),
     module("collector/src/ledger", &["clock", "shutdown", "store", "ledger/actor", "ledger/entry"]),
     module(
         "collector/src/judge_queue",
         &["clock", "shutdown", "telemetry", "store", "rules", "judge", "ledger", "attestation"],
     ),
-    module("collector/src/actions", &["clock", "filter", "store", "rules", "judge", "ledger", "tls", "attestation"]),
+    module(
+        "collector/src/actions",
+        &["config", "clock", "filter", "store", "rules", "judge", "ledger", "tls", "attestation"],
+    ),
     module("collector/src/reports", &["clock", "filter", "store", "rules", "judge", "ledger", "judge_queue"]),
     module(
         "collector/src/api",

@@ -22,34 +22,14 @@ impl Fleet {
         caller: &Caller,
         mut messages: Streaming<wire::ChangeHostsRequest>,
     ) -> Answer<wire::ChangeHostsResponse> {
-        let mut first = messages.message().await?.unwrap_or_default();
-        let (mut lines, mut bytes) = (Vec::new(), 0);
-        let mut came = std::mem::take(&mut first.lines);
-        loop {
-            // An empty line takes memory, too.
-            bytes += came.iter().map(|line| line.len() + 1).sum::<usize>();
-            if bytes > limits::HOST_LINES_BYTES {
-                return Err(too_long(bytes));
-            }
-            lines.append(&mut came);
-            match messages.message().await? {
-                Some(message) => came = message.lines,
-                None => break,
-            }
-        }
+        let (first, lines) = with_lines(&mut messages, |message| &mut message.lines).await?;
         let kind = u8::try_from(first.change).ok().and_then(BulkKind::from_code);
         let field = "ChangeHostsRequest.change";
         let kind = kind.ok_or_else(|| status::malformed(&ConvertError::Code { field, code: first.change }))?;
         let change = self.or_refused(BulkChange::read(kind, &first.value))?;
         let missing = || status::malformed(&ConvertError::Missing { field: "ChangeHostsRequest.selection" });
         let selection = first.selection.ok_or_else(missing)?;
-        // A client that forgets a field must not mean every host by it.
-        if !selection.by_lines && (selection.filter.trim().is_empty() || !lines.is_empty()) {
-            return Err(Status::invalid_argument(
-                "hosts must be chosen by lines or by a filter; the filter `enrolled:any` means every host",
-            ));
-        }
-        let selected = self.select(caller, selection, lines).await?;
+        let selected = self.select(caller, selection, lines, limits::BULK_HOSTS).await?;
         let count = selected.hosts.len() as u64;
         if let Some(expected) = first.expected.filter(|expected| *expected != count) {
             return self.or_refused(Err(ActionError::OtherHosts { selected: count, expected }));
@@ -77,13 +57,20 @@ impl Fleet {
         }))
     }
 
-    /// The hosts of the caller's sites that a request means.
+    /// The hosts of the caller's sites that a request means, at most `most` and one more.
     pub(super) async fn select(
         &self,
         caller: &Caller,
         selection: wire::HostSelection,
         lines: Vec<String>,
+        most: usize,
     ) -> Result<HostsSelected, Status> {
+        // A client that forgets a field must not mean every host by it.
+        if !selection.by_lines && (selection.filter.trim().is_empty() || !lines.is_empty()) {
+            return Err(Status::invalid_argument(
+                "hosts must be chosen by lines or by a filter; the filter `enrolled:any` means every host",
+            ));
+        }
         let meant = match selection.by_lines {
             true => HostsMeantBy::Lines(lines),
             false => HostsMeantBy::Filter {
@@ -91,7 +78,7 @@ impl Fleet {
                 filter: self.filter(&short("HostSelection.filter", selection.filter)?)?,
             },
         };
-        self.or_status(self.context(caller).select(meant, limits::BULK_HOSTS).await)
+        self.or_status(self.context(caller).select(meant, most).await)
     }
 
     /// The names of the first hosts.
@@ -121,7 +108,29 @@ impl Fleet {
     }
 }
 
+/// The first message of a stream, and the lines of all of its messages.
+pub(super) async fn with_lines<M: Default>(
+    messages: &mut Streaming<M>,
+    lines_of: impl Fn(&mut M) -> &mut Vec<String>,
+) -> Result<(M, Vec<String>), Status> {
+    let mut first = messages.message().await?.unwrap_or_default();
+    let (mut lines, mut bytes) = (Vec::new(), 0);
+    let mut came = std::mem::take(lines_of(&mut first));
+    loop {
+        // An empty line takes memory, too.
+        bytes += came.iter().map(|line| line.len() + 1).sum::<usize>();
+        if bytes > limits::HOST_LINES_BYTES {
+            return Err(too_long(bytes));
+        }
+        lines.append(&mut came);
+        match messages.message().await? {
+            Some(mut message) => came = std::mem::take(lines_of(&mut message)),
+            None => return Ok((first, lines)),
+        }
+    }
+}
+
 fn too_long(value: usize) -> Status {
-    let (field, limit_name, limit) = ("ChangeHostsRequest.lines", "HOST_LINES_BYTES", limits::HOST_LINES_BYTES);
+    let (field, limit_name, limit) = ("lines", "HOST_LINES_BYTES", limits::HOST_LINES_BYTES);
     status::malformed(&ConvertError::Limit { field, value, limit_name, limit })
 }

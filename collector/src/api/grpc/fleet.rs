@@ -16,6 +16,7 @@ use crate::actions::{self, ActionError, Caller, EntryDecision, NewEnrollment};
 use crate::api::probes::Readiness;
 use crate::api::{ResourceWatch, status};
 use crate::clock::Clock;
+use crate::config::Waivers;
 use crate::filter::Filter;
 use crate::reports::{ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, Searches, SoftwareAsked};
 use crate::rules::RuleSet;
@@ -36,6 +37,7 @@ pub struct Fleet {
     pub(super) metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     searches: Searches,
+    pub(super) waivers: Waivers,
     resources: Arc<ResourceWatch>,
 }
 
@@ -43,7 +45,7 @@ pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 impl Fleet {
     /// Serves from this store and these rules. `ca_pin` goes into new enrollment tokens; `readiness` knows about refused
-    /// rules; `searches` bounds what searches take; `resources` counts what is used and has the metrics.
+    /// rules; `searches` bounds what searches take; `waivers` says how many people a waiver needs; `resources` counts what is used and has the metrics.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -51,11 +53,11 @@ impl Fleet {
         clock: Clock,
         ca_pin: CaPin,
         readiness: Arc<Readiness>,
-        searches: Searches,
+        (searches, waivers): (Searches, Waivers),
         resources: Arc<ResourceWatch>,
     ) -> Self {
         let metrics = Arc::clone(resources.metrics());
-        Self { store, rules, clock, ca_pin, metrics, readiness, searches, resources }
+        Self { store, rules, clock, ca_pin, metrics, readiness, searches, waivers, resources }
     }
 
     /// Reports about what the caller may see.
@@ -293,6 +295,60 @@ impl FleetService for Fleet {
         request: Request<wire::GetBulkChangeRequest>,
     ) -> Answer<wire::GetBulkChangeResponse> {
         self.bulk_get(&caller(&request)?, request.into_inner().number).await
+    }
+
+    async fn ask_waiver(
+        &self,
+        request: Request<tonic::Streaming<wire::AskWaiverRequest>>,
+    ) -> Answer<wire::GetWaiverResponse> {
+        self.waiver_ask(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn list_waivers(&self, request: Request<wire::ListWaiversRequest>) -> Answer<wire::ListWaiversResponse> {
+        self.waiver_list(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn get_waiver(&self, request: Request<wire::GetWaiverRequest>) -> Answer<wire::GetWaiverResponse> {
+        self.waiver_get(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn decide_waiver(&self, request: Request<wire::DecideWaiverRequest>) -> Answer<wire::GetWaiverResponse> {
+        self.waiver_decide(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn retire_hosts(
+        &self,
+        request: Request<tonic::Streaming<wire::RetireHostsRequest>>,
+    ) -> Answer<wire::RetireHostsResponse> {
+        self.hosts_retire(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn unretire_hosts(
+        &self,
+        request: Request<tonic::Streaming<wire::UnretireHostsRequest>>,
+    ) -> Answer<wire::HostActionResponse> {
+        self.hosts_unretire(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn list_dispositions(
+        &self,
+        request: Request<wire::ListDispositionsRequest>,
+    ) -> Answer<wire::ListDispositionsResponse> {
+        self.disposition_list(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn get_disposition(
+        &self,
+        request: Request<wire::GetDispositionRequest>,
+    ) -> Answer<wire::GetDispositionResponse> {
+        self.disposition_get(&caller(&request)?, request.into_inner().number).await
+    }
+
+    async fn decide_disposition(
+        &self,
+        request: Request<wire::DecideDispositionRequest>,
+    ) -> Answer<wire::GetDispositionResponse> {
+        self.disposition_decide(&caller(&request)?, request.into_inner()).await
     }
 
     async fn get_checkpoint(

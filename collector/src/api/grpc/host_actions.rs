@@ -38,13 +38,10 @@ impl Fleet {
             (false, true) => {}
             _ => return Err(Status::invalid_argument("name hosts or an enrollment token, not both")),
         }
-        if hosts.len() > limits::HOSTS_PER_ACTION {
-            return Err(status::malformed(&ConvertError::Limit {
-                field: "HostActionRequest.hosts",
-                value: hosts.len(),
-                limit_name: "HOSTS_PER_ACTION",
-                limit: limits::HOSTS_PER_ACTION,
-            }));
+        let (value, limit) = (hosts.len(), limits::HOSTS_PER_ACTION);
+        if value > limit {
+            let (field, limit_name) = ("HostActionRequest.hosts", "HOSTS_PER_ACTION");
+            return Err(status::malformed(&ConvertError::Limit { field, value, limit_name, limit }));
         }
         // All are found before the first is changed: a wrong name changes nothing.
         let context = self.context(caller);

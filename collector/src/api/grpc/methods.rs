@@ -34,7 +34,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 46] = [
+pub(super) const METHODS: [Method; 55] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -57,6 +57,15 @@ pub(super) const METHODS: [Method; 46] = [
     method("MatchRosterEntry", Role::Operator, SiteRule::Named),
     method("UnmatchRosterEntry", Role::Operator, SiteRule::Named),
     method("ExcuseRosterEntry", Role::Operator, SiteRule::Named),
+    method("AskWaiver", Role::Operator, SiteRule::Named),
+    method("ListWaivers", Role::Viewer, SiteRule::Filtered),
+    method("GetWaiver", Role::Viewer, SiteRule::Named),
+    method("DecideWaiver", Role::Operator, SiteRule::Named),
+    method("RetireHosts", Role::Operator, SiteRule::Named),
+    method("UnretireHosts", Role::Operator, SiteRule::Named),
+    method("ListDispositions", Role::Viewer, SiteRule::Filtered),
+    method("GetDisposition", Role::Viewer, SiteRule::Named),
+    method("DecideDisposition", Role::Operator, SiteRule::Named),
     method("ListProducts", Role::Viewer, SiteRule::NoSite),
     method("GetProduct", Role::Viewer, SiteRule::NoSite),
     method("CreateEnrollmentToken", Role::Operator, SiteRule::Named),

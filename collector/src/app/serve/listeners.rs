@@ -62,7 +62,7 @@ impl Collector {
             Arc::clone(&self.clock),
             self.authority.pin(),
             Arc::clone(&self.readiness),
-            searches(&self.settings.searches),
+            (searches(&self.settings.searches), self.settings.waivers),
             Arc::clone(&self.resources),
         );
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;

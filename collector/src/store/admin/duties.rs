@@ -24,6 +24,13 @@ const DEACTIVATE: &str = "DELETE FROM order_activity WHERE order_id = $1";
 const ADVANCE: &str = "UPDATE order_activity SET opened_until = $2 WHERE order_id = $1";
 const LANES: &str = "SELECT lane, in_scope, hosts FROM lane_row WHERE order_id = $1 ORDER BY lane, in_scope, hosts";
 
+// Hosts that left have nothing left to do. A waived host has: its waiver ends.
+const RETIRED: &str =
+    "SELECT v.lane, count(DISTINCT x.host) FROM disposition_host x JOIN disposition d ON d.no = x.disposition
+     JOIN identity_row i ON i.no = x.host JOIN verdict_row v ON v.host = x.host
+     WHERE x.ended_at IS NULL AND x.returned_at IS NULL AND d.state = 3 AND i.last_seen <= d.requested_at
+         AND v.order_id = $1 AND v.in_scope GROUP BY v.lane ORDER BY v.lane";
+
 const HOSTS: &str = "SELECT count(*) FROM host_row";
 
 const OVERDUE: &str = "SELECT coalesce(h.site, ''), count(*) FROM duty d LEFT JOIN host_row h ON h.id = d.host
@@ -234,16 +241,24 @@ pub(crate) fn advance(tx: &mut dyn AdminTx, order: &OrderId, until: Timestamp) -
 pub(crate) fn is_finished(tx: &mut dyn AdminTx, order: &OrderId) -> Step<bool> {
     let hosts = tx.query(HOSTS, &[])?.first().map_or(Ok(0), |row| row.count(0))?;
     let rows = tx.query(LANES, &[order.as_str().into()])?;
-    let mut judged = 0;
+    let (mut judged, mut unfinished) = (0, 0);
     for row in &rows {
         judged += row.count(2)?;
-        let lane = u8::try_from(row.int(0)?).ok().and_then(Lane::from_code);
-        let lane = lane.ok_or_else(|| StoreFault::damaged("the tally", "it has an unknown lane"))?;
-        if row.flag(1)? && row.count(2)? > 0 && !lane.is_finished() {
-            return Ok(false);
-        }
+        unfinished += if row.flag(1)? && !lane(row)?.is_finished() { row.count(2)? } else { 0 };
     }
-    Ok(judged > 0 && judged >= hosts)
+    if unfinished > 0 {
+        let mut retired = 0;
+        for row in tx.query(RETIRED, &[order.as_str().into()])? {
+            retired += if lane(&row)?.is_finished() { 0 } else { row.count(1)? };
+        }
+        unfinished = unfinished.saturating_sub(retired);
+    }
+    Ok(unfinished == 0 && judged > 0 && judged >= hosts)
+}
+
+fn lane(row: &Row) -> Step<Lane> {
+    let lane = u8::try_from(row.int(0)?).ok().and_then(Lane::from_code);
+    lane.ok_or_else(|| StoreFault::damaged("the tally", "it has an unknown lane"))
 }
 
 /// Whether duties of some host are not opened yet.
@@ -526,6 +541,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     DEACTIVATE,
     ADVANCE,
     LANES,
+    RETIRED,
     HOSTS,
     OVERDUE,
     PENDING,

@@ -5,8 +5,14 @@ use muster_proto::model::{OrderId, Timestamp};
 use crate::store::SiteScope;
 use crate::store::sql::{AdminTx, Step};
 
-const UNPROTECTED: &str = "SELECT site, count(*), min(unprotected_since) FROM remediation_row
-     WHERE order_id = $1 AND in_scope AND unprotected_since IS NOT NULL GROUP BY site ORDER BY site";
+// A host that left needs no protection.
+const UNPROTECTED: &str = "SELECT r.site, count(*), min(r.unprotected_since) FROM remediation_row r
+     JOIN identity_row i ON i.no = r.host
+     WHERE r.order_id = $1 AND r.in_scope AND r.unprotected_since IS NOT NULL AND NOT EXISTS (
+         SELECT 1 FROM disposition_host x CROSS JOIN disposition d
+         WHERE x.host = r.host AND d.no = x.disposition AND x.ended_at IS NULL AND x.returned_at IS NULL AND d.state = 3
+             AND i.last_seen <= d.requested_at)
+     GROUP BY r.site ORDER BY r.site";
 
 /// Every statement of this file.
 #[cfg(test)]

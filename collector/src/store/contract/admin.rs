@@ -3,57 +3,23 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use muster_proto::model::{
-    AccountId, AccountName, AccountReport, Budget, EntryKind, Holder, HostActionKind, Role, SiteId, TokenId,
-};
+use muster_proto::model::{AccountId, AccountReport, Budget, EntryKind, HostActionKind, Role, SiteId};
 
 use super::kit::{
-    acting, all_judged, assert_healthy, at, enrolled, enrollment, host, host_action, host_revoke, hosts_asked, ledger,
-    new_token, revoked_entry, site, small_fleet, token_create, token_id, token_list, token_revoke,
+    account_acting, acting, all_judged, assert_healthy, at, create, enrolled, enrollment, host, host_action,
+    host_revoke, hosts_asked, ledger, new_account, new_account_token, new_token, revoked_entry, site, small_fleet,
+    token_create, token_id, token_list, token_revoke, whole,
 };
 use super::{Backend, duties};
 use crate::ledger::actor::{Actor, ActorId};
 use crate::ledger::entry::Entry;
-use crate::store::admin::accounts::{self, NewAccount, NewAccountToken};
+use crate::store::admin::accounts::{self, NewAccount};
 use crate::store::admin::hosts::HostsMeant;
 use crate::store::admin::ledger::{ByActor, LedgerPage, LedgerQuery};
-use crate::store::{AccountRefusal, Acting, AdminTx, NewToken, SiteScope, Store, StoreError, admin};
-
-fn whole() -> SiteScope {
-    SiteScope::default()
-}
-
-fn new_account(name: &str, role: Role, sites: &[&str], second: u64) -> NewAccount {
-    NewAccount {
-        id: AccountId::new(format!("id-{name}")).expect("an id"),
-        name: AccountName::new(name).expect("a name"),
-        role,
-        holder: Holder::Person,
-        sites: sites.iter().map(|site| SiteId::new(*site).expect("a site")).collect(),
-        token: new_account_token(&format!("t-{name}")),
-        now: at(second),
-    }
-}
-
-fn new_account_token(id: &str) -> NewAccountToken {
-    NewAccountToken { id: TokenId::new(id).expect("an id"), secret_hash: [5; 32], expires_at: Some(at(1_000)) }
-}
-
-async fn create(store: &Arc<dyn Store>, new: NewAccount) -> Result<AccountReport, AccountRefusal> {
-    let now = new.now;
-    let create = move |tx: &mut dyn AdminTx| accounts::create(tx, &whole(), &new);
-    let acting = Acting { now, ..acting(0) };
-    admin::write(store.as_ref(), "account_create", acting, create).await.expect("asks")
-}
+use crate::store::{AccountRefusal, AdminTx, NewToken, SiteScope, Store, StoreError, admin};
 
 async fn accounts_of(store: &Arc<dyn Store>) -> Vec<AccountReport> {
     admin::read(store.as_ref(), "account_list", accounts::list).await.expect("lists")
-}
-
-/// What an account does.
-fn account_acting(name: &str, second: u64) -> Acting {
-    let account = AccountId::new(format!("id-{name}")).expect("an id");
-    Acting { actor: Actor::Account { account, token: TokenId::new("t").expect("an id") }, now: at(second) }
 }
 
 pub(crate) async fn administrative_work_is_one_transaction_with_an_actor(backend: impl Backend) {
@@ -345,6 +311,7 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
     recorded(25, Box::new(|tx| super::roster::all(tx))).await;
     recorded(26, Box::new(|tx| super::filters::matched(tx))).await;
     recorded(27, Box::new(|tx| super::filters::all(tx))).await;
+    recorded(28, Box::new(|tx| super::decisions::all(tx))).await;
     duties::found(store, 1, 1, 30).await;
     recorded(40, Box::new(|tx| duties::all(tx))).await;
     let forget = |tx: &mut dyn AdminTx| {

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use muster_proto::model::{
-    Digest, EntryKind, HostId, Lane, OrderId, Outcome, Platform, Protection, SiteId, SourceName, Timestamp,
+    ApprovalRule, Digest, EntryKind, HostId, Lane, OrderId, Outcome, Platform, Protection, SiteId, SourceName,
+    Timestamp,
 };
 
 use super::Backend;
+use super::decisions::{asks, decide_asked, decides, people};
 use super::kit::{assert_healthy, at, enrolled, host, judged, judgement, key, ledger, order};
+use super::sealing::sealed;
 use crate::attestation::{CleanScan, Found, Origin, RemovalProof, SealKey, verify};
 use crate::ledger::entry::Entry;
-use crate::store::admin::attestations;
+use crate::store::admin::waivers::decide::{DecideAsked, WaiverAct};
+use crate::store::admin::{attestations, sealing};
 use crate::store::{AdminTx, JudgedOrder, QueuedHost, Settlement, SiteScope, Store, admin};
 
 fn seal_key() -> Arc<SealKey> {
@@ -158,4 +162,35 @@ pub(crate) async fn a_host_keeps_its_newest_eight_attestations_under_an_order(ba
     assert_eq!(list(&store, &elsewhere, 3).await, []);
     let verified = verify(&newest(&store, 2, &order()).await.expect("there"), seal.verifier()).expect("good");
     assert_eq!(verified.issued, at(29).to_rfc3339());
+}
+
+pub(crate) async fn an_attestation_names_the_waivers_of_its_host_and_the_newest_checkpoint(backend: impl Backend) {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    let store = backend.open();
+    people(&store).await;
+    enrolled(&store, 2).await;
+    let own = asks(&store, &[1], 100, 10).await.expect("asks");
+    let one_person = DecideAsked { rule: ApprovalRule::OnePerson, ..decide_asked("ada", own, 11) };
+    decides(&store, one_person, WaiverAct::Approve).await.expect("approves");
+    let refused = asks(&store, &[1], 100, 12).await.expect("asks");
+    decides(&store, decide_asked("bob", refused, 13), WaiverAct::Refuse).await.expect("refuses");
+    sealed(&store).await;
+    let ledger = admin::read(store.as_ref(), "sealed", sealing::sealed).await.expect("reads").expect("is sealed");
+    let claimed = store.queue_claim(10, at(20)).await.expect("claims");
+    done(&store, &seal_key(), &claimed, "r1", 20).await;
+    for (n, expected) in [(1, 1), (2, 0)] {
+        let envelope = newest(&store, n, &order()).await.expect("is there");
+        let envelope: serde_json::Value = serde_json::from_slice(&envelope).expect("JSON");
+        let payload = STANDARD.decode(envelope["payload"].as_str().expect("a payload")).expect("base64");
+        let statement: serde_json::Value = serde_json::from_slice(&payload).expect("JSON");
+        assert_eq!(statement["predicate"]["ledger"]["checkpoint"], ledger.checkpoint.as_str());
+        let waivers = statement["predicate"]["waivers"].as_array().expect("a list");
+        assert_eq!(waivers.len(), expected, "{waivers:?}");
+        for waiver in waivers {
+            assert_eq!((&waiver["number"], &waiver["self_approved"]), (&own.into(), &true.into()), "{waiver}");
+            assert_eq!((&waiver["reason"], &waiver["until"]), (&"legacy-system".into(), &at(100).to_rfc3339().into()));
+        }
+    }
+    assert_healthy(&store).await;
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use muster_proto::model::{Cause, HostId, Lane, Presence, SiteId};
 
-use super::Backend;
 use super::kit::{
     all_judged, assert_healthy, at, check_in, enrolled, enrollment, host, judged, judgement, new_token, order,
     packages, reports, settled, settled_under, token_create,
 };
+use super::{Backend, decisions};
 use crate::store::{ChangesQuery, CheckIn, Enrollment, JudgedOrder, NewToken, SiteScope, Store, StoredChanges};
 
 const DAY: u64 = 24 * 3600;
@@ -160,6 +160,12 @@ pub(crate) async fn changes_are_paged_and_bounded_by_site(backend: impl Backend)
     let sites = SiteScope::Only(vec![SiteId::new("hq").expect("valid")]);
     let stored = store.change_list(ChangesQuery { sites, since: at(10), ..until(9) }).await.expect("lists");
     assert_eq!(hosts(&stored), [host(1), host(2), host(3)]);
+    // One of them left before it was missed.
+    decisions::people(&store).await;
+    assert_eq!(decisions::retires(&store, &[2], |_| false, 6).await.retired, 1);
+    let sites = SiteScope::Only(vec![SiteId::new("hq").expect("valid")]);
+    let stored = store.change_list(ChangesQuery { sites, since: at(10), ..until(9) }).await.expect("lists");
+    assert_eq!(hosts(&stored), [host(1), host(3)]);
     let none = ChangesQuery { sites: SiteScope::Only(Vec::new()), ..until(9) };
     assert_eq!(store.change_list(none).await.expect("lists"), StoredChanges::default());
 }

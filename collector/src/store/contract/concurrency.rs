@@ -52,7 +52,7 @@ pub(crate) async fn concurrent_clients_of(stores: Vec<Arc<dyn Store>>) {
         let last = muster_proto::canonical::snapshot_digest(&snapshot(&sections(n, ROUNDS - 1)));
         assert_eq!(current(&store, n).await, Some(last), "host {n}");
     }
-    let tally = store.lane_tally(&order(), &SiteScope::All, at(0)).await.expect("tallies").hosts();
+    let tally = store.lane_tally(&order(), &SiteScope::All, at(0), at(0)).await.expect("tallies").hosts();
     assert_eq!(tally.in_scope.values().sum::<u64>(), u64::from(TASKS));
     assert_eq!(tally.unjudged, 0);
     assert_healthy(&store).await;

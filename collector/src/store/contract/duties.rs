@@ -7,11 +7,11 @@ use muster_proto::model::{
     DutyEvidence, DutyState, DutySubject, Lane, Presence, ProductId, ProductSeen, Reason, ReasonKind, SiteId,
 };
 
-use super::Backend;
 use super::kit::{
     acting, all_judged, assert_healthy, at, enrolled, enrollment, host, judged, judgement, order, packages, reports,
     settled,
 };
+use super::{Backend, decisions};
 use crate::judge::{NewDuty, Positive, Remediation, Removal, Unprotected};
 use crate::store::admin::duties::{self, Finish, Listed};
 use crate::store::admin::unprotected::{self, UnprotectedHosts};
@@ -205,6 +205,31 @@ pub(crate) async fn hosts_without_protection_are_counted_until_they_have_it(back
     assert_healthy(&store).await;
 }
 
+pub(crate) async fn hosts_that_left_need_no_protection(backend: impl Backend) {
+    let store = backend.open();
+    decisions::people(&store).await;
+    enrolled(&store, 2).await;
+    found(&store, 2, 1, 20).await;
+    found(&store, 1, 1, 30).await;
+    let counted = |store: &Arc<dyn Store>| {
+        let store = Arc::clone(store);
+        async move {
+            let count = |tx: &mut dyn AdminTx| unprotected::count(tx, &order(), &SiteScope::All);
+            admin::read(store.as_ref(), "unprotected", count).await.expect("counts")
+        }
+    };
+    assert_eq!(counted(&store).await, UnprotectedHosts { hosts: 2, since: Some(at(20)) });
+    let waiting = decisions::retires(&store, &[2], |_| true, 35).await.dispositions[0];
+    assert_eq!(counted(&store).await.hosts, 2, "one person is not enough");
+    decisions::approves(&store, decisions::decide_asked("bob", waiting, 36), true).await.expect("approves");
+    assert_eq!(counted(&store).await, UnprotectedHosts { hosts: 1, since: Some(at(30)) });
+    reports(&store, 2, 2, 40, &[packages(&[("kesl", "12.9")])]).await;
+    // When it closes, the check-ins that only the memory has are written.
+    store.close().await.expect("closes");
+    let store = backend.open();
+    assert_eq!(counted(&store).await.hosts, 2, "it is back");
+}
+
 pub(crate) async fn a_host_with_too_many_open_duties_is_looked_at_again_when_one_is_done(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 1).await;
@@ -232,18 +257,30 @@ pub(crate) async fn a_host_with_too_many_open_duties_is_looked_at_again_when_one
 pub(crate) async fn an_order_is_finished_when_every_host_is_judged_and_done(backend: impl Backend) {
     let store = backend.open();
     enrolled(&store, 2).await;
-    let is_finished = async || {
+    let is_finished = async |store: &Arc<dyn Store>| {
         let ask = |tx: &mut dyn AdminTx| duties::is_finished(tx, &order());
         admin::write(store.as_ref(), "asks", acting(5), ask).await.expect("asks")
     };
-    assert!(!is_finished().await, "no host is judged yet");
+    assert!(!is_finished(&store).await, "no host is judged yet");
     let claimed = store.queue_claim(1, at(10)).await.expect("claims");
     settled(&store, vec![judgement(&claimed[0], vec![judged(Lane::Clear)])], at(10)).await;
-    assert!(!is_finished().await, "the other one may have the product");
+    assert!(!is_finished(&store).await, "the other one may have the product");
     all_judged(&store, Lane::Clear, 11).await;
-    assert!(is_finished().await);
+    assert!(is_finished(&store).await);
     store.host_enroll(enrollment(3)).await.expect("enrolls");
-    assert!(!is_finished().await, "a new host may have it");
+    assert!(!is_finished(&store).await, "a new host may have it");
     all_judged(&store, Lane::Replace, 12).await;
-    assert!(!is_finished().await, "it has");
+    assert!(!is_finished(&store).await, "it has");
+    // It is sold with the product, and two people say so.
+    decisions::people(&store).await;
+    let waiting = decisions::retires(&store, &[3], |_| true, 30).await.dispositions[0];
+    assert!(!is_finished(&store).await, "one person is not enough");
+    decisions::approves(&store, decisions::decide_asked("bob", waiting, 31), true).await.expect("approves");
+    assert!(is_finished(&store).await, "nothing is left to do on it");
+    let packages = [packages(&[("kesl", "12")])];
+    reports(&store, 3, 1, 40, &packages).await;
+    // When it closes, the check-ins that only the memory has are written.
+    store.close().await.expect("closes");
+    let store = backend.open();
+    assert!(!is_finished(&store).await, "it is back");
 }

@@ -5,21 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_proto::model::{
-    AccountId, BulkKind, BulkReport, EntryKind, HostFacts, HostId, HostMark, Identifier, IdentifierKind, Lane,
-    MachineIdentity, Platform, Presence, ProductId, Protection, SiteId, Timestamp, TokenId,
+    AccountId, BulkKind, BulkReport, DispositionKind, EntryKind, HostFacts, HostId, HostMark, Identifier,
+    IdentifierKind, Lane, MachineIdentity, Platform, Presence, ProductId, Protection, SiteId, Timestamp, TokenId,
+    WaiverReason,
 };
 
-use super::Backend;
 use super::kit::{
     acting, assert_healthy, at, check_in, enrollment, facts, host, judged, judgement, ledger, new_token, order,
     settled, token_create,
 };
+use super::{Backend, decisions};
 use crate::filter::{Filter, HostFields, OrderFields, RosterState};
-use crate::judge::{Positive, Remediation, Removal};
+use crate::judge::{
+    HostDecisions, Positive, Remediation, Removal, RetirementTerm, WaiverTerm, decided_lane, is_shown_silent,
+};
 use crate::ledger::entry::Entry;
 use crate::store::admin::bulk::{self, NewBulk};
 use crate::store::admin::identifiers::{LineAsked, LineFound};
 use crate::store::admin::roster::by_hand::{self, ByHand};
+use crate::store::admin::waivers::decide::WaiverAct;
 use crate::store::admin::{self, AdminTx, host_labels, host_owners, identifiers};
 use crate::store::{
     CheckIn, Enrollment, HostFilter, HostQuery, HostSort, JudgedOrder, NewToken, SelectedHost, SiteScope, Store,
@@ -48,6 +52,7 @@ struct Machine {
     quarantined: bool,
     verdict: Option<JudgedOrder>,
     since: Option<Timestamp>,
+    decisions: HostDecisions,
 }
 
 impl Machine {
@@ -103,11 +108,14 @@ impl Machine {
         let is_silent = seen < at(NOW).minus(PATIENCE);
         let awake = self.verdict.as_ref().map_or(Lane::Unknown, |verdict| verdict.awake_lane);
         let in_scope = self.verdict.as_ref().is_none_or(|verdict| verdict.in_scope);
+        let in_force = self.decisions.under(&order(), Some(seen), at(NOW));
+        let decision = in_force.map(|in_force| in_force.decision());
         (asks && in_scope).then(|| OrderFields {
-            lane: awake.with_silence(is_silent),
+            lane: decided_lane(decision, awake, is_silent),
             overdue: false,
-            silent: is_silent,
+            silent: is_shown_silent(decision, is_silent),
             since: match self.verdict.is_some() {
+                _ if in_force.is_some() => in_force.map(|in_force| in_force.since()),
                 true if awake.with_silence(is_silent) != awake => Some(seen.plus(PATIENCE)),
                 true => self.since,
                 false => None,
@@ -115,7 +123,7 @@ impl Machine {
             presence: self.verdict.as_ref().map(|verdict| verdict.presence),
             protection: self.verdict.as_ref().map(|verdict| verdict.protection),
             products: None,
-            waived: false,
+            waived: self.decisions.waivers.iter().any(|waiver| waiver.is_in_force(at(NOW))),
         })
     }
 
@@ -211,10 +219,47 @@ async fn fleet(store: &Arc<dyn Store>) -> BTreeMap<HostId, Machine> {
         Ok(())
     };
     admin::write(store.as_ref(), "mark", acting(21), mark).await.expect("marks");
+    decide(store, &mut machines).await;
     while admin::write(store.as_ref(), "identify", acting(21), identifiers::advance).await.expect("runs").is_unfinished
     {
     }
     machines
+}
+
+/// Waivers in force, one that has ended, and hosts that left; one of these has reported since.
+async fn decide(store: &Arc<dyn Store>, machines: &mut BTreeMap<HostId, Machine>) {
+    decisions::people(store).await;
+    for (hosts, second, until) in
+        [(vec![2, 3, 6, 8, 9, 12], NOW - 20, NOW + 100), (vec![3, 4], NOW - 30, NOW - 5), (vec![5], NOW - 9, NOW + 9)]
+    {
+        let number = decisions::asks(store, &hosts, until, second).await.expect("asks");
+        let asked = decisions::decide_asked("bob", number, second + 1);
+        decisions::decides(store, asked, WaiverAct::Approve).await.expect("approves");
+        for n in hosts {
+            machines.get_mut(&host(n)).expect("is there").decisions.waivers.push(WaiverTerm {
+                number,
+                order: order(),
+                reason: WaiverReason::LegacySystem,
+                approved_at: at(second + 1),
+                until: at(until),
+                ended_at: None,
+                is_self_approved: false,
+            });
+        }
+    }
+    let second = NOW - 100_000;
+    let done = decisions::retires(store, &[1, 2, 6, 12, 14, 18, 20], |_| false, second).await;
+    for n in [1, 2, 6, 12, 14, 18, 20] {
+        machines.get_mut(&host(n)).expect("is there").decisions.retirements.push(RetirementTerm {
+            number: done.dispositions[0],
+            kind: DispositionKind::Sold,
+            requested_at: at(second),
+            approved_at: at(second),
+            ended_at: None,
+            returned_at: None,
+            is_self_approved: false,
+        });
+    }
 }
 
 const FILTERS: &[&str] = &[
@@ -278,6 +323,8 @@ const FILTERS: &[&str] = &[
 const UNDER_AN_ORDER: &[&str] = &[
     "waiver:no",
     "waiver:yes",
+    "-waiver:yes label:vip",
+    "waiver:yes since:>2024-09-20",
     "presence:active",
     "-presence:active",
     "presence:any",
@@ -312,6 +359,7 @@ pub(crate) async fn a_filter_means_the_same_to_the_store_as_in_memory(backend: i
             in_scope_only: asks,
             silent_before: asks.then(|| at(NOW).minus(PATIENCE)),
             patience: PATIENCE,
+            decided_at: at(NOW),
             filter: Some(HostFilter { terms, products: Vec::new(), now: at(NOW) }),
             rows: 1_000,
             ..HostQuery::default()
@@ -423,7 +471,7 @@ pub(crate) async fn many_hosts_are_labelled_owned_noted_and_moved_with_their_pas
     assert_eq!(change(&store, BulkKind::Move, "lab", some, 51).await.changed, 0);
     let lab = SiteScope::Only(vec![SiteId::new("lab").expect("a site")]);
     assert_eq!(store.host_count(&lab).await.expect("counts"), 2);
-    let tally = store.lane_tally(&order(), &lab, at(0)).await.expect("tallies").hosts();
+    let tally = store.lane_tally(&order(), &lab, at(0), at(51)).await.expect("tallies").hosts();
     assert_eq!(tally.in_scope, BTreeMap::from([((Lane::Replace, false), 2)]));
     let row = store.host_get(host(1)).await.expect("gets").expect("is there");
     assert_eq!(row.site.as_str(), "lab");

@@ -90,7 +90,7 @@ pub(crate) async fn a_lane_change_is_in_history_tally_and_ledger(backend: impl B
     );
     let first = lane_change(5, Lane::Unknown, Cause::Enrolled);
     assert_eq!(kept.history, [first, lane_change(11, Lane::Replace, Cause::Installed)]);
-    let tally = store.lane_tally(&order(), &SiteScope::All, at(0)).await.expect("tallies").hosts();
+    let tally = store.lane_tally(&order(), &SiteScope::All, at(0), at(0)).await.expect("tallies").hosts();
     let expected = BTreeMap::from([((Lane::Unknown, false), 1), ((Lane::Replace, false), 1)]);
     assert_eq!(tally, LaneTally { in_scope: expected, ..LaneTally::default() });
     let changes: Vec<(Option<Lane>, Option<Lane>, Cause)> = (ledger(&store, 0, 100).await.iter())
@@ -147,7 +147,7 @@ pub(crate) async fn an_order_that_is_no_longer_judged_leaves_only_its_remediatio
     let claimed = store.queue_claim(9, at(2)).await.expect("claims");
     let remembered = JudgedOrder { remediation: remediation.clone(), in_scope: false, ..judged(Lane::Confirm) };
     settled(&store, vec![judgement(&claimed[0], vec![remembered])], at(3)).await;
-    let tally = store.lane_tally(&order(), &SiteScope::All, at(0)).await.expect("tallies").hosts();
+    let tally = store.lane_tally(&order(), &SiteScope::All, at(0), at(0)).await.expect("tallies").hosts();
     assert_eq!(tally, LaneTally { out_of_scope: 1, ..LaneTally::default() });
     assert!(store.rules_adopt("r2", at(4)).await.expect("adopts"));
     let claimed = store.queue_claim(9, at(5)).await.expect("claims");
@@ -155,7 +155,7 @@ pub(crate) async fn an_order_that_is_no_longer_judged_leaves_only_its_remediatio
     settled_under("r2", &store, vec![judgement(&claimed[0], Vec::new())], at(6)).await;
     let kept = store.host_get(host(1)).await.expect("gets").expect("there");
     assert!(kept.verdicts.is_empty());
-    let tally = store.lane_tally(&order(), &SiteScope::All, at(0)).await.expect("tallies").hosts();
+    let tally = store.lane_tally(&order(), &SiteScope::All, at(0), at(0)).await.expect("tallies").hosts();
     assert_eq!(tally, LaneTally { unjudged: 1, ..LaneTally::default() });
     assert!(store.rules_adopt("r3", at(7)).await.expect("adopts"));
     let claimed = store.queue_claim(9, at(8)).await.expect("claims");

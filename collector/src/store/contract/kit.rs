@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use muster_proto::canonical::{self, CanonicalSection};
 use muster_proto::model::{
-    Digest, HostActionKind, HostFacts, HostId, HostState, KeyFingerprint, Kind, Lane, MachineIdentity, Observation,
-    OrderId, Outcome, Platform, Presence, Protection, RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName,
-    Timestamp, TokenId, TokenReport,
+    AccountId, AccountName, AccountReport, Digest, Holder, HostActionKind, HostFacts, HostId, HostState,
+    KeyFingerprint, Kind, Lane, MachineIdentity, Observation, OrderId, Outcome, Platform, Presence, Protection, Role,
+    RunId, Section, SiteId, Snapshot, SnapshotEntry, SourceName, Timestamp, TokenId, TokenReport,
 };
 
 use crate::judge::Remediation;
 use crate::ledger::actor::Actor;
 use crate::ledger::entry::{Entry, HostAction};
+use crate::store::admin::accounts::{self, NewAccount, NewAccountToken};
 use crate::store::admin::hosts::{HostsAsked, HostsMeant, PortionDone};
 use crate::store::{
-    Acting, AdminTx, Allowance, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment, JudgedOrder,
-    Judgement, LedgerRow, NewToken, QueuedHost, Settlement, SiteScope, Store, StoreError, admin,
+    AccountRefusal, Acting, AdminTx, Allowance, CheckIn, CheckInAnswer, Delivered, Delivery, Enrolled, Enrollment,
+    JudgedOrder, Judgement, LedgerRow, NewToken, QueuedHost, Settlement, SiteScope, Store, StoreError, admin,
 };
 
 pub(super) const START: i64 = 1_726_000_000_000;
@@ -298,4 +299,38 @@ pub(crate) async fn large_delivery(store: &Arc<dyn Store>) -> Result<Delivered, 
     let rows: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
     let all = [packages(&rows)];
     store.snapshot_deliver(delivery(1, 2, 20, &all, &all)).await
+}
+
+/// The scope of those who act on the whole fleet.
+pub(super) fn whole() -> SiteScope {
+    SiteScope::default()
+}
+
+pub(super) fn new_account(name: &str, role: Role, sites: &[&str], second: u64) -> NewAccount {
+    NewAccount {
+        id: AccountId::new(format!("id-{name}")).expect("an id"),
+        name: AccountName::new(name).expect("a name"),
+        role,
+        holder: Holder::Person,
+        sites: sites.iter().map(|site| SiteId::new(*site).expect("a site")).collect(),
+        token: new_account_token(&format!("t-{name}")),
+        now: at(second),
+    }
+}
+
+pub(super) fn new_account_token(id: &str) -> NewAccountToken {
+    NewAccountToken { id: TokenId::new(id).expect("an id"), secret_hash: [5; 32], expires_at: Some(at(1_000)) }
+}
+
+pub(super) async fn create(store: &Arc<dyn Store>, new: NewAccount) -> Result<AccountReport, AccountRefusal> {
+    let now = new.now;
+    let create = move |tx: &mut dyn AdminTx| accounts::create(tx, &whole(), &new);
+    let acting = Acting { now, ..acting(0) };
+    admin::write(store.as_ref(), "account_create", acting, create).await.expect("asks")
+}
+
+/// What an account does.
+pub(super) fn account_acting(name: &str, second: u64) -> Acting {
+    let account = AccountId::new(format!("id-{name}")).expect("an id");
+    Acting { actor: Actor::Account { account, token: TokenId::new("t").expect("an id") }, now: at(second) }
 }

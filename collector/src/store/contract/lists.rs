@@ -28,7 +28,7 @@ pub(crate) async fn silence_moves_only_lanes_that_yield_to_it(backend: impl Back
     // This check-in is only in memory yet.
     let answer = store.check_in(check_in(2, 2, 500, &[packages(&[("kesl", "12")])])).await.expect("checks in");
     assert_eq!(answer, CheckInAnswer::Current);
-    let tally = store.lane_tally(&order(), &SiteScope::All, at(100)).await.expect("tallies").hosts();
+    let tally = store.lane_tally(&order(), &SiteScope::All, at(100), at(100)).await.expect("tallies").hosts();
     let expected = BTreeMap::from([((Lane::Clear, true), 2), ((Lane::Clear, false), 1), ((Lane::Replace, true), 1)]);
     assert_eq!(tally.in_scope, expected);
     let ask = |lanes: &[Lane]| HostQuery {
@@ -49,7 +49,7 @@ pub(crate) async fn silence_moves_only_lanes_that_yield_to_it(backend: impl Back
     }
     assert_eq!(
         store
-            .lane_tally(&"other".parse().expect("valid"), &SiteScope::All, at(0))
+            .lane_tally(&"other".parse().expect("valid"), &SiteScope::All, at(0), at(0))
             .await
             .expect("tallies")
             .hosts()
@@ -276,11 +276,11 @@ pub(crate) async fn counts_lists_and_searches_can_be_limited_to_sites(backend: i
         let count = hosts.len() as u64;
         assert_eq!(store.host_count(&sites).await.expect("counts"), count, "{sites:?}");
         // The check-ins are at second 10, so every host is silent after that.
-        let tally = store.lane_tally(&order(), &sites, at(11)).await.expect("tallies").hosts();
+        let tally = store.lane_tally(&order(), &sites, at(11), at(11)).await.expect("tallies").hosts();
         let in_scope = BTreeMap::from([((Lane::Clear, true), judged)]);
         let in_scope = if judged == 0 { BTreeMap::new() } else { in_scope };
         let unjudged = count - judged;
-        let counted = LaneTally { in_scope, out_of_scope: 0, unjudged, unjudged_silent: unjudged };
+        let counted = LaneTally { in_scope, unjudged, unjudged_silent: unjudged, ..LaneTally::default() };
         assert_eq!(tally, counted, "{sites:?}");
         let query = HostQuery { sites: sites.clone(), rows: 10, ..HostQuery::default() };
         let rows = store.host_list(query).await.expect("lists");

@@ -52,7 +52,7 @@ pub(crate) async fn a_purged_host_loses_what_only_it_had_and_stays_in_every_coun
     assert!(kept.snapshot.is_none() && kept.state.boot_id.is_empty(), "{kept:?}");
     assert_eq!(kept.last_seen, Some(at(13)));
     assert_eq!(kept.marks.iter().map(|mark| mark.mark).collect::<Vec<_>>(), [HostMark::Revoked, HostMark::Purged]);
-    let tally = store.lane_tally(&order(), &SiteScope::All, at(0)).await.expect("tallies").hosts();
+    let tally = store.lane_tally(&order(), &SiteScope::All, at(0), at(0)).await.expect("tallies").hosts();
     assert_eq!(tally.in_scope.values().sum::<u64>(), 2, "both hosts are in a lane");
     assert_eq!(store.queue_depth().await.expect("asks").waiting, 1, "it is judged again");
     assert!(store.host_identify(key(1)).await.expect("asks").expect("known").revoked);

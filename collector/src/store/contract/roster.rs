@@ -89,7 +89,7 @@ async fn states(store: &Arc<dyn Store>) -> Vec<(String, EntryState, Option<u8>)>
 }
 
 async fn tally(store: &Arc<dyn Store>) -> FleetTally {
-    store.lane_tally(&order(), &SiteScope::All, at(0)).await.expect("tallies")
+    store.lane_tally(&order(), &SiteScope::All, at(0), at(0)).await.expect("tallies")
 }
 
 fn entries_in(tally: &FleetTally, state: EntryState) -> u64 {

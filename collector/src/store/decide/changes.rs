@@ -29,6 +29,17 @@ pub(in crate::store) struct Absence {
     pub(in crate::store) since: Timestamp,
     /// The check-in that ended it; `None` if the host has not come back.
     pub(in crate::store) until: Option<Timestamp>,
+    /// When people said that the host left; from then on it is not expected to report.
+    pub(in crate::store) left: Option<Timestamp>,
+}
+
+impl Absence {
+    /// When the silence begins under an order with this patience; `None` if it came to none.
+    fn silence(&self, patience: Duration) -> Option<Timestamp> {
+        let begin = self.since.plus(patience);
+        let is_before = |end: Option<Timestamp>| end.is_none_or(|end| begin < end);
+        (is_before(self.until) && is_before(self.left)).then_some(begin)
+    }
 }
 
 /// A time in which a host was in one awake lane under an order.
@@ -129,11 +140,8 @@ impl<'q> Selection<'q> {
     pub(in crate::store) fn hosts_with_silence(&self) -> Vec<HostId> {
         let is_within = |at: Timestamp| at >= self.query.since && at <= self.query.now;
         let shows = |absence: &Absence| {
-            self.query.patience_asked().any(|(_, patience)| {
-                let begin = absence.since.plus(patience);
-                let lasts = absence.until.is_none_or(|until| until > begin);
-                lasts && (is_within(begin) || absence.until.is_some_and(is_within))
-            })
+            let begins = self.query.patience_asked().filter_map(|(_, patience)| absence.silence(patience));
+            begins.into_iter().any(|begin| is_within(begin) || absence.until.is_some_and(is_within))
         };
         let mut hosts: Vec<HostId> =
             self.absences.iter().filter(|(_, all)| all.iter().any(shows)).map(|(host, _)| *host).collect();
@@ -144,12 +152,10 @@ impl<'q> Selection<'q> {
     /// Adds the beginnings and ends of a host's silence.
     pub(in crate::store) fn add_silence(&mut self, host: HostId, spans: &[LaneSpan]) {
         let query = self.query;
-        for Absence { since, until } in self.absences.get(&host).cloned().unwrap_or_default() {
+        for absence in self.absences.get(&host).cloned().unwrap_or_default() {
+            let until = absence.until;
             for (order, patience) in query.patience_asked() {
-                let begin = since.plus(patience);
-                if until.is_some_and(|until| until <= begin) || begin >= query.now {
-                    continue;
-                }
+                let Some(begin) = absence.silence(patience).filter(|begin| *begin < query.now) else { continue };
                 let of_order = || spans.iter().filter(|span| span.order == *order && span.yields());
                 let before = of_order().find(|span| span.since <= begin && span.until.is_none_or(|end| begin < end));
                 if let Some(span) = before.filter(|_| begin >= query.since) {
@@ -172,8 +178,9 @@ impl<'q> Selection<'q> {
 
     fn is_silent(&self, host: HostId, order: &OrderId, at: Timestamp) -> bool {
         let Some(patience) = self.query.patience.get(order) else { return false };
-        let covers =
-            |absence: &Absence| at > absence.since.plus(*patience) && absence.until.is_none_or(|until| at < until);
+        let covers = |absence: &Absence| {
+            absence.silence(*patience).is_some_and(|begin| at > begin) && absence.until.is_none_or(|until| at < until)
+        };
         self.absences.get(&host).is_some_and(|absences| absences.iter().any(covers))
     }
 

@@ -10,6 +10,7 @@
 
 use muster_proto::model::Lane;
 
+use super::silence::is_decided;
 use crate::store::{HostQuery, HostSort};
 
 /// The lanes of the index `verdict_unfinished`: those in which work is left and which are stored.
@@ -41,6 +42,8 @@ pub(in crate::store) struct ListCounts {
     pub(in crate::store) unjudged: u64,
     /// Whether a term of the filter allows only a few hosts, which an index has.
     pub(in crate::store) are_few: bool,
+    /// At most so many hosts are retired, or waived under the order; 0 if nobody asks for them.
+    pub(in crate::store) decided: u64,
 }
 
 /// Silent hosts are counted up to here: beyond, walking is always cheaper.
@@ -62,6 +65,8 @@ pub(in crate::store) enum StreamSource<No> {
     Silent,
     /// Hosts without a verdict under the order, by their last check-in.
     Unjudged,
+    /// Hosts that a waiver in force or an approved disposition names, sorted.
+    Decided,
     /// Hosts with a mark, of a token or of a term of the filter, sorted: they are few.
     Chosen,
     /// As a walk, but only among the hosts that indexes have for the lanes of the query. Others are passed without reading
@@ -136,7 +141,7 @@ fn by_cost<No: Copy>(query: &HostQuery, sites: Option<&[No]>, counts: &ListCount
         consider(counts.of_sites.saturating_mul(SORTING), Choice::Sites);
     }
     if can_gather(query, counts) {
-        let gathered = counts.in_lanes.saturating_add(counts.silent);
+        let gathered = counts.in_lanes.saturating_add(counts.silent).saturating_add(counts.decided);
         consider(gathered.saturating_mul(SORTING), Choice::Lanes);
         let read = u64::try_from(query.rows).unwrap_or(u64::MAX).min(gathered).saturating_mul(WALKING);
         consider(passed.saturating_add(gathered).saturating_mul(PASSING).saturating_add(read), Choice::Among);
@@ -172,7 +177,10 @@ fn matching(query: &HostQuery, counts: &ListCounts) -> u64 {
         return 1;
     }
     // Silent hosts of other sites are counted too, so this is an upper limit.
-    let limited = || counts.in_lanes_of_sites.saturating_add(counts.silent.min(counts.of_sites)) + counts.unjudged;
+    let limited = || {
+        let found = counts.in_lanes_of_sites.saturating_add(counts.silent.min(counts.of_sites));
+        found.saturating_add(counts.unjudged).saturating_add(counts.decided.min(counts.of_sites))
+    };
     let matching = if query.is_limited() { limited() } else { counts.of_sites };
     if query.filter.is_some() { matching / FILTERED } else { matching }
 }
@@ -185,7 +193,7 @@ fn walk_cost(query: &HostQuery, walked: u64, matching: u64) -> u64 {
 
 /// Whether indexes have all hosts of the lanes asked for.
 fn can_gather(query: &HostQuery, counts: &ListCounts) -> bool {
-    let is_indexed = |lane: &Lane| *lane == Lane::Silent || INDEXED_LANES.contains(lane);
+    let is_indexed = |lane: &Lane| *lane == Lane::Silent || is_decided(*lane) || INDEXED_LANES.contains(lane);
     // No index has hosts without a verdict, which count as unknown, or as silent.
     let is_judged =
         counts.unjudged == 0 || !(query.lanes.contains(&Lane::Unknown) || query.lanes.contains(&Lane::Silent));
@@ -200,11 +208,19 @@ fn gathered<No>(query: &HostQuery) -> Vec<HostStream<No>> {
     if query.silent_only {
         return vec![stream(query, StreamSource::Silent)];
     }
-    let awake: Vec<Lane> = query.lanes.iter().copied().filter(|lane| *lane != Lane::Silent).collect();
-    let silent = (awake.len() < query.lanes.len())
-        .then(|| HostStream { source: StreamSource::Silent, lanes: vec![Lane::Silent] });
-    let awake = (!awake.is_empty()).then_some(HostStream { source: StreamSource::Verdicts, lanes: awake });
-    awake.into_iter().chain(silent).collect()
+    let of = |source: StreamSource<No>, is_of: fn(Lane) -> bool| {
+        let lanes: Vec<Lane> = query.lanes.iter().copied().filter(|lane| is_of(*lane)).collect();
+        (!lanes.is_empty()).then_some(HostStream { source, lanes })
+    };
+    let awake = of(StreamSource::Verdicts, is_awake);
+    let silent = of(StreamSource::Silent, |lane| lane == Lane::Silent);
+    let decided = of(StreamSource::Decided, is_decided);
+    awake.into_iter().chain(silent).chain(decided).collect()
+}
+
+/// Whether hosts are found in this lane by their verdicts alone.
+pub(in crate::store) const fn is_awake(lane: Lane) -> bool {
+    !matches!(lane, Lane::Silent) && !is_decided(lane)
 }
 
 #[cfg(test)]
@@ -231,6 +247,7 @@ mod tests {
         silent: 0,
         unjudged: 0,
         are_few: false,
+        decided: 0,
     };
 
     #[test]
@@ -255,6 +272,7 @@ mod tests {
             silent: 2_000,
             unjudged: 0,
             are_few: false,
+            decided: 0,
         };
         assert_eq!(sources(&large, None, counts), [StreamSource::Among(Walk::All)]);
         let of_sites = ListCounts { of_sites: 50_000, in_lanes_of_sites: 3_500, ..counts };
@@ -277,6 +295,14 @@ mod tests {
         let streams = plan::<i64>(&asked, None, &counts);
         assert_eq!(streams[0], HostStream { source: StreamSource::Verdicts, lanes: vec![Lane::Confirm] });
         assert_eq!(streams[1], HostStream { source: StreamSource::Silent, lanes: vec![Lane::Silent] });
+        let waived = query(HostSort::Name, &[Lane::Confirm, Lane::Silent, Lane::Waived]);
+        let decided = ListCounts { decided: 20, ..counts };
+        assert_eq!(
+            sources(&waived, None, decided),
+            [StreamSource::Verdicts, StreamSource::Silent, StreamSource::Decided]
+        );
+        let many = ListCounts { decided: 900_000, ..counts };
+        assert_eq!(sources(&waived, None, many), [StreamSource::Walk]);
         let unjudged = ListCounts { unjudged: 1, ..counts };
         assert_eq!(sources(&asked, None, unjudged), [StreamSource::Walk], "hosts without a verdict are in no index");
     }

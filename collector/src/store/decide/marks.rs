@@ -39,7 +39,7 @@ pub(in crate::store) fn change(kind: HostActionKind, had: &[HostMark]) -> MarkCh
         HostActionKind::Release => (&[], &[HostMark::Quarantined, HostMark::Revoked, HostMark::Purged]),
         // A host that could still report would send all of it again.
         HostActionKind::Purge => (&[HostMark::Revoked, HostMark::Purged], &[]),
-        HostActionKind::Review => (&[], &[HostMark::TwoHolders]),
+        HostActionKind::Review => (&[], &[HostMark::TwoHolders, HostMark::Returned]),
     };
     MarkChange {
         added: wanted.iter().filter(|mark| !had.contains(mark)).copied().collect(),

@@ -6,13 +6,14 @@ use muster_proto::model::{EntryKind, HostId, Lane, SiteId, Timestamp};
 
 use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
+use super::row;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use super::{host, row};
 use crate::ledger::entry::{Entry, LaneChange};
 use crate::store::SiteScope;
 use crate::store::changes::{ChangesQuery, StoredChanges};
 use crate::store::decide::changes::{Absence, LaneSpan, Selection};
+use crate::store::decision_sql;
 
 /// Entries that are read at a time; one of them may name hundreds of hosts.
 const PORTION: i64 = 500;
@@ -68,20 +69,23 @@ async fn absences(
          CROSS JOIN LATERAL (SELECT h.id FROM host h WHERE h.no = g.host AND {within} OFFSET 0) h WHERE g.until >= $1"
     );
     for found in session.query_once(&find, &[&query.since.millis()]).await? {
-        let absence = Absence { since: row::instant(&found, 1)?, until: Some(row::instant(&found, 2)?) };
+        let absence = Absence { since: row::instant(&found, 1)?, until: Some(row::instant(&found, 2)?), left: None };
         absences.entry(row::host_id(&found, 0)?).or_default().push(absence);
     }
+    let left = decision_sql::left_at("$2", "n.last_seen");
     let find = format!(
-        "SELECT h.id, n.last_seen FROM host_current n
-         CROSS JOIN LATERAL (SELECT h.id FROM host h WHERE h.no = n.host AND {within} OFFSET 0) h
+        "SELECT h.id, n.last_seen, {left} FROM host_current n
+         CROSS JOIN LATERAL (SELECT h.id, h.no FROM host h WHERE h.no = n.host AND {within} OFFSET 0) h
          WHERE n.day <= ($1::int8 / 86400000)::int4 AND n.last_seen < $1"
     );
-    for found in session.query_once(&find, &[&silent_before.millis()]).await? {
+    for found in session.query_once(&find, &[&silent_before.millis(), &query.now.millis()]).await? {
         let id = row::host_id(&found, 0)?;
         // A newer check-in may be only in memory yet.
-        let since = host::last_seen(memory, id, row::instant(&found, 1)?);
+        let stored = row::instant(&found, 1)?;
+        let since = memory.last_seen(id, stored);
         if since < silent_before {
-            absences.entry(id).or_default().push(Absence { since, until: None });
+            let left = row::maybe_instant(&found, 2)?.filter(|_| since == stored);
+            absences.entry(id).or_default().push(Absence { since, until: None, left });
         }
     }
     Ok(absences)

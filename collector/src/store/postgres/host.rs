@@ -9,13 +9,8 @@ use super::memory::Memory;
 use super::row::facts_columns;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use super::{mark, row, said, snapshot, verdict};
+use super::{decisions, mark, row, said, snapshot, verdict};
 use crate::store::{StoredHost, StoredSnapshot, snapshot_codec};
-
-/// When a host was last seen: the newer of the memory and the column, which begins with the enrollment.
-pub(super) fn last_seen(memory: &Memory, host: HostId, column: Timestamp) -> Timestamp {
-    memory.seen(host).map_or(column, |seen| seen.last_seen.max(column))
-}
 
 pub(super) async fn get(
     session: &Session,
@@ -31,7 +26,7 @@ pub(super) async fn get(
     );
     let Some(found) = session.query_first(FIND, &[&host.as_bytes().as_slice()]).await? else { return Ok(None) };
     let no: i32 = found.try_get(0)?;
-    let newest = last_seen(memory, host, row::instant(&found, 6)?);
+    let newest = memory.last_seen(host, row::instant(&found, 6)?);
     let complete_scan = complete_scan(session, no, found.try_get(8)?, newest).await?;
     let snapshot = match row::maybe_digest(&found, 7)? {
         Some(digest) => {
@@ -60,6 +55,7 @@ pub(super) async fn get(
         owner: said::owner(session, no).await?,
         notes: said::notes(session, no).await?,
         enrolled_with: mark::token(session, no).await?,
+        decisions: decisions::of_hosts(session, &[no]).await?.remove(&no).unwrap_or_default(),
     }))
 }
 

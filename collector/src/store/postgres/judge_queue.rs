@@ -10,10 +10,10 @@ use tokio_postgres::Row;
 
 use super::fault::Step;
 use super::memory::Memory;
+use super::row;
 use super::row::facts_columns;
 use super::session::{Session, Values};
 use super::small_dictionaries::SmallDictionaries;
-use super::{host, row};
 use crate::judge::Remediation;
 use crate::store::decide::labels;
 use crate::store::{QueueDepth, QueuedHost};
@@ -134,7 +134,7 @@ async fn queued(
             facts: row::facts(found, 10)?,
             state: row::state(found, 4)?,
             snapshot,
-            last_seen: Some(host::last_seen(memory, id, row::instant(found, 7)?)),
+            last_seen: Some(memory.last_seen(id, row::instant(found, 7)?)),
             remediations: remediations.remove(&no).unwrap_or_default(),
             has_two_holders: found.try_get(8)?,
             labels: labels::read(found.try_get::<_, Option<&str>>(9)?.unwrap_or_default())?,

@@ -10,9 +10,10 @@ use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use super::{host, mark, row, said, verdict};
+use super::{decisions, mark, row, said, verdict};
+use crate::judge::HostDecisions;
 use crate::store::decide::host_list::{self, HostStream, ListCounts, StreamSource};
-use crate::store::decide::silence;
+use crate::store::decide::silence::{self, RowDecision};
 use crate::store::host_filter::FEW;
 use crate::store::{HostFilter, HostKey, HostQuery, HostSort, SelectedHost, StoredHostRow};
 
@@ -47,9 +48,11 @@ pub(super) async fn list(
     let numbers: Vec<i32> = found.iter().map(|(no, _)| *no).collect();
     let mut verdicts = verdict::of_hosts(session, &numbers).await?;
     let mut marks = mark::of_hosts(session, &numbers).await?;
+    let mut decisions = decisions::of_hosts(session, &numbers).await?;
     let with_verdicts = |(no, row): (i32, StoredHostRow)| {
         let verdicts = verdicts.remove(&no).unwrap_or_default();
-        StoredHostRow { verdicts, marks: marks.remove(&no).unwrap_or_default(), ..row }
+        let decisions = decisions.remove(&no).unwrap_or_default();
+        StoredHostRow { verdicts, decisions, marks: marks.remove(&no).unwrap_or_default(), ..row }
     };
     Ok(found.into_iter().map(with_verdicts).collect())
 }
@@ -74,8 +77,9 @@ pub(super) async fn select(
             for read in &rows {
                 let (no, id) = (read.try_get::<_, i32>(0)?, row::host_id(read, 1)?);
                 after = Some(HostKey::Id(id));
-                let last_seen = host::last_seen(memory, id, row::instant(read, 6)?);
-                let is_asked = silence::is_asked_for(&query, &stream.lanes, awake(&names, read)?, last_seen);
+                let last_seen = memory.last_seen(id, row::instant(read, 6)?);
+                let (awake, decided) = (awake(&names, read)?, decided(read)?);
+                let is_asked = silence::is_asked_for(&query, &stream.lanes, awake, last_seen, decided);
                 if is_asked && selected.len() < query.rows {
                     selected.push(SelectedHost { no: no.into(), id });
                 }
@@ -92,6 +96,11 @@ pub(super) async fn select(
 fn awake(names: &Names, read: &tokio_postgres::Row) -> Step<Option<Lane>> {
     let lane = names.order.map(|_| row::maybe_lane(read, 7)).transpose()?;
     Ok(lane.map(|lane| lane.unwrap_or(Lane::Unknown)))
+}
+
+/// What is decided about the host of a row.
+fn decided(read: &tokio_postgres::Row) -> Step<RowDecision> {
+    Ok(RowDecision { retired_from: row::maybe_instant(read, 9)?, is_waived: read.try_get(10)? })
 }
 
 /// Adds the first rows of a stream, at most as many as a page has, without their verdicts.
@@ -129,9 +138,9 @@ async fn read(
             };
             // Also after a row that is not shown, or the next portion would read it again.
             after = Some(key.clone());
-            let last_seen = host::last_seen(memory, id, column);
-            let awake = awake(names, read)?;
-            if found.len() == most || !silence::is_asked_for(query, &stream.lanes, awake, last_seen) {
+            let last_seen = memory.last_seen(id, column);
+            let (awake, decided) = (awake(names, read)?, decided(read)?);
+            if found.len() == most || !silence::is_asked_for(query, &stream.lanes, awake, last_seen, decided) {
                 continue;
             }
             let row = StoredHostRow {
@@ -145,6 +154,7 @@ async fn read(
                 marks: Vec::new(),
                 labels: Vec::new(),
                 owner: String::new(),
+                decisions: HostDecisions::default(),
                 key,
             };
             found.push((no, row));
@@ -197,7 +207,10 @@ async fn counts(session: &Session, query: &HostQuery, names: &Names) -> Step<Lis
         ..ListCounts::default()
     };
     let Some(order) = names.order.filter(|_| query.is_limited()) else { return Ok(counts) };
-    let asked = |lane: &Lane| *lane != Lane::Silent && query.lanes.contains(lane);
+    let asked = |lane: &Lane| host_list::is_awake(*lane) && query.lanes.contains(lane);
+    if query.lanes.iter().copied().any(silence::is_decided) {
+        counts.decided = names.decided.hosts();
+    }
     let mut judged = 0;
     for found in session.query("SELECT lane, in_scope, site, hosts FROM tally WHERE order_no = $1", &[&order]).await? {
         let (lane, hosts) = (row::member("a lane", Lane::from_code, &found, 0)?, row::count(&found, 3)?);

@@ -136,6 +136,11 @@ impl Memory {
         lock(self.shard(host)).hosts.get(&host).and_then(|live| live.seen)
     }
 
+    /// When a host was last seen: the newer of the memory and the column, which begins with the enrollment.
+    pub(super) fn last_seen(&self, host: HostId, column: Timestamp) -> Timestamp {
+        self.seen(host).map_or(column, |seen| seen.last_seen.max(column))
+    }
+
     /// The answer to a check-in that changes nothing but when the host was last seen; or the check-in, if it needs the
     /// database.
     pub(super) fn check_in(&self, operation: CheckIn) -> ControlFlow<CheckInAnswer, CheckIn> {

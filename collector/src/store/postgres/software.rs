@@ -11,9 +11,9 @@ use super::index::{self, IndexKind};
 use super::intern::Intern;
 use super::memory::Memory;
 use super::pool::Lease;
+use super::row;
 use super::session::Session;
 use super::small_dictionaries::SmallDictionaries;
-use super::{host, row};
 use crate::store::number_set::NumberSet;
 use crate::store::software::{self, OfSections, Pairs, Trail};
 use crate::store::{SearchBudget, SoftwareQuery};
@@ -240,7 +240,7 @@ async fn page(
         let sections: Vec<i64> = index::sections_of(found.try_get(4)?)?.into_iter().map(i64::from).collect();
         query.budget.spend(1, sections.len() * size_of::<i64>())?;
         sections.iter().for_each(|section| named.insert(*section));
-        let last_seen = Some(host::last_seen(memory, id, row::instant(&found, 3)?));
+        let last_seen = Some(memory.last_seen(id, row::instant(&found, 3)?));
         let (site, hostname) = (row::site(&found, 1)?, found.try_get(2)?);
         shown.push((SoftwareHost { id, site, hostname, last_seen, editions: Vec::new() }, sections));
     }

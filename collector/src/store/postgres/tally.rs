@@ -8,9 +8,10 @@ use super::fault::{PostgresFault, Step};
 use super::memory::Memory;
 use super::session::Session;
 use super::small_dictionaries::{SmallDictionaries, SmallDictionary};
-use super::{host, removal, row};
+use super::{decisions, host, removal, row};
+use crate::store::decide::decided::DecidedHosts;
 use crate::store::decide::settle::{TallyChanges, TallyKey};
-use crate::store::decide::tally::{self, SilentHosts, TallyRow};
+use crate::store::decide::tally::{self, Instants, SilentHosts, TallyRow};
 use crate::store::{EntryCount, FleetTally, SiteScope};
 
 pub(super) const APPLY: &str = "
@@ -138,13 +139,16 @@ pub(super) async fn read(
     dictionaries: &SmallDictionaries,
     order: &OrderId,
     sites: &SiteScope,
-    silent_before: Timestamp,
+    instants: Instants,
 ) -> Step<FleetTally> {
     let within = dictionaries.within(session, "site", sites).await?;
     let hosts = host::count(session, &within).await?;
-    let order = dictionaries.find(session, SmallDictionary::Order, order.as_str()).await?;
+    let number = dictionaries.find(session, SmallDictionary::Order, order.as_str()).await?;
+    // No verdict has the number 0: hosts can be retired before the first of them is judged under the order.
+    let number = number.unwrap_or(0);
     let entries = entries(session, sites).await?;
-    let Some(order) = order else { return Ok(tally::fleet(hosts, &[], &HashMap::new(), entries)?) };
+    let decided = decisions::of_tally(session, memory, (order, number), &within, instants).await?;
+    let order = number;
     let find = format!(
         "SELECT lane, in_scope, listed, sum(hosts)::int8 FROM tally WHERE order_no = $1 AND hosts > 0 AND {within}
          GROUP BY lane, in_scope, listed"
@@ -155,8 +159,8 @@ pub(super) async fn read(
         let hosts = row::count(&found, 3)?;
         rows.push(TallyRow { lane, in_scope: found.try_get(1)?, is_listed: found.try_get(2)?, hosts });
     }
-    let silent = silent(session, memory, order, &within, silent_before).await?;
-    Ok(tally::fleet(hosts, &rows, &silent, entries)?)
+    let silent = silent(session, memory, order, &within, instants.silent_before, &decided).await?;
+    Ok(tally::fleet(hosts, &rows, &silent, &decided.counts(), entries)?)
 }
 
 /// The entries of the roster at these sites. Those whose site nobody knows are for readers of all sites.
@@ -177,7 +181,7 @@ async fn entries(session: &Session, scope: &SiteScope) -> Step<Vec<EntryCount>> 
     Ok(counts)
 }
 
-/// Silent hosts in scope by awake lane. The index on the day finds candidates; hosts whose newer check-in is only in
+/// Silent hosts in scope by awake lane, without those about which something is decided. The index on the day finds candidates; hosts whose newer check-in is only in
 /// memory are dropped.
 async fn silent(
     session: &Session,
@@ -185,14 +189,18 @@ async fn silent(
     order: i32,
     within: &str,
     silent_before: Timestamp,
+    decided: &DecidedHosts<i32>,
 ) -> Step<SilentHosts> {
     let find = format!(
-        "SELECT h.id, v.lane, n.listed FROM host_current n JOIN host h ON h.no = n.host
+        "SELECT h.id, v.lane, n.listed, n.host FROM host_current n JOIN host h ON h.no = n.host
          LEFT JOIN verdict v ON v.host = n.host AND v.order_no = $1
          WHERE n.day <= ($2::int8 / 86400000)::int4 AND n.last_seen < $2 AND v.in_scope IS NOT FALSE AND {within}"
     );
     let mut silent = HashMap::new();
     for found in session.query_once(&find, &[&order, &silent_before.millis()]).await? {
+        if decided.contains(&found.try_get(3)?) {
+            continue;
+        }
         let seen = memory.seen(row::host_id(&found, 0)?);
         if seen.is_none_or(|seen| is_silent(Some(seen.last_seen), silent_before)) {
             *silent.entry((row::maybe_lane(&found, 1)?, found.try_get(2)?)).or_default() += 1;

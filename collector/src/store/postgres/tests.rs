@@ -6,6 +6,7 @@ mod editions;
 mod enrollments;
 mod failover;
 mod protection;
+mod role;
 mod server;
 mod together;
 
@@ -220,6 +221,7 @@ async fn check_finds_what_is_damaged() {
         ("DELETE FROM ledger_leaf WHERE no = 2", "the stored hash of entry 2 is missing"),
         ("UPDATE ledger_tree SET state = '\\x07'", "the tree of the ledger is damaged"),
         ("UPDATE host_current SET listed = true", "is counted as a machine of the roster"),
+        ("INSERT INTO waiver_host SELECT 1, no FROM host", "waiver 1 covers more hosts"),
     ] {
         let place = Database::create();
         let store = place.open();

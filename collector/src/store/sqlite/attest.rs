@@ -3,17 +3,26 @@
 use muster_proto::model::KeyFingerprint;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::decisions;
 use super::fault::{Step, StoreFault};
 use crate::ledger::entry::Entry;
 use crate::store::Settlement;
-use crate::store::attestations::{Attested, KEPT};
+use crate::store::admin::sealing::TREE;
+use crate::store::attestations::{Attested, KEPT, KnownThen};
 
 /// Returns the ledger entries.
 pub(super) fn attest(sql: &Connection, attested: &[Attested<'_, i64>], settlement: &Settlement) -> Step<Vec<Entry>> {
     let now = settlement.now;
     let mut entries = Vec::new();
+    if attested.is_empty() {
+        return Ok(entries);
+    }
+    let checkpoint: Option<String> = sql.prepare_cached(TREE)?.query_row([], |row| row.get(1)).optional()?;
     for one in attested {
-        let sealed = one.seal(settlement.seal.as_deref(), reported_under(sql, one)?, now)?;
+        let decided = decisions::of_hosts(sql, &[one.host])?;
+        let under = reported_under(sql, one)?;
+        let known = KnownThen { decisions: decided.get(&one.host), checkpoint: checkpoint.as_deref(), issued: now };
+        let sealed = one.seal(settlement.seal.as_deref(), under, &known)?;
         let order = one.proof.order.as_str();
         sql.prepare_cached(
             "INSERT INTO attestation (host, order_id, issued_at, sha256, envelope) VALUES (?1, ?2, ?3, ?4, ?5)

@@ -12,6 +12,7 @@ use crate::ledger::entry::Entry;
 use crate::store::SiteScope;
 use crate::store::changes::{ChangesQuery, StoredChanges};
 use crate::store::decide::changes::{Absence, LaneSpan, Selection};
+use crate::store::decision_sql;
 
 /// Read until the time that is asked for is over.
 const LEDGER: &str = "SELECT no, at, entry FROM ledger WHERE kind = ?1 ORDER BY no DESC";
@@ -49,19 +50,22 @@ fn absences(
     ))?;
     let mut rows = statement.query([query.since.millis()])?;
     while let Some(found) = rows.next()? {
-        let absence = Absence { since: row::instant(found, 1)?, until: Some(row::instant(found, 2)?) };
+        let absence = Absence { since: row::instant(found, 1)?, until: Some(row::instant(found, 2)?), left: None };
         absences.entry(row::host_id(found, 0)?).or_default().push(absence);
     }
+    let left = decision_sql::left_at("?2", "e.last_seen");
     let mut statement = sql.prepare_cached(&format!(
-        "SELECT h.id, e.last_seen FROM host_check_in e JOIN host h ON h.no = e.host WHERE e.last_seen < ?1 AND {within}"
+        "SELECT h.id, e.last_seen, {left} FROM host_check_in e JOIN host h ON h.no = e.host WHERE e.last_seen < ?1 AND {within}"
     ))?;
-    let mut rows = statement.query([silent_before.millis()])?;
+    let mut rows = statement.query([silent_before.millis(), query.now.millis()])?;
     while let Some(found) = rows.next()? {
         let host = row::host_id(found, 0)?;
         // A newer check-in may be only in memory yet.
-        let since = last_seen::newest(memory, host, row::instant(found, 1)?);
+        let stored = row::instant(found, 1)?;
+        let since = last_seen::newest(memory, host, stored);
         if since < silent_before {
-            absences.entry(host).or_default().push(Absence { since, until: None });
+            let left = row::maybe_instant(found, 2)?.filter(|_| since == stored);
+            absences.entry(host).or_default().push(Absence { since, until: None, left });
         }
     }
     Ok(absences)

@@ -94,6 +94,11 @@ const RULES: &[(&str, &str)] = &[
         "SELECT hex(h.id) FROM host h LEFT JOIN roster_entry e ON e.host = h.no WHERE h.listed <> (e.no IS NOT NULL)",
     ),
     (
+        "waiver {} covers more hosts than were asked for",
+        "SELECT CAST(x.waiver AS text) FROM waiver_host x LEFT JOIN waiver w ON w.no = x.waiver WHERE coalesce(w.state, 0) <> 1
+         GROUP BY x.waiver, w.hosts HAVING count(*) > coalesce(w.hosts, 0)",
+    ),
+    (
         "the number of hosts differs from a recount: {}",
         "SELECT 'site ' || (SELECT id FROM site WHERE no = t.site) || ': ' || sum(kept) || ' stored, ' || sum(counted)
                 || ' counted'

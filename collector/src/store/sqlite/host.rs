@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::fault::{Step, StoreFault};
 use super::memory::Memory;
-use super::{facts, last_seen, mark, row, said, section, snapshot, verdict};
+use super::{decisions, facts, last_seen, mark, row, said, section, snapshot, verdict};
 use crate::store::{SiteScope, StoredHost, StoredSnapshot, snapshot_codec};
 
 pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Option<StoredHost>> {
@@ -59,6 +59,7 @@ pub(super) fn get(sql: &Connection, memory: &Memory, host: HostId) -> Step<Optio
         owner: said::owner(sql, no)?,
         notes: said::notes(sql, no)?,
         enrolled_with: token(sql, no)?,
+        decisions: decisions::of_hosts(sql, &[no])?.remove(&no).unwrap_or_default(),
     }))
 }
 

@@ -6,9 +6,10 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 
 use super::fault::Step;
 use super::memory::Memory;
-use super::{host, last_seen, mark, row, said, verdict};
+use super::{decisions, host, last_seen, mark, row, said, verdict};
+use crate::judge::HostDecisions;
 use crate::store::decide::host_list::{self, HostStream, ListCounts, StreamSource, Walk};
-use crate::store::decide::silence;
+use crate::store::decide::silence::{self, RowDecision};
 use crate::store::host_filter::FEW;
 use crate::store::number_set::NumberSet;
 use crate::store::{HostFilter, HostKey, HostQuery, HostSort, SelectedHost, SiteScope, StoredHostRow};
@@ -34,9 +35,11 @@ pub(super) fn list(sql: &Connection, memory: &Memory, query: &HostQuery) -> Step
     numbers.sort_unstable();
     let mut verdicts = verdict::of_hosts(sql, memory, &numbers)?;
     let mut marks = mark::of_hosts(sql, &numbers)?;
+    let mut decisions = decisions::of_hosts(sql, &numbers)?;
     let with_verdicts = |(no, row): (i64, StoredHostRow)| {
         let verdicts = verdicts.remove(&no).unwrap_or_default();
-        StoredHostRow { verdicts, marks: marks.remove(&no).unwrap_or_default(), ..row }
+        let decisions = decisions.remove(&no).unwrap_or_default();
+        StoredHostRow { verdicts, decisions, marks: marks.remove(&no).unwrap_or_default(), ..row }
     };
     Ok(found.into_iter().map(with_verdicts).collect())
 }
@@ -53,7 +56,7 @@ pub(super) fn select(sql: &Connection, memory: &Memory, query: HostQuery) -> Ste
         while let Some(read) = rows.next()?.filter(|_| selected.len() < query.rows) {
             let id = row::host_id(read, 1)?;
             let newest = last_seen::newest(memory, id, row::instant(read, 6)?);
-            if silence::is_asked_for(&query, &stream.lanes, awake(&names, read)?, newest) {
+            if silence::is_asked_for(&query, &stream.lanes, awake(&names, read)?, newest, decided(read)?) {
                 selected.push(SelectedHost { no: read.get(0)?, id });
             }
         }
@@ -65,6 +68,12 @@ pub(super) fn select(sql: &Connection, memory: &Memory, query: HostQuery) -> Ste
 fn awake(names: &Names, read: &rusqlite::Row<'_>) -> Step<Option<Lane>> {
     let lane = names.order.map(|_| row::maybe_lane(read, 7)).transpose()?;
     Ok(lane.map(|lane| lane.unwrap_or(Lane::Unknown)))
+}
+
+/// What is decided about the host of a row.
+fn decided(read: &rusqlite::Row<'_>) -> Step<RowDecision> {
+    let retired_from = read.get::<_, Option<i64>>(9)?.map(Timestamp::from_millis);
+    Ok(RowDecision { retired_from, is_waived: read.get(10)? })
 }
 
 /// Adds the first rows of a stream, at most as many as a page has, without their verdicts.
@@ -130,7 +139,7 @@ fn among(
     Ok(())
 }
 
-/// A row of a stream without its verdicts; `None` if silence takes it out of the list.
+/// A row of a stream without its verdicts; `None` if silence or a decision takes it out of the list.
 fn listed(
     memory: &Memory,
     query: &HostQuery,
@@ -140,7 +149,7 @@ fn listed(
 ) -> Step<Option<(i64, StoredHostRow)>> {
     let (no, id, column) = (read.get(0)?, row::host_id(read, 1)?, row::instant(read, 6)?);
     let newest = last_seen::newest(memory, id, column);
-    if !silence::is_asked_for(query, &stream.lanes, awake(names, read)?, newest) {
+    if !silence::is_asked_for(query, &stream.lanes, awake(names, read)?, newest, decided(read)?) {
         return Ok(None);
     }
     let hostname: String = read.get(3)?;
@@ -162,6 +171,7 @@ fn listed(
         marks: Vec::new(),
         labels: Vec::new(),
         owner: String::new(),
+        decisions: HostDecisions::default(),
         key,
     };
     Ok(Some((no, row)))
@@ -185,7 +195,10 @@ fn counts(sql: &Connection, query: &HostQuery, names: &Names) -> Step<ListCounts
         ..ListCounts::default()
     };
     let Some(order) = names.order.filter(|_| query.is_limited()) else { return Ok(counts) };
-    let asked = |lane: &Lane| *lane != Lane::Silent && query.lanes.contains(lane);
+    let asked = |lane: &Lane| host_list::is_awake(*lane) && query.lanes.contains(lane);
+    if query.lanes.iter().copied().any(silence::is_decided) {
+        counts.decided = names.decided.hosts();
+    }
     let mut judged = 0;
     let mut statement =
         sql.prepare_cached("SELECT lane, in_scope, site, sum(hosts) FROM tally WHERE order_no = ?1 GROUP BY 1, 2, 3")?;

@@ -7,9 +7,10 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::Step;
 use super::memory::Memory;
-use super::{host, row};
+use super::{decisions, host, row};
+use crate::store::decide::decided::DecidedHosts;
 use crate::store::decide::settle::{TallyChanges, TallyKey};
-use crate::store::decide::tally::{self, SilentHosts, TallyRow};
+use crate::store::decide::tally::{self, Instants, SilentHosts, TallyRow};
 use crate::store::{EntryCount, FleetTally, SiteScope};
 
 /// Adds these differences.
@@ -32,12 +33,13 @@ pub(super) fn read(
     memory: &Memory,
     order: &OrderId,
     scope: &SiteScope,
-    silent_before: Timestamp,
+    instants: Instants,
 ) -> Step<FleetTally> {
     let hosts = host::count(sql, scope)?;
-    let Some(order) = row::find_number(sql, row::FIND_ORDER, order.as_str())? else {
-        return tally::fleet(hosts, &[], &HashMap::new(), entries(sql, scope)?);
-    };
+    // No verdict has the number 0: hosts can be retired before the first of them is judged under the order.
+    let number = row::find_number(sql, row::FIND_ORDER, order.as_str())?.unwrap_or(0);
+    let decided = decisions::of_tally(sql, memory, (order, number), scope, instants)?;
+    let order = number;
     let within = row::within(sql, "site", scope)?;
     let find = format!(
         "SELECT lane, in_scope, listed, sum(hosts) FROM tally WHERE order_no = ?1 AND hosts > 0 AND {within}
@@ -51,7 +53,8 @@ pub(super) fn read(
         let hosts = row::count(found, 3)?;
         rows.push(TallyRow { lane, in_scope: found.get(1)?, is_listed: found.get(2)?, hosts });
     }
-    tally::fleet(hosts, &rows, &silent(sql, memory, order, scope, silent_before)?, entries(sql, scope)?)
+    let silent = silent(sql, memory, order, scope, instants.silent_before, &decided)?;
+    tally::fleet(hosts, &rows, &silent, &decided.counts(), entries(sql, scope)?)
 }
 
 /// The entries of the roster at these sites. Those whose site nobody knows are for readers of all sites.
@@ -121,24 +124,28 @@ pub(super) fn relocate(sql: &Connection, hosts: &BTreeMap<i64, i64>) -> Step<()>
     Ok(())
 }
 
-/// Silent hosts in scope by awake lane. The index finds candidates; hosts whose newer check-in is only in memory are
-/// dropped.
+/// Silent hosts in scope by awake lane, without those about which something is decided. The index finds candidates; hosts whose newer
+/// check-in is only in memory are dropped.
 fn silent(
     sql: &Connection,
     memory: &Memory,
     order: i64,
     scope: &SiteScope,
     silent_before: Timestamp,
+    decided: &DecidedHosts<i64>,
 ) -> Step<SilentHosts> {
     let within = row::within(sql, "h.site", scope)?;
     let mut statement = sql.prepare_cached(&format!(
-        "SELECT h.id, v.lane, h.listed FROM host_check_in e JOIN host h ON h.no = e.host
+        "SELECT h.id, v.lane, h.listed, h.no FROM host_check_in e JOIN host h ON h.no = e.host
          LEFT JOIN verdict v ON v.host = e.host AND v.order_no = ?1
          WHERE e.last_seen < ?2 AND coalesce(v.in_scope, 1) = 1 AND {within}"
     ))?;
     let mut rows = statement.query((order, silent_before.millis()))?;
     let mut silent = HashMap::new();
     while let Some(found) = rows.next()? {
+        if decided.contains(&found.get(3)?) {
+            continue;
+        }
         let seen = memory.seen(row::host_id(found, 0)?);
         if seen.is_none_or(|seen| is_silent(Some(seen.last_seen), silent_before)) {
             *silent.entry((row::maybe_lane(found, 1)?, found.get(2)?)).or_default() += 1;

@@ -143,6 +143,7 @@ async fn check_finds_what_is_damaged() {
         ("DELETE FROM ledger_leaf WHERE no = 2", "the stored hash of entry 2 is missing"),
         ("UPDATE ledger_tree SET state = x'07'", "the tree of the ledger is damaged"),
         ("UPDATE host SET listed = 1", "is counted as a machine of the roster"),
+        ("INSERT INTO waiver_host SELECT 1, no FROM host", "waiver 1 covers more hosts"),
     ] {
         let place = TemporaryFile::fresh();
         let store = place.open();

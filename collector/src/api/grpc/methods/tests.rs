@@ -58,7 +58,7 @@ impl Lab {
             Arc::clone(&clock),
             pin,
             readiness,
-            crate::reports::roomy_searches(),
+            (crate::reports::roomy_searches(), crate::config::Waivers::default()),
             Arc::new(ResourceWatch::new(Arc::clone(&metrics), None)),
         );
         let (_, health) = tonic_health::server::health_reporter();
@@ -70,6 +70,7 @@ impl Lab {
             lab.settle(n, site).await;
         }
         lab.roster(&rules.load()).await;
+        lab.waivers(&rules.load_full()).await;
         lab
     }
 
@@ -146,6 +147,32 @@ impl Lab {
         let rows = SITES.iter().flat_map(|site| [row(site, 1), row(site, 2)]);
         import.push(rows.map(|row| row.try_into().expect("a row")).collect()).await.expect("pushes");
         import.finish().await.expect("imports");
+    }
+
+    /// Waivers of the host of `north` that wait: one to be read, and one for each account to be refused.
+    async fn waivers(&self, rules: &crate::rules::RuleSet) {
+        let asker = self.caller("asker").await;
+        for _ in 0..=DUTIES {
+            let asked = actions::WaiverAsked {
+                order: ORDER.parse().expect("an id"),
+                reason: muster_proto::model::WaiverReason::Research,
+                control: "a test".to_owned(),
+                until: Timestamp::from_millis(START + 86_400_000),
+                beyond_milestone: true,
+            };
+            let (settings, hosts) = (crate::config::Waivers::default(), [store::contract::host(1)].into());
+            let clock: crate::clock::Clock = Arc::new(now);
+            let store = self.store.as_ref();
+            actions::waiver_ask(store, &asker, rules, &settings, &asked, hosts, &clock).await.expect("asks");
+        }
+    }
+
+    /// A new operator of the whole fleet.
+    async fn caller(&self, name: &str) -> Caller {
+        let header = self.account(name, Role::Operator, &[]).await;
+        let token = header.trim_start_matches("Bearer ").parse().expect("a token");
+        let found = actions::account_by_token(self.store.as_ref(), &token, now()).await;
+        found.expect("reads").expect("is there")
     }
 
     /// The header of a new account.
@@ -258,6 +285,39 @@ fn request(method: &str, site: &str, n: usize) -> Vec<u8> {
             wire::ChangeHostsRequest { selection, change: 1, value, ..Default::default() }.encode_to_vec()
         }
         "GetBulkChange" => wire::GetBulkChangeRequest { number: 1 }.encode_to_vec(),
+        "AskWaiver" => {
+            let asked = wire::WaiverAsked {
+                order: ORDER.to_owned(),
+                reason: 1,
+                control: "a test".to_owned(),
+                until_ms: START + 86_400_000,
+                beyond_milestone: true,
+            };
+            let selection = Some(wire::HostSelection { by_lines: true, ..Default::default() });
+            wire::AskWaiverRequest { asked: Some(asked), selection, lines: vec![store::contract::host(1).to_string()] }
+                .encode_to_vec()
+        }
+        "GetWaiver" => wire::GetWaiverRequest { number: 1, ..Default::default() }.encode_to_vec(),
+        "DecideWaiver" => {
+            let refuse = wire::WaiverDecision::Refuse;
+            wire::DecideWaiverRequest { number: 2 + n as u64 % 100, decision: refuse.into() }.encode_to_vec()
+        }
+        "RetireHosts" => {
+            let selection = Some(wire::HostSelection { by_lines: true, ..Default::default() });
+            let (lines, evidence) = (vec![store::contract::host(1).to_string()], "a test".to_owned());
+            wire::RetireHostsRequest { selection, lines, kind: 1, evidence, file: None }.encode_to_vec()
+        }
+        "UnretireHosts" => {
+            let selection = Some(wire::HostSelection { by_lines: true, ..Default::default() });
+            wire::UnretireHostsRequest {
+                selection,
+                lines: vec![store::contract::host(1).to_string()],
+                reason: "a test".to_owned(),
+            }
+            .encode_to_vec()
+        }
+        "GetDisposition" => wire::GetDispositionRequest { number: 1 }.encode_to_vec(),
+        "DecideDisposition" => wire::DecideDispositionRequest { number: 1, approve: false }.encode_to_vec(),
         "GetLedgerEntry" => wire::GetLedgerEntryRequest { number: 1 }.encode_to_vec(),
         // The others need no fields.
         _ => Vec::new(),
@@ -303,8 +363,8 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
                 }
                 // It is of an account of the whole fleet.
                 (SiteRule::Named, "own") if name == "GetBulkChange" => assert_eq!(code, Code::NotFound, "{told}"),
-                // The first of them takes the entry and its host apart.
-                (SiteRule::Named, "fleet" | "own") if name == "UnmatchRosterEntry" => {
+                // The first of them takes the entry and its host apart, or refuses the disposition.
+                (SiteRule::Named, "fleet" | "own") if ["UnmatchRosterEntry", "DecideDisposition"].contains(&name) => {
                     assert!(matches!(code, Code::Ok | Code::FailedPrecondition), "{told}");
                 }
                 (SiteRule::NoSite, _) | (_, "fleet") | (SiteRule::Filtered | SiteRule::Named, "own") => {

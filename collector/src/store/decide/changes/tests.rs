@@ -51,7 +51,7 @@ fn shown(selected: &Selected) -> Vec<Shown> {
 }
 
 fn absent(n: u8, since: i64, until: Option<i64>) -> HashMap<HostId, Vec<Absence>> {
-    HashMap::from([(host(n), vec![Absence { since: at(since), until: until.map(at) }])])
+    HashMap::from([(host(n), vec![Absence { since: at(since), until: until.map(at), left: None }])])
 }
 
 #[test]
@@ -138,6 +138,18 @@ fn a_host_that_has_not_come_back_is_only_silent() {
     selection.add_silence(host(1), &[span("a", Lane::Done, DAY, None)]);
     let expected = (12 * DAY, 1, "a".to_owned(), Some(Lane::Done), Some(Lane::Silent), Cause::Silent);
     assert_eq!(shown(&selection.finish()), [expected]);
+}
+
+#[test]
+fn a_host_that_left_before_the_patience_ended_does_not_become_silent() {
+    let query = query();
+    for (left, is_shown) in [(12 * DAY, false), (13 * DAY, true)] {
+        let absence = Absence { since: at(5 * DAY), until: None, left: Some(at(left)) };
+        let mut selection = Selection::new(&query, HashMap::from([(host(1), vec![absence])]));
+        assert_eq!(!selection.hosts_with_silence().is_empty(), is_shown);
+        selection.add_silence(host(1), &[span("a", Lane::Done, DAY, None)]);
+        assert_eq!(!shown(&selection.finish()).is_empty(), is_shown, "it left on day {}", left / DAY);
+    }
 }
 
 #[test]

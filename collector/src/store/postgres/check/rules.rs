@@ -106,6 +106,11 @@ pub(super) const RULES: &[(&str, &str)] = &[
          LEFT JOIN roster_entry e ON e.host = h.no WHERE n.listed <> (e.no IS NOT NULL)",
     ),
     (
+        "waiver {} covers more hosts than were asked for",
+        "SELECT x.waiver::text FROM waiver_host x LEFT JOIN waiver w ON w.no = x.waiver WHERE coalesce(w.state, 0) <> 1
+         GROUP BY x.waiver, w.hosts HAVING count(*) > coalesce(w.hosts, 0)",
+    ),
+    (
         "the number of hosts differs from a recount: {}",
         "SELECT format('site %s: %s stored, %s counted', (SELECT id FROM site WHERE no = t.site), sum(kept), sum(counted))
          FROM (SELECT site, hosts AS kept, 0 AS counted FROM site_hosts

@@ -4,9 +4,11 @@
 use muster_proto::model::Lane;
 
 use super::Values;
-use crate::store::decide::host_list::{HostStream, StreamSource, Walk};
+use crate::store::decide::host_list::{HostStream, StreamSource, Walk, is_awake};
 use crate::store::decide::silence;
+use crate::store::decision_sql::{self, DecidedAtMost};
 use crate::store::host_filter::{Bound, Columns, FEW};
+use crate::store::postgres::decisions;
 use crate::store::postgres::fault::Step;
 use crate::store::postgres::session::Session;
 use crate::store::postgres::small_dictionaries::{SmallDictionaries, SmallDictionary};
@@ -20,6 +22,8 @@ pub(super) struct Names {
     pub(super) sites: Option<Vec<i32>>,
     /// Which of the statements of the filter has only a few hosts.
     pub(super) few: Option<usize>,
+    /// How many hosts are retired, or waived under the order: without any, statements say nothing of decisions.
+    pub(super) decided: DecidedAtMost,
 }
 
 impl Names {
@@ -38,7 +42,11 @@ impl Names {
                 Some(numbers)
             }
         };
-        Ok(Self { order, sites, few: None })
+        let decided = match &query.order {
+            Some(order) => decisions::at_most(session, order, query.decided_at).await?,
+            None => DecidedAtMost::default(),
+        };
+        Ok(Self { order, sites, few: None, decided })
     }
 
     /// A condition on a column with numbers of sites.
@@ -104,13 +112,15 @@ pub(super) fn statement(
         })),
         StreamSource::Unjudged => conditions.push("v.host IS NULL".to_owned()),
         StreamSource::Chosen => chosen = Some(chosen_hosts(query, names, &mut values)),
+        StreamSource::Decided => chosen = Some(decided_hosts(query)),
     }
+    let decided = decided(query, names);
     let with = chosen.as_ref().map_or_else(String::new, |chosen| format!("WITH c AS MATERIALIZED ({chosen}) "));
     let first = if chosen.is_some() { "c JOIN host h ON h.no = c.host" } else { "host h" };
     let verdicts = if by_since { " JOIN verdict v ON v.host = h.no".to_owned() } else { verdicts(names) };
     let columns = if names.order.is_some() { "v.lane, v.since" } else { "NULL::int2, NULL::int8" };
     let text = format!(
-        "{with}SELECT {COLUMNS}, {columns} FROM {first} JOIN site s ON s.no = h.site
+        "{with}SELECT {COLUMNS}, {columns}, {decided} FROM {first} JOIN site s ON s.no = h.site
          JOIN host_current n ON n.host = h.no{verdicts} WHERE {} ORDER BY {} LIMIT {portion}",
         conditions.join(" AND "),
         sort_key(query.sort, stream.source)
@@ -118,10 +128,31 @@ pub(super) fn statement(
     (text, values)
 }
 
+/// The order and the instant of decisions, as literals: the id of an order has no quotation mark.
+fn decided_at(query: &HostQuery) -> (String, String) {
+    let order = query.order.as_ref().map_or("", |order| order.as_str());
+    (format!("'{order}'"), query.decided_at.millis().to_string())
+}
+
+/// Two columns with what is decided about a host.
+fn decided(query: &HostQuery, names: &Names) -> String {
+    if names.decided.is_nothing() {
+        return "NULL::int8, false".to_owned();
+    }
+    let (order, now) = decided_at(query);
+    decision_sql::columns(&order, &now)
+}
+
+/// The numbers of the hosts that a waiver in force or an approved disposition names, as a statement.
+fn decided_hosts(query: &HostQuery) -> String {
+    let (order, now) = decided_at(query);
+    format!("SELECT g.host::int4 AS host FROM ({}) AS g", decision_sql::hosts(&order, &now))
+}
+
 /// The numbers of all hosts in the lanes of the query, or silent, and of some more, as a statement.
 pub(super) fn gather(query: &HostQuery, names: &Names) -> String {
     let mut parts = Vec::new();
-    let awake = codes(query.lanes.iter().copied().filter(|lane| *lane != Lane::Silent));
+    let awake = codes(query.lanes.iter().copied().filter(|lane| is_awake(*lane)));
     if !awake.is_empty() && !query.silent_only {
         let order = names.order.unwrap_or(0);
         parts.push(format!("SELECT host FROM verdict WHERE order_no = {order} AND in_scope AND lane IN ({awake})"));
@@ -131,6 +162,9 @@ pub(super) fn gather(query: &HostQuery, names: &Names) -> String {
         let before = before.millis();
         let day = before.div_euclid(DAY);
         parts.push(format!("SELECT host FROM host_current WHERE day <= {day} AND last_seen < {before}"));
+    }
+    if query.lanes.iter().copied().any(silence::is_decided) && !query.silent_only {
+        parts.push(decided_hosts(query));
     }
     parts.join(" UNION ")
 }
@@ -159,6 +193,11 @@ fn columns(query: &HostQuery, names: &Names) -> Columns {
         silence: query.silent_before.map(|before| (before, query.patience)),
         position: "strpos",
         has_verdict: names.order.is_some(),
+        decided: query
+            .order
+            .as_ref()
+            .filter(|_| !names.decided.is_nothing())
+            .map(|order| (order.clone(), query.decided_at)),
     }
 }
 
@@ -196,17 +235,28 @@ pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
     let mut conditions = conditions(query, names, names.order.is_some(), &query.lanes, false, &mut values);
     if let (Some(_), Some(before)) = (names.order, query.silent_before) {
         let silent = format!("n.last_seen < {}", before.millis());
+        let (mut decided, mut shown_silent) = (String::new(), silent.clone());
+        if !names.decided.is_nothing() {
+            let (order, now) = decided_at(query);
+            let retired = decision_sql::is_retired(&now, "n.last_seen");
+            let waived = decision_sql::is_waived("h.no", &order, &now);
+            shown_silent = format!("({silent} AND NOT {retired})");
+            let (of_retired, of_waived) = (Lane::Retired.code(), Lane::Waived.code());
+            decided = format!("WHEN {retired} THEN {of_retired} WHEN {waived} THEN {of_waived} ");
+        }
         if query.silent_only {
-            conditions.push(silent.clone());
+            conditions.push(shown_silent.clone());
         }
         if query.awake_only {
-            conditions.push(format!("NOT {silent}"));
+            conditions.push(format!("NOT {shown_silent}"));
         }
         if !query.lanes.is_empty() {
             let lane = format!("coalesce(v.lane, {})", Lane::Unknown.code());
             let yielding = codes(Lane::ALL.iter().copied().filter(|lane| lane.yields_to_silence()));
-            let effective =
-                format!("CASE WHEN {silent} AND {lane} IN ({yielding}) THEN {} ELSE {lane} END", Lane::Silent.code());
+            let effective = format!(
+                "CASE {decided}WHEN {silent} AND {lane} IN ({yielding}) THEN {} ELSE {lane} END",
+                Lane::Silent.code()
+            );
             conditions.push(format!("{effective} IN ({})", codes(query.lanes.iter().copied())));
         }
     }

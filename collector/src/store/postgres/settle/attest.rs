@@ -6,9 +6,11 @@ use muster_proto::model::KeyFingerprint;
 
 use crate::ledger::entry::Entry;
 use crate::store::Settlement;
-use crate::store::attestations::KEPT;
+use crate::store::admin::sealing::TREE;
+use crate::store::attestations::{KEPT, KnownThen};
 use crate::store::decide::settle::Changes;
 use crate::store::fault::StoreFault;
+use crate::store::postgres::decisions;
 use crate::store::postgres::fault::Step;
 use crate::store::postgres::row;
 use crate::store::postgres::session::{Session, Values};
@@ -41,11 +43,15 @@ pub(super) async fn attest(session: &Session, changes: &Changes<'_, i32>, settle
     for found in session.query(KEYS, &[&hosts]).await? {
         keys.insert(found.try_get::<_, i32>(0)?, KeyFingerprint::from_bytes(row::hash(&found, 1)?));
     }
+    let decided = decisions::of_hosts(session, &hosts).await?;
+    let tree = session.query(TREE, &[]).await?;
+    let checkpoint: Option<&str> = tree.first().map(|found| found.try_get(1)).transpose()?;
     let (mut orders, mut entries, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
     for one in attested {
         let key = keys.get(&one.host).copied();
         let key = key.ok_or_else(|| StoreFault::damaged("a host", format!("{} has no key", one.proof.host)))?;
-        let seal = one.seal(settlement.seal.as_deref(), key, settlement.now)?;
+        let known = KnownThen { decisions: decided.get(&one.host), checkpoint, issued: settlement.now };
+        let seal = one.seal(settlement.seal.as_deref(), key, &known)?;
         entries.push(one.entry(&seal));
         orders.push(one.proof.order.as_str());
         sealed.push(seal);

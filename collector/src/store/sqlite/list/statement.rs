@@ -5,11 +5,12 @@ use muster_proto::model::Lane;
 use rusqlite::{Connection, ToSql};
 
 use super::Values;
-use crate::store::decide::host_list::{HostStream, StreamSource, Walk};
+use crate::store::decide::host_list::{HostStream, StreamSource, Walk, is_awake};
 use crate::store::decide::silence;
+use crate::store::decision_sql::{self, DecidedAtMost};
 use crate::store::host_filter::{Bound, Columns, FEW};
 use crate::store::sqlite::fault::Step;
-use crate::store::sqlite::row;
+use crate::store::sqlite::{decisions, row};
 use crate::store::{HostKey, HostQuery, HostSort, SiteScope};
 
 /// Row numbers of what a query names.
@@ -20,6 +21,8 @@ pub(super) struct Names {
     pub(super) sites: Option<Vec<i64>>,
     /// Which of the statements of the filter has only a few hosts.
     pub(super) few: Option<usize>,
+    /// How many hosts are retired, or waived under the order: without any, statements say nothing of decisions.
+    pub(super) decided: DecidedAtMost,
 }
 
 impl Names {
@@ -38,7 +41,11 @@ impl Names {
                 Some(numbers)
             }
         };
-        Ok(Self { order, sites, few: None })
+        let decided = match &query.order {
+            Some(order) => decisions::at_most(sql, order, query.decided_at)?,
+            None => DecidedAtMost::default(),
+        };
+        Ok(Self { order, sites, few: None, decided })
     }
 }
 
@@ -81,6 +88,11 @@ pub(super) fn statement(query: &HostQuery, names: &Names, stream: &HostStream<i6
             lanes => format!("v.lane IN ({})", codes(lanes.iter().copied())),
         });
     }
+    if stream.source == StreamSource::Decided {
+        let (order, now) = decided_at(query, &mut values);
+        conditions.push(format!("h.no IN ({})", decision_sql::hosts(&order, &now)));
+    }
+    let decided = decided(query, names, &mut values);
     if matches!(stream.source, StreamSource::Among(_)) {
         // Bound anew for each host.
         conditions.push(format!("h.no = ?{}", values.len() + 1));
@@ -88,17 +100,32 @@ pub(super) fn statement(query: &HostQuery, names: &Names, stream: &HostStream<i6
     let columns = if names.order.is_some() { "v.lane, v.since" } else { "NULL, NULL" };
     let from = tables(query.sort, names, stream.source);
     let text = format!(
-        "SELECT {COLUMNS}, {columns} FROM {from} CROSS JOIN site s ON s.no = h.site WHERE {} ORDER BY {key}",
+        "SELECT {COLUMNS}, {columns}, {decided} FROM {from} CROSS JOIN site s ON s.no = h.site WHERE {} ORDER BY {key}",
         conditions.join(" AND ")
     );
     (text, values)
+}
+
+/// The parameters of the order and of the instant of decisions.
+fn decided_at(query: &HostQuery, values: &mut Values) -> (String, String) {
+    let order = query.order.as_ref().map_or_else(String::new, |order| order.as_str().to_owned());
+    (bound(order, values), bound(query.decided_at.millis(), values))
+}
+
+/// Two columns with what is decided about a host.
+fn decided(query: &HostQuery, names: &Names, values: &mut Values) -> String {
+    if names.decided.is_nothing() {
+        return "NULL, 0".to_owned();
+    }
+    let (order, now) = decided_at(query, values);
+    decision_sql::columns(&order, &now)
 }
 
 /// Statements that together have the numbers of all hosts in the lanes of the query, or silent, and of some more. All are read
 /// from indexes alone.
 pub(super) fn gather(query: &HostQuery, names: &Names) -> Vec<(String, Values)> {
     let mut statements = Vec::new();
-    let awake = codes(query.lanes.iter().copied().filter(|lane| *lane != Lane::Silent));
+    let awake = codes(query.lanes.iter().copied().filter(|lane| is_awake(*lane)));
     if !awake.is_empty() && !query.silent_only {
         let order = names.order.unwrap_or(0);
         let find = "SELECT v.host FROM verdict v INDEXED BY verdict_unfinished";
@@ -111,6 +138,11 @@ pub(super) fn gather(query: &HostQuery, names: &Names) -> Vec<(String, Values)> 
         let before = bound(before.millis(), &mut values);
         let find = "SELECT e.host FROM host_check_in e INDEXED BY host_check_in_by_last_seen";
         statements.push((format!("{find} WHERE e.last_seen < {before}"), values));
+    }
+    if query.lanes.iter().copied().any(silence::is_decided) && !query.silent_only {
+        let mut values: Values = Vec::new();
+        let (order, now) = decided_at(query, &mut values);
+        statements.push((decision_sql::hosts(&order, &now), values));
     }
     statements
 }
@@ -143,17 +175,28 @@ pub(super) fn count(query: &HostQuery, names: &Names) -> (String, Values) {
     let needs_silence = query.silent_only || query.awake_only || !query.lanes.is_empty();
     if let (Some(_), Some(before), true) = (names.order, query.silent_before, needs_silence) {
         let silent = format!("e.last_seen < {}", bound(before.millis(), &mut values));
+        let (mut decided, mut shown_silent) = (String::new(), silent.clone());
+        if !names.decided.is_nothing() {
+            let (order, now) = decided_at(query, &mut values);
+            let retired = decision_sql::is_retired(&now, "e.last_seen");
+            let waived = decision_sql::is_waived("h.no", &order, &now);
+            shown_silent = format!("({silent} AND NOT {retired})");
+            let (of_retired, of_waived) = (Lane::Retired.code(), Lane::Waived.code());
+            decided = format!("WHEN {retired} THEN {of_retired} WHEN {waived} THEN {of_waived} ");
+        }
         if query.silent_only {
-            conditions.push(silent.clone());
+            conditions.push(shown_silent.clone());
         }
         if query.awake_only {
-            conditions.push(format!("NOT {silent}"));
+            conditions.push(format!("NOT {shown_silent}"));
         }
         if !query.lanes.is_empty() {
             let lane = format!("coalesce(v.lane, {})", Lane::Unknown.code());
             let yielding = codes(Lane::ALL.iter().copied().filter(|lane| lane.yields_to_silence()));
-            let effective =
-                format!("CASE WHEN {silent} AND {lane} IN ({yielding}) THEN {} ELSE {lane} END", Lane::Silent.code());
+            let effective = format!(
+                "CASE {decided}WHEN {silent} AND {lane} IN ({yielding}) THEN {} ELSE {lane} END",
+                Lane::Silent.code()
+            );
             conditions.push(format!("{effective} IN ({})", codes(query.lanes.iter().copied())));
         }
     }
@@ -232,6 +275,11 @@ fn columns(query: &HostQuery, names: &Names) -> Columns {
         silence: query.silent_before.map(|before| (before, query.patience)),
         position: "instr",
         has_verdict: names.order.is_some(),
+        decided: query
+            .order
+            .as_ref()
+            .filter(|_| !names.decided.is_nothing())
+            .map(|order| (order.clone(), query.decided_at)),
     }
 }
 
@@ -246,6 +294,7 @@ const fn first_host(sort: HostSort, source: StreamSource<i64>) -> &'static str {
             | StreamSource::NamesOfSite(_)
             | StreamSource::Sites
             | StreamSource::Chosen
+            | StreamSource::Decided
             | StreamSource::Among(_),
             _,
         ) => "h.no",
@@ -277,7 +326,8 @@ fn tables(sort: HostSort, names: &Names, source: StreamSource<i64>) -> String {
         (StreamSource::Walk, HostSort::Name) => {
             format!("host h INDEXED BY host_by_name CROSS JOIN host_check_in e ON e.host = h.no{verdicts}")
         }
-        (StreamSource::Chosen | StreamSource::Among(_), _) | (StreamSource::Walk, HostSort::Id) => {
+        (StreamSource::Chosen | StreamSource::Decided | StreamSource::Among(_), _)
+        | (StreamSource::Walk, HostSort::Id) => {
             format!("host h CROSS JOIN host_check_in e ON e.host = h.no{verdicts}")
         }
     }
@@ -339,7 +389,7 @@ mod tests {
         let sql = Connection::open_in_memory().expect("opens");
         sql.execute_batch(include_str!("../../../../migrations/sqlite/0001_initial.sql")).expect("makes tables");
         sql.execute_batch("CREATE TABLE site (no INTEGER PRIMARY KEY, id TEXT)").expect("makes the table of sites");
-        let names = Names { order: Some(1), sites: Some(vec![7]), few: None };
+        let names = Names { order: Some(1), sites: Some(vec![7]), few: None, decided: DecidedAtMost::default() };
         for (sort, source, lanes) in [
             (HostSort::Name, StreamSource::Walk, vec![Lane::Clear]),
             (HostSort::Name, StreamSource::NamesOfSite(7), vec![]),
@@ -370,7 +420,7 @@ mod tests {
     fn hosts_are_gathered_and_passed_without_reading_their_rows() {
         let sql = Connection::open_in_memory().expect("opens");
         sql.execute_batch(include_str!("../../../../migrations/sqlite/0001_initial.sql")).expect("makes tables");
-        let names = Names { order: Some(1), sites: Some(vec![7]), few: None };
+        let names = Names { order: Some(1), sites: Some(vec![7]), few: None, decided: DecidedAtMost::default() };
         let query = |sort, after| HostQuery {
             lanes: vec![Lane::Replace, Lane::Silent],
             silent_before: Some(Timestamp::from_millis(1)),
@@ -397,7 +447,7 @@ mod tests {
 
     #[test]
     fn the_time_and_the_name_do_not_change_the_text_of_a_statement() {
-        let names = Names { order: Some(1), sites: None, few: None };
+        let names = Names { order: Some(1), sites: None, few: None, decided: DecidedAtMost::default() };
         let lanes = vec![Lane::Silent];
         let texts = |millis: i64, name: &str| {
             let query = HostQuery {
