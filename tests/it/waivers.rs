@@ -90,7 +90,7 @@ fn a_waiver_is_approved_by_another_person_and_ends_by_itself() -> Result<()> {
     ensure!(before == Some(5), "the host is overdue: {before:?}");
     for (arguments, part) in [
         (ask(US, "press-1", &until, &[]), "--beyond-milestone"),
-        (ask(US, "press-1", "2024-12-31", &["--beyond-milestone"]), "cannot end in the past"),
+        (ask(US, "press-1", "2024-12-31", &["--beyond-milestone"]), "would have ended already"),
         (ask(US, "press-1", &after(&lab, Duration::from_secs(200 * DAY))?, &["--beyond-milestone"]), "waivers.longest"),
         (ask("us-far-52.204-23", "press-1", &until, &[]), "is not active, so nothing can be waived"),
         (ask("no-such-order", "press-1", &until, &[]), "no order \"no-such-order\""),

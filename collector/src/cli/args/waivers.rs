@@ -21,7 +21,7 @@ pub(in crate::cli) struct WaiversArgs {
 pub(in crate::cli) enum WaiversVerb {
     /// List waivers; the same as `muster waivers`
     List(WaiversFilterArgs),
-    /// Show one waiver, its hosts and the lanes that they would be in without it
+    /// Show one waiver, its hosts and their lanes at the last report
     Show {
         /// Its number, as `muster waivers` lists it
         #[arg(value_name = "ID")]
