@@ -133,7 +133,7 @@ pub enum ActionError {
     NeedsAccount,
     /// No host is judged under the order, so nothing can be waived.
     #[error(
-        "order \"{id}\" is not active, so nothing can be waived under it; activate it first with `muster orders activate {id}`"
+        "order \"{id}\" is not active, so nothing can be waived under it; an administrator can activate it with `muster orders activate {id}`"
     )]
     InactiveOrder {
         /// As asked.
@@ -306,7 +306,7 @@ fn of_account(account: &str, refusal: AccountRefusal) -> String {
             )
         }
         AccountRefusal::LastAdmin => format!(
-            "\"{account}\" is the last person's account that can administer the whole fleet; create another one first with `muster accounts create NAME --role admin`"
+            "\"{account}\" is the last account held by a person that can administer the whole fleet; create another one first with `muster accounts create NAME --role admin`"
         ),
         AccountRefusal::BeyondCaller => {
             format!("your account is bound to sites, so \"{account}\" must be bound to some of them: use --site")

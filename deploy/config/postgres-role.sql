@@ -1,11 +1,13 @@
 -- A role for the collector that can add entries to the ledger, and cannot change or remove any.
 --
--- The owner of the database makes the tables: start one collector with the owner's address once (`muster-collector init`,
--- `muster-collector serve`), also after an update of Muster, because updates may change tables. Then run this file in the
--- database as its owner (`psql -d DATABASE -f postgres-role.sql`), give the role a password or a certificate, and start the
--- collectors with it: `store.url = "postgres://muster_collector@HOST/DATABASE"`.
+-- 1. As the owner of the database, run `muster-collector init` once; it creates or updates the tables.
+-- 2. As the owner, run this file: `psql -d DATABASE -f postgres-role.sql`.
+-- 3. Give the role a password or a certificate.
+-- 4. Set `store.url = "postgres://muster_collector@HOST/DATABASE?sslmode=verify-full&passfile=FILE"`.
+-- Repeat 1 and 2 at every update.
 --
--- The owner and superusers can still change everything. `muster ledger verify` finds it, by the hashes and an earlier checkpoint.
+-- The owner and superusers can still change everything. `muster ledger verify` finds a single change by the hashes. If the whole
+-- ledger was rewritten, only a checkpoint or an export that is kept elsewhere shows it.
 DO $$ BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'muster_collector') THEN
         CREATE ROLE muster_collector LOGIN;

@@ -166,7 +166,7 @@ fn a_host_that_left_is_retired_by_two_people_and_marked_when_it_comes_back() -> 
     let evidence = receipt.display().to_string();
     let retire = ["hosts", "retire", "press-1", "--as", "sold", "--evidence", &evidence];
     let waiting = by(&lab, &ada, &retire)?.expect_code(0)?.stdout;
-    ensure!(waiting.contains("1 host is not finished and waiting for a second person"), "{waiting}");
+    ensure!(waiting.contains("1 host is unfinished; a second person must approve"), "{waiting}");
     ensure!(waiting.contains("receipt.pdf") && waiting.contains("SHA-256"), "{waiting}");
     refused(&lab, &ada, &["dispositions", "approve", "1"], "another person must approve it")?;
     ensure!(board(&lab)?.1["counts"]["lanes"]["retired"] == 0, "nobody has approved it");

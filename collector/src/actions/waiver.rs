@@ -213,12 +213,11 @@ pub(super) fn of_ask(refusal: &AskRefusal) -> String {
             format!("the waiver would have ended already, at {}; give a later --until", until.whole_seconds())
         }
         AskRefusal::TooLong { latest } => format!(
-            "a waiver lasts at most as long as the setting waivers.longest says, so this one can end at {} at the latest; ask again \
-             before it ends",
+            "--until is too late: the setting waivers.longest allows {} at the latest; ask for a new waiver before that one ends",
             latest.whole_seconds()
         ),
         AskRefusal::BeyondMilestone { due } => format!(
-            "everything must be finished at {}, and the waiver would last longer; if that is meant, add --beyond-milestone",
+            "the order is due at {}, before the waiver ends; add --beyond-milestone if you mean that",
             due.whole_seconds()
         ),
         AskRefusal::NoHosts => "the waiver would cover no host, so nothing was asked for".to_owned(),
@@ -248,10 +247,12 @@ pub(super) fn of_lines(not_found: u64, ambiguous: u64, first: &str) -> String {
         (not_found, 0) => {
             format!("{not_found} hosts were not found, the first of them is \"{first}\"; nothing was changed")
         }
-        (0, 1) => format!("several hosts are \"{first}\"; name one of them by its id; nothing was changed"),
+        (0, 1) => format!("\"{first}\" matches several hosts; give the id instead; nothing was changed"),
+        (0, ambiguous) => format!(
+            "{ambiguous} names match several hosts each, first \"{first}\"; give ids instead; nothing was changed"
+        ),
         (not_found, ambiguous) => format!(
-            "{not_found} hosts were not found, and {ambiguous} names are of several hosts; the first of them is \"{first}\"; \
-             nothing was changed"
+            "{not_found} names match no host and {ambiguous} match several, first \"{first}\"; nothing was changed"
         ),
     }
 }

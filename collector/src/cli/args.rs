@@ -184,11 +184,11 @@ pub(super) enum HostsVerb {
     Note(NoteArgs),
     /// Move hosts to another site
     Move(MoveArgs),
-    /// List the changes of many hosts, with their progress
+    /// List bulk changes and their progress
     Bulk(BulkArgs),
-    /// Say that hosts left the fleet; those that are not finished need a second person
+    /// Record that hosts have left the fleet, at most 10,000; unfinished or silent ones need a second person
     Retire(RetireArgs),
-    /// Take back hosts that were retired by mistake
+    /// Undo the retirement of hosts
     Unretire(UnretireArgs),
 }
 
@@ -372,7 +372,7 @@ pub(super) fn filter_help() -> String {
         "Filters:\n  \
          Terms are separated by spaces, and all of them must hold. A term is key:value[,value]; commas mean or, a minus\n  \
          before the term negates it, * at the end of a value means begins with. Quotes surround values with spaces.\n  \
-         A text without a key is searched for in name, serial number, addresses, full name, asset tag and owner.\n  \
+         A text without a key is searched for in name, serial number, MAC addresses, FQDN, asset tag and owner.\n  \
          Terms about an order, such as lane, select only hosts to which it applies.\n\n\
          Keys of filters, and what they take:\n{}",
         FilterKey::ALL.iter().map(key).collect::<String>()
@@ -522,8 +522,8 @@ fn lane() -> impl TypedValueParser<Value = Lane> {
 const fn meaning(lane: Lane) -> &'static str {
     match lane {
         Lane::Retired => "left the fleet, as a disposition says; it has not reported since",
-        Lane::Waived => "a waiver in force exempts it; its true lane is shown beside",
-        Lane::Missing => "on the roster, and has never reported",
+        Lane::Waived => "covered by a waiver in force; its true lane (the lane without the waiver) is shown beside it",
+        Lane::Missing => "on the roster, but matched with no host; `muster roster --state missing` lists these entries",
         Lane::Replace => "has a prohibited product and no proven accepted protection",
         Lane::Remove => "has a prohibited product; other protection is active or none is required",
         Lane::Silent => "has not reported for longer than the order allows",

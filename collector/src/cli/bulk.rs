@@ -37,7 +37,7 @@ pub(super) enum NotChanged {
     #[error("the list of hosts {} has more than {} bytes, which is the limit", place.display(), limits::HOST_LINES_BYTES)]
     TooLong { place: PathBuf },
     /// Nobody can be asked.
-    #[error("{hosts} hosts are selected, and nobody can be asked, because the standard input is no terminal")]
+    #[error("{hosts} hosts are selected; this needs a confirmation, and standard input is not a terminal")]
     Unasked { hosts: u64 },
     /// The person said no.
     #[error("nothing was changed")]
@@ -166,25 +166,22 @@ fn outcome(seen: &Selected) -> String {
                 BulkKind::Unlabel => format!("no longer labelled {}", bulk.value),
                 BulkKind::Own if bulk.value.is_empty() => "now without an owner".to_owned(),
                 BulkKind::Own => format!("now owned by {}", clean(&bulk.value)),
-                BulkKind::Note => "noted".to_owned(),
+                BulkKind::Note => "given the note".to_owned(),
                 BulkKind::Move => format!("moved to site {}", bulk.value),
             };
             text.push_str(&format!("{} {said}\n", count(bulk.changed, "host")));
             let unchanged = bulk.done.saturating_sub(bulk.changed + bulk.refused);
             if unchanged > 0 {
-                text.push_str(&format!("{}: so already\n", count(unchanged, "host")));
+                text.push_str(&format!("{} already as requested\n", count(unchanged, "host")));
             }
             if bulk.refused > 0 {
-                let limit = match bulk.kind {
-                    BulkKind::Note => format!("{} notes", limits::NOTES_PER_HOST),
-                    BulkKind::Label | BulkKind::Unlabel | BulkKind::Own | BulkKind::Move => {
-                        format!("{} labels", limits::LABELS_PER_HOST)
-                    }
+                let moved = "moved to a site outside your account";
+                let why = match bulk.kind {
+                    BulkKind::Note => format!("the host has {} notes already, or {moved}", limits::NOTES_PER_HOST),
+                    BulkKind::Label => format!("the host has {} labels already, or {moved}", limits::LABELS_PER_HOST),
+                    BulkKind::Unlabel | BulkKind::Own | BulkKind::Move => format!("the host {moved}"),
                 };
-                text.push_str(&format!(
-                    "{}: not changed, they have {limit}, which is the limit\n",
-                    count(bulk.refused, "host")
-                ));
+                text.push_str(&format!("{} not changed: {why}\n", count(bulk.refused, "host")));
             }
         }
         None => {
@@ -229,7 +226,7 @@ fn row(bulk: &BulkReport) -> Vec<String> {
 
 fn page(changes: &[BulkReport], now: Timestamp, paint: &Paint) -> String {
     if changes.is_empty() {
-        return "nobody has changed many hosts yet; see `muster hosts label --help`\n".to_owned();
+        return "no bulk changes to show\n".to_owned();
     }
     let mut table = Table::new(&["number", "change", "value", "asked", "hosts", "done", "changed", "state"]);
     for bulk in changes {
@@ -279,7 +276,8 @@ mod tests {
         };
         assert_eq!(
             outcome(&seen),
-            "7 hosts labelled vip\n2 hosts: so already\n1 host: not changed, they have 64 labels, which is the limit\n\
+            "7 hosts labelled vip\n2 hosts already as requested\n1 host not changed: the host has 64 labels already, or moved to a site \
+             outside your account\n\
              pc-1: not found\npc-2: several hosts have it, so none of them is selected\n\
              and 29 more: several hosts have it, so none of them is selected\n"
         );

@@ -165,7 +165,7 @@ pub(super) fn page(dispositions: &[DispositionReport], all: bool, now: Timestamp
 
 fn approved_by(one: &DispositionReport) -> String {
     match one.state {
-        DispositionState::Requested => "nobody".to_owned(),
+        DispositionState::Requested => "waiting".to_owned(),
         DispositionState::Refused => format!("refused by {}", clean(&one.decided_by)),
         DispositionState::Approved if one.is_self_approved => format!("{} (self-approved)", clean(&one.decided_by)),
         DispositionState::Approved if !one.needs_second => "no second person was needed".to_owned(),
@@ -179,7 +179,7 @@ pub(super) fn one(one: &DispositionReport, now: Timestamp) -> String {
     text.push_str(&fields(&[
         ("evidence", &one.evidence),
         ("asked by", &format!("{}, {}", one.requested_by, when(one.requested_at, now))),
-        ("approved by", &approved_by(one)),
+        ("decision", &approved_by(one)),
     ]));
     if let Some(DutyEvidence { name, sha256 }) = &one.file {
         text.push_str(&fields(&[("file", name), ("SHA-256", sha256)]));
@@ -204,7 +204,7 @@ fn retired(report: &RetirementReport, now: Timestamp) -> String {
     let RetirementReport { dispositions, retired, waiting, unchanged } = report;
     let mut text = format!("retired {}\n", counted(*retired, "host"));
     if *waiting > 0 {
-        text.push_str(&format!("{} not finished and waiting for a second person\n", are(*waiting)));
+        text.push_str(&format!("{} unfinished; a second person must approve\n", are(*waiting)));
     }
     if *unchanged > 0 {
         text.push_str(&format!("{} retired or waiting already\n", are(*unchanged)));
@@ -219,7 +219,7 @@ fn are(hosts: u64) -> String {
 }
 
 fn taken_back(report: &HostActionReport) -> String {
-    let mut text = format!("took back {}\n", counted(report.changed, "host"));
+    let mut text = format!("unretired {}\n", counted(report.changed, "host"));
     for host in &report.hosts {
         text.push_str(&format!("  {}  {}\n", host.id, clean(&host.hostname)));
     }
@@ -297,7 +297,7 @@ mod tests {
         let dispositions = vec![disposition(DispositionState::Requested, None)];
         let report = RetirementReport { dispositions, retired: 0, waiting: 1, unchanged: 2 };
         let shown = retired(&report, now);
-        assert!(shown.starts_with("retired 0 hosts\n1 host is not finished and waiting"), "{shown}");
+        assert!(shown.starts_with("retired 0 hosts\n1 host is unfinished; a second person must approve"), "{shown}");
         assert!(shown.contains("2 hosts are retired or waiting already"), "{shown}");
     }
 

@@ -26,7 +26,7 @@ fn page(kind: HostActionKind, token: Option<&TokenId>, report: &HostActionReport
     let (done, was) = match kind {
         HostActionKind::Revoke => ("revoked the keys of", "revoked already"),
         HostActionKind::Release => ("released", "neither quarantined nor revoked"),
-        HostActionKind::Review => ("reviewed", "not marked as held by two machines"),
+        HostActionKind::Review => ("reviewed", "nothing to review"),
         HostActionKind::Purge => ("purged", "purged already"),
     };
     let hosts = |number: u64| counted(usize::try_from(number).unwrap_or(usize::MAX), "host");
@@ -47,8 +47,8 @@ fn page(kind: HostActionKind, token: Option<&TokenId>, report: &HostActionReport
         let (snapshots, sections) = (count(snapshots, "snapshot"), count(sections, "section"));
         text.push_str(&format!("removed {snapshots} and {sections} that no other host has\n"));
     }
-    if kind != HostActionKind::Release && report.changed > 0 {
-        text.push_str("they can report again after `muster hosts release`, or when they enroll again\n");
+    if matches!(kind, HostActionKind::Revoke | HostActionKind::Purge) && report.changed > 0 {
+        text.push_str("these hosts cannot report until you run `muster hosts release` or they enroll again\n");
         if let Some(token) = token {
             text.push_str(&format!("to stop new enrollments with their token: `muster tokens revoke {token}`\n"));
         }

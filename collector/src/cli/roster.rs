@@ -215,9 +215,7 @@ const fn why(why: CandidateReason) -> &'static str {
         CandidateReason::Several => "several hosts agree equally well",
         CandidateReason::Contradiction => "its serial number or hardware UUID differs",
         CandidateReason::Taken => "it is matched with another entry",
-        CandidateReason::Reimaged => {
-            "it was seen before the host that is matched: the machine was probably installed anew"
-        }
+        CandidateReason::Reimaged => "it was seen before the host that is matched: the machine was probably reimaged",
         CandidateReason::SeveralEntries => "several entries have what agrees",
     }
 }

@@ -105,7 +105,8 @@ pub(super) fn page(waivers: &[WaiverReport], all: bool, now: Timestamp, paint: &
 
 fn approved_by(waiver: &WaiverReport) -> String {
     match (waiver.state, waiver.is_self_approved) {
-        (WaiverState::Requested | WaiverState::Lapsed, _) => "nobody".to_owned(),
+        (WaiverState::Requested, _) => "waiting".to_owned(),
+        (WaiverState::Lapsed, _) => "nobody decided in time".to_owned(),
         (WaiverState::Refused, _) => format!("refused by {}", clean(&waiver.decided_by)),
         (_, true) => format!("{} (self-approved)", clean(&waiver.decided_by)),
         (_, false) => clean(&waiver.decided_by),
@@ -126,7 +127,7 @@ pub(super) fn one(waiver: &WaiverReport, now: Timestamp) -> String {
         ("control", &waiver.control),
         ("until", &format!("{}{beyond}", when(waiver.until, now))),
         ("asked by", &format!("{}, {}", waiver.requested_by, when(waiver.requested_at, now))),
-        ("approved by", &approved_by(waiver)),
+        ("decision", &approved_by(waiver)),
         ("lanes at the last report", &lanes),
     ]));
     if let Some(ended) = waiver.ended_at {
@@ -199,7 +200,7 @@ mod tests {
         }
         assert!(!shown.contains("another person"), "{shown}");
         let waiting = one(&waiver(WaiverState::Requested), Timestamp::from_millis(0));
-        assert!(waiting.contains("`muster waivers approve 3`") && waiting.contains("nobody"), "{waiting}");
+        assert!(waiting.contains("`muster waivers approve 3`") && waiting.contains(" waiting\n"), "{waiting}");
     }
 
     #[test]

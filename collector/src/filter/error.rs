@@ -113,7 +113,7 @@ pub enum FilterProblem {
         word: String,
     },
     /// A comparison with a key whose values have no order.
-    #[error("{key} has no order, so it cannot be compared with {comparison}")]
+    #[error("{key} cannot be compared with {comparison}")]
     NotComparable {
         /// The key.
         key: FilterKey,

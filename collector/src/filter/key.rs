@@ -4,8 +4,6 @@ use std::fmt;
 
 use muster_proto::model::{Lane, Platform, Presence, Protection};
 
-use super::roster::RosterState;
-
 /// A key: what a term asks about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FilterKey {
@@ -116,22 +114,24 @@ impl FilterKey {
     /// The values that it takes, for help and advice: `yes or no`.
     #[must_use]
     pub fn takes(self) -> String {
-        const TIME: &str = "a comparison with a span such as >7d, a date such as <2026-10-01 or an RFC 3339 \
-                            instant, any or none";
+        const TIME: &str = ">7d (more than 7 days ago), <7d (less than 7 days ago), <2026-10-01 (before that day in \
+                            UTC), an RFC 3339 time after < or >, any or none";
         match self {
             Self::Order => "one order id".to_owned(),
             Self::Overdue | Self::Waiver | Self::Quarantined => "yes or no".to_owned(),
-            Self::Silent => "yes, no or a comparison with a span such as >7d".to_owned(),
+            Self::Silent => "yes or no; or >7d: no report for more than 7 days".to_owned(),
             Self::Lane => listed(Lane::ALL.iter().map(|lane| lane.name()).chain(["any", "none"])),
             Self::Platform => listed(Platform::ALL.iter().map(|platform| platform.name()).chain(["any", "none"])),
             Self::Presence => listed(Presence::ALL.iter().map(|presence| presence.name()).chain(["any"])),
             Self::Protection => listed(Protection::ALL.iter().map(|protection| protection.name()).chain(["any"])),
-            Self::Roster => listed(RosterState::ALL.iter().map(|state| state.name()).chain(["yes", "no"])),
-            Self::Site => "ids of sites, beginnings such as lab*, any or none".to_owned(),
-            Self::Label => "labels, beginnings such as wave-*, any or none".to_owned(),
-            Self::Product => "ids of products, beginnings such as kaspersky-*, any or none".to_owned(),
-            Self::Owner | Self::Os | Self::Name | Self::Serial | Self::Agent => {
-                "whole texts, beginnings such as web*, any or none".to_owned()
+            // Entries that are missing or excused have no host that a list could show.
+            Self::Roster => listed(["matched", "outside", "review", "yes", "no"].into_iter()),
+            Self::Site => "site ids, prefixes such as lab*, any or none".to_owned(),
+            Self::Label => "labels, prefixes such as wave-*, any or none".to_owned(),
+            Self::Product => "product ids, prefixes such as kaspersky-*, any or none".to_owned(),
+            Self::Agent => "agent versions, prefixes such as 1.4*, any or none".to_owned(),
+            Self::Owner | Self::Os | Self::Name | Self::Serial => {
+                "exact texts, prefixes such as web*, any or none".to_owned()
             }
             Self::LastSeen | Self::Since | Self::Enrolled => TIME.to_owned(),
         }

@@ -89,6 +89,10 @@ pub(super) fn sentence(decision: &DecisionReport, true_lane: Lane) -> String {
             "Waived until {} (waiver {number}, {why}), approved by {approved_by}{own}; true lane {true_lane}",
             until.whole_seconds()
         ),
+        None if *approved_by == decision.requested_by && !is_self_approved => format!(
+            "Retired as {why} (disposition {number}) by {approved_by}; no second person was needed; lane at its last report \
+             {true_lane}"
+        ),
         None => format!(
             "Retired as {why} (disposition {number}), approved by {approved_by}{own}; lane at its last report {true_lane}"
         ),

@@ -12,7 +12,7 @@ use crate::filter::Filter;
 /// Which hosts are meant.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SelectionArgs {
-    /// Hosts by name, id, serial number, full name, asset tag or address of a network card
+    /// Hosts by name, id, serial number, hardware UUID, FQDN, asset tag or MAC address
     #[arg(value_name = "HOST", value_parser = NonEmptyStringValueParser::new(), required_unless_present_any = ["filter", "hosts_file"])]
     pub(in crate::cli) hosts: Vec<String>,
     /// All hosts that match this filter, such as 'lane:replace -site:lab owner:jane*'; `muster hosts --help` has its keys
@@ -27,7 +27,7 @@ pub(in crate::cli) struct SelectionArgs {
     /// Only show which hosts are meant; change nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
-    /// Do not ask, also for more than 100 hosts
+    /// Do not ask for confirmation (asked above 100 hosts)
     #[arg(long)]
     pub(in crate::cli) yes: bool,
 }

@@ -71,8 +71,8 @@ pub(in crate::cli) struct UnretireArgs {
 fn kind() -> impl TypedValueParser<Value = DispositionKind> {
     let help = |kind: DispositionKind| match kind {
         DispositionKind::Destroyed => "the machine was destroyed",
-        DispositionKind::Reimaged => "the machine was installed anew, and is another host now",
-        DispositionKind::Transferred => "the machine was given to others",
+        DispositionKind::Reimaged => "the machine was reimaged and is now another host",
+        DispositionKind::Transferred => "the machine was handed to another organisation or owner",
         DispositionKind::Sold => "the machine was sold",
         DispositionKind::Lost => "the machine was lost or stolen",
     };

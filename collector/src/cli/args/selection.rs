@@ -10,7 +10,7 @@ use crate::filter::Filter;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct HostsMeantArgs {
-    /// Hosts by name, id, serial number, full name, asset tag or address of a network card
+    /// Hosts by name, id, serial number, hardware UUID, FQDN, asset tag or MAC address
     #[arg(value_name = "HOST", value_parser = NonEmptyStringValueParser::new(), required_unless_present_any = ["filter", "hosts_file"])]
     pub(in crate::cli) hosts: Vec<String>,
     /// All hosts that match this filter now, such as 'lane:replace site:lab'; `muster hosts --help` has its keys

@@ -44,7 +44,7 @@ pub(in crate::cli) enum WaiversVerb {
         #[arg(value_name = "ID")]
         number: u64,
     },
-    /// End a waiver before its time; its hosts fall back into their true lanes at once
+    /// End a waiver early; its hosts return to their true lanes at once
     End {
         /// Its number
         #[arg(value_name = "ID")]
@@ -104,7 +104,7 @@ fn reason() -> impl TypedValueParser<Value = WaiverReason> {
     let help = |reason: WaiverReason| match reason {
         WaiverReason::ReplacementPending => "the replacement is ordered or planned",
         WaiverReason::LegacySystem => "the system cannot be changed any more",
-        WaiverReason::VendorDependency => "a vendor supports its system only with the product",
+        WaiverReason::VendorDependency => "the vendor supports its own system only with this product installed",
         WaiverReason::RegulatoryExemption => "a law or a regulator allows it",
         WaiverReason::Research => "the product is studied",
         WaiverReason::FalseFinding => "the finding is wrong",

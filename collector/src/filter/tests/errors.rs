@@ -58,10 +58,10 @@ fn each_mistake_is_named_with_its_column() {
         ("web -", "column 6: the text to search for has an empty value"),
         ("web,fe80::1", "column 9: text without a key must be in quotes if it has a colon"),
         ("lane:replace AND site:lab", "column 14: \"AND\" is not an operator"),
-        ("name:>5", "column 6: name has no order, so it cannot be compared with >"),
-        ("agent:x,<=0.2", "column 9: agent has no order, so it cannot be compared with <="),
-        ("lane:>=replace", "column 6: lane has no order, so it cannot be compared with >="),
-        ("overdue:<7d", "column 9: overdue has no order, so it cannot be compared with <"),
+        ("name:>5", "column 6: name cannot be compared with >"),
+        ("agent:x,<=0.2", "column 9: agent cannot be compared with <="),
+        ("lane:>=replace", "column 6: lane cannot be compared with >="),
+        ("overdue:<7d", "column 9: overdue cannot be compared with <"),
         ("last-seen:7d", "column 11: last-seen needs a comparison before \"7d\""),
         ("enrolled:2026-10-01", "column 10: enrolled needs a comparison before \"2026-10-01\""),
         ("silent:7d", "column 8: silent needs a comparison before \"7d\""),
@@ -145,11 +145,11 @@ fn a_long_text_is_cut_in_the_message() {
 fn advice_says_what_to_type_instead() {
     let rows = [
         ("waiver:maybe", "waiver takes yes or no"),
-        ("name:>5", "name takes whole texts, beginnings such as web*, any or none"),
+        ("name:>5", "name takes exact texts, prefixes such as web*, any or none"),
         (
             "last-seen:7d",
-            "last-seen takes a comparison with a span such as >7d, a date such as <2026-10-01 or an RFC 3339 instant, \
-             any or none",
+            "last-seen takes >7d (more than 7 days ago), <7d (less than 7 days ago), <2026-10-01 (before that day in UTC), an \
+             RFC 3339 time after < or >, any or none",
         ),
         (
             "a or b",
