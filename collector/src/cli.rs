@@ -20,6 +20,7 @@ mod exit;
 mod explain;
 mod faults;
 mod findings;
+mod forecast;
 mod host;
 mod host_actions;
 mod hosts;
@@ -28,12 +29,14 @@ mod line_diff;
 mod order_changes;
 mod order_files;
 mod orders;
+mod past;
 mod profile;
 mod render;
 mod roster;
 mod selection;
 mod software;
 mod status;
+mod timeline;
 mod tokens;
 mod waivers;
 
@@ -122,6 +125,8 @@ async fn execute(
         Verb::Explain(asked) => explain::run(connect().await?, asked, screen).await,
         Verb::Findings(asked) => findings::run(connect().await?, asked, screen).await,
         Verb::Changes(asked) => changes::run(connect().await?, asked, screen).await,
+        Verb::Timeline(asked) => timeline::run(connect().await?, asked, screen).await,
+        Verb::Forecast(asked) => forecast::run(connect().await?, asked, screen).await,
         Verb::Orders(OrdersArgs { verb: None, all }) => orders::list(connect().await?, all, screen).await,
         // People write `--all` before or after the verb.
         Verb::Orders(OrdersArgs { verb: Some(OrdersVerb::List { all: inner }), all }) => {

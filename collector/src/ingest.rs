@@ -92,7 +92,7 @@ struct OfRules {
     version: String,
     /// One for each platform.
     watchlists: BTreeMap<Platform, wire::Watchlist>,
-    /// The shortest patience of the active orders.
+    /// The shortest patience of the orders.
     patience: Option<Duration>,
 }
 

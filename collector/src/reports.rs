@@ -9,18 +9,23 @@ mod changes;
 mod decided;
 mod duties;
 mod findings;
+mod forecast;
 mod host;
 mod hosts;
 mod ledger;
 mod narrow;
 mod order_files;
 mod paging;
+mod past;
+mod past_hosts;
 mod roster;
 mod rules;
+mod rules_then;
 mod sealed;
 mod searches;
 mod selection;
 mod software;
+mod timeline;
 mod verdict;
 mod waivers;
 
@@ -28,7 +33,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_proto::model::{
-    CollectorStatus, HostCandidate, Lane, OrderId, ProductId, Resources, RulesRefused, StoreRefuses, Timestamp,
+    CollectorStatus, HostCandidate, Lane, OrderId, PastUnknown, ProductId, Resources, RulesRefused, StoreRefuses,
+    Timestamp,
 };
 
 use crate::filter::FilterError;
@@ -42,12 +48,15 @@ pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;
 pub use ledger::LedgerAsked;
 pub use paging::Page;
+pub use past_hosts::PastHostsAsked;
 pub use roster::RosterAsked;
+pub use rules_then::RuleSets;
 pub use searches::Searches;
 #[cfg(test)]
 pub(crate) use searches::tests::roomy as roomy_searches;
 pub use selection::{HostsMeantBy, HostsSelected};
 pub use software::SoftwareAsked;
+pub use timeline::TimelineAsked;
 pub use waivers::WaiversAsked;
 
 /// Why a question has no answer.
@@ -214,6 +223,65 @@ pub enum ReportError {
         /// How far back they can be listed.
         days: u64,
     },
+    /// Nobody knows the future.
+    #[error("{at} is in the future: now it is {}", now.whole_seconds())]
+    InTheFuture {
+        /// The instant.
+        at: Timestamp,
+        /// Now.
+        now: Timestamp,
+    },
+    /// Something about the past that is not known, or not any more.
+    #[error("{}", not_known(*why, *at, *from))]
+    NotKnown {
+        /// The instant.
+        at: Timestamp,
+        /// Why not.
+        why: PastUnknown,
+        /// From when on it is known, if that can be said.
+        from: Option<Timestamp>,
+    },
+    /// The host did not exist then.
+    #[error("host {host:?} enrolled at {}, after {at}", enrolled_at.whole_seconds())]
+    NotEnrolled {
+        /// Its name.
+        host: String,
+        /// The instant.
+        at: Timestamp,
+        /// When it enrolled.
+        enrolled_at: Timestamp,
+    },
+    /// Rules of the past that this version of the collector cannot use.
+    #[error(
+        "the rules {version} that were in force at {at} cannot be used by this version of the collector; its log has the reason"
+    )]
+    RulesUnusable {
+        /// The instant.
+        at: Timestamp,
+        /// Their version.
+        version: String,
+    },
+    /// A time whose end comes before its beginning.
+    #[error("the first day comes after the last one")]
+    WrongOrder,
+    /// A time that is too long.
+    #[error("a timeline has at most {most} days, and {days} were asked for")]
+    TooManyDays {
+        /// As asked.
+        days: u64,
+        /// The limit.
+        most: usize,
+    },
+    /// Too many counts in one answer.
+    #[error(
+        "there are more sites than a timeline of {days} days can show (at most {most} counts); ask for fewer days or for some sites"
+    )]
+    TooManyGroups {
+        /// As asked.
+        days: usize,
+        /// The limit.
+        most: usize,
+    },
     /// A page token that no answer gave.
     #[error("the page token is not valid")]
     PageToken,
@@ -239,6 +307,29 @@ fn after(advice: Option<String>) -> String {
     advice.map_or_else(String::new, |advice| format!("; {advice}"))
 }
 
+/// Why nothing is said of an instant.
+fn not_known(why: PastUnknown, at: Timestamp, from: Option<Timestamp>) -> String {
+    let at = at.whole_seconds();
+    // The instant from which on it is known, to the next whole second.
+    let from = from.map(|from| from.plus(Duration::from_millis(999)).whole_seconds());
+    let known = from.map_or_else(String::new, |from| format!("; it is known from {from} on"));
+    match why {
+        PastUnknown::NotActive => format!("the order was not active at {at}, so no host was judged under it"),
+        PastUnknown::BeforeFirst => format!("the store has nothing from {at}{known}"),
+        PastUnknown::LanesRemoved => {
+            format!("lanes of {at} were removed when their retention ended (retention.verdicts){known}")
+        }
+        PastUnknown::SilenceRemoved => format!("which hosts were silent at {at} is not kept any more{known}"),
+        PastUnknown::SilenceUnknown => {
+            format!(
+                "which hosts were silent at {at} is not known: when they came back, no order was as impatient{known}"
+            )
+        }
+        PastUnknown::Lost => format!("what happened at {at} was lost when the store was restored from a backup{known}"),
+        PastUnknown::RulesUnknown => format!("the rules that were in force at {at} are not kept{known}"),
+    }
+}
+
 fn list(hosts: &[HostCandidate]) -> String {
     let line = |host: &HostCandidate| {
         let seen =
@@ -255,13 +346,21 @@ pub struct ReportContext {
     rules: Arc<RuleSet>,
     now: Timestamp,
     sites: SiteScope,
+    /// Rules of the past that were read lately.
+    rule_sets: Arc<RuleSets>,
 }
 
 impl ReportContext {
     /// Reports at this instant, about the hosts of every site.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, rules: Arc<RuleSet>, now: Timestamp) -> Self {
-        Self { store, rules, now, sites: SiteScope::All }
+        Self { store, rules, now, sites: SiteScope::All, rule_sets: Arc::default() }
+    }
+
+    /// The same reports, which share the rules of the past that they read.
+    #[must_use]
+    pub fn sharing(self, rule_sets: Arc<RuleSets>) -> Self {
+        Self { rule_sets, ..self }
     }
 
     /// The same reports about the hosts of these sites only. A host of another site does not exist for their reader.

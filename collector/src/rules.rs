@@ -64,6 +64,7 @@ mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use muster_proto::model::{OrderId, Platform, ProductId, Watchlist};
 
@@ -163,6 +164,13 @@ impl RuleSet {
     /// The orders under which hosts are judged.
     pub fn active_orders(&self) -> impl Iterator<Item = &Order> {
         self.orders.iter().filter(|order| order.active)
+    }
+
+    /// The shortest patience of all orders, active or not: times without a check-in that are longer are stored. So it is known which
+    /// hosts were silent under an order that is active only later, or was before.
+    #[must_use]
+    pub fn shortest_patience(&self) -> Option<Duration> {
+        self.orders.iter().map(|order| order.patience).min()
     }
 
     /// The order with this id.

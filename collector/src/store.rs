@@ -24,6 +24,7 @@ pub use self::contradiction::Contradiction;
 pub use self::copy::{CopyCheck, Restoration, StoreKind};
 pub use self::decide::accounts::AccountRefusal;
 pub use self::decide::duties::FinishRefusal;
+pub(crate) use self::decide::past::{NotKnown, OrderThen};
 pub(crate) use self::decide::waivers::TermAsked;
 pub use self::decide::waivers::{AskRefusal, DecideRefusal};
 pub use self::edition_bounds::{Allowance, EditionLevel, EditionLimit, EditionTotals, HeldBack};

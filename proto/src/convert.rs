@@ -12,9 +12,11 @@ mod fleet;
 mod host_action;
 mod order;
 mod order_change;
+mod past;
 mod resources;
 mod roster;
 pub mod stored;
+mod timeline;
 mod waiver;
 
 pub use agent::{RefusalDetail, SectionUpload};

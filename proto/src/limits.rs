@@ -72,8 +72,15 @@ pub const USER_ITEMS_PER_HOST: usize = 512;
 pub const WATCHLIST_ENTRIES: usize = 4096;
 /// Rows in one page of an answer to an account.
 pub const PAGE_ROWS: usize = 10_000;
-/// How far back changes of lanes can be listed, in milliseconds. Gaps in the reports of a host are kept this long.
+/// How far back changes of lanes can be listed, in milliseconds.
 pub const CHANGES_MS: i64 = 90 * 24 * 3600 * 1000;
+/// How long it is kept when hosts did not report, in milliseconds: two years, as the lanes of the default settings. Without it nobody
+/// can say which hosts were silent. At most one a day, it is 24 bytes for each time that a host was away.
+pub const GAPS_MS: i64 = 730 * 24 * 3600 * 1000;
+/// Days in one timeline: a year, and some.
+pub const TIMELINE_DAYS: usize = 400;
+/// Counts of groups in one timeline: those of 220 sites in 90 days.
+pub const TIMELINE_GROUPS: usize = 20_000;
 /// The difference of clocks, in milliseconds, beyond which the collector clamps an agent's times.
 pub const CLOCK_SKEW_MS: i64 = 24 * 3600 * 1000;
 /// Bytes of one settings file. The built-in ones have 20 KiB with all their comments.

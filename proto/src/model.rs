@@ -20,6 +20,7 @@ mod observation;
 mod order;
 mod order_change;
 mod pace;
+mod past;
 mod report;
 mod resources;
 mod role;
@@ -32,6 +33,7 @@ mod snapshot;
 mod sort;
 mod source;
 mod states;
+mod timeline;
 mod timestamp;
 mod token;
 mod verdict;
@@ -63,6 +65,7 @@ pub use observation::{Kind, Observation, ObservationState};
 pub use order::{Binding, MilestoneKind, Precision};
 pub use order_change::{LaneMove, LaneMoves, OrderDifference, OrderFile, OrderFilesReport, OrdersChangeReport};
 pub use pace::{Pace, RefusalClass};
+pub use past::{PastAssessment, PastGap, PastHost, PastHostReport, PastSnapshot, PastVerdict};
 pub use report::{
     Board, BoardCounts, ChangeRow, ChangesReport, CollectorStatus, Explanation, Finding, HitReport, HostActionReport,
     HostCandidate, HostName, HostReport, HostRow, LaneChange, MilestoneReport, OrderReport, ProductReport, PurgeCounts,
@@ -83,6 +86,10 @@ pub use snapshot::{Snapshot, SnapshotEntry};
 pub use sort::{FindingsSort, HostsSort};
 pub use source::{Outcome, Platform, SourceName};
 pub use states::{DPKG_REINSTALL, DPKG_STATUS, DPKG_WANTED, ReportedState, SYSTEM_EXTENSION, agent_states};
+pub use timeline::{
+    DayCounts, ForecastReport, ForecastState, LaneStep, OmittedDays, PastUnknown, RateForecast, TimelineBy,
+    TimelineDay, TimelineGroup, TimelineReport,
+};
 pub use timestamp::Timestamp;
 pub use token::{CaPin, EnrollmentToken, Token, TokenError, TokenSecret};
 pub use verdict::{

@@ -5,16 +5,7 @@ use std::time::Duration;
 
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
-    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, DecisionReport, DisposedHost,
-    DispositionKind, DispositionReport, DispositionState, DutyEvidence, DutyReport, DutyState, DutySubject, Evidence,
-    Explanation, Finding, HitReport, HostActionReport, HostFacts, HostId, HostLabel, HostMark, HostName, HostNote,
-    HostOwner, HostReport, HostRow, HostState, Kind, Label, Lane, LaneChange, LaneMove, LaneMoves, ListenerUse, Losses,
-    MachineIdentity, MarkReport, MilestoneReport, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport,
-    OrdersChangeReport, Outcome, Pace, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection,
-    PurgeCounts, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RetirementReport, RosterCounts,
-    RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, Timestamp,
-    TokenId, TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport, WaiverReason, WaiverReport, WaiverState,
-    Watchlist,
+    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, DayCounts, DecisionReport, Digest, DisposedHost, DispositionKind, DispositionReport, DispositionState, DutyEvidence, DutyReport, DutyState, DutySubject, Evidence, Explanation, Finding, ForecastReport, ForecastState, HitReport, HostActionReport, HostFacts, HostId, HostLabel, HostMark, HostName, HostNote, HostOwner, HostReport, HostRow, HostState, Kind, Label, Lane, LaneChange, LaneMove, LaneMoves, LaneStep, ListenerUse, Losses, MachineIdentity, MarkReport, MilestoneReport, OmittedDays, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport, OrdersChangeReport, Outcome, Pace, PastAssessment, PastGap, PastHost, PastHostReport, PastSnapshot, PastUnknown, PastVerdict, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, PurgeCounts, RateForecast, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RetirementReport, RosterCounts, RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, TimelineDay, TimelineGroup, TimelineReport, Timestamp, TokenId, TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport, WaiverReason, WaiverReport, WaiverState, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -337,9 +328,9 @@ fn reports_survive_the_wire() {
         }),
         roster: Some(RosterCounts { listed: 9, matched: 7, missing: 2, review: 1, excused: 4, outside: 3 }),
         as_of: Timestamp::from_millis(8),
-        judge_queue: 1,
+        judge_queue: Some(1),
         overdue_duties: 2,
-        unprotected: 3,
+        unprotected: Some(3),
         unprotected_since: Some(Timestamp::from_millis(7)),
     };
     assert_eq!(Board::try_from(wire::Board::from(board.clone())), Ok(board));
@@ -520,4 +511,93 @@ fn an_error_names_the_field() {
     row.id = vec![1, 2, 3].into();
     let error = HostReport::try_from(row).expect_err("no UUID");
     assert!(matches!(error, ConvertError::Id { field: "Host.id", .. }), "{error}");
+}
+
+#[test]
+fn the_past_is_the_same_after_it_was_sent() {
+    let counts = DayCounts { lanes: [(Lane::Replace, 2), (Lane::Silent, 1)].into(), out_of_scope: 3, total: 6 };
+    let group = |site| TimelineGroup { site, counts: counts.clone() };
+    let timeline = TimelineReport {
+        order: OrderId::new("us-bis").expect("valid"),
+        days: vec![TimelineDay {
+            at: Timestamp::from_millis(86_399_999),
+            counts: counts.clone(),
+            groups: vec![group(None), group(Some(site()))],
+            steps: vec![LaneStep { from: None, to: Some(Lane::Replace), cause: Cause::Enrolled, hosts: 2 }],
+        }],
+        omitted: vec![OmittedDays {
+            from: Timestamp::from_millis(1),
+            until: Timestamp::from_millis(2),
+            why: PastUnknown::Lost,
+        }],
+    };
+    assert_eq!(TimelineReport::try_from(wire::GetTimelineResponse::from(timeline.clone())), Ok(timeline));
+    let rate = RateForecast {
+        window: 7,
+        days: 6,
+        median: -0.5,
+        least: -3,
+        most: 4,
+        end: None,
+        earliest: Some(Timestamp::from_millis(9)),
+        latest: None,
+    };
+    let forecast = ForecastReport {
+        order: OrderId::new("us-bis").expect("valid"),
+        as_of: Timestamp::from_millis(8),
+        open: 7,
+        state: ForecastState::Rates,
+        days: 20,
+        rates: vec![rate],
+        due: Some(Timestamp::from_millis(10)),
+        needed: Some(2),
+    };
+    assert_eq!(ForecastReport::try_from(wire::GetForecastResponse::from(forecast.clone())), Ok(forecast));
+    let verdict = PastVerdict {
+        order: OrderId::new("us-bis").expect("valid"),
+        lane: Lane::Confirm,
+        in_scope: true,
+        overdue: true,
+        silent: false,
+        since: Timestamp::from_millis(5),
+        cause: Cause::Removed,
+    };
+    let host = PastHost {
+        id: HostId::from_bytes([3; 16]),
+        hostname: "h".to_owned(),
+        site: site(),
+        platform: Platform::Linux,
+        os_name: "o".to_owned(),
+        enrolled_at: Timestamp::from_millis(1),
+        last_seen: Some(Timestamp::from_millis(2)),
+        verdicts: vec![verdict],
+    };
+    assert_eq!(PastHost::try_from(wire::PastHost::from(host.clone())), Ok(host.clone()));
+    let gap = PastGap {
+        order: OrderId::new("other").expect("valid"),
+        why: PastUnknown::SilenceUnknown,
+        from: Some(Timestamp::from_millis(3)),
+    };
+    let report = PastHostReport {
+        as_of: Timestamp::from_millis(4),
+        host,
+        unknown: vec![gap],
+        rules_version: "r".to_owned(),
+        snapshot: Some(PastSnapshot {
+            digest: Digest::of(b"x"),
+            since: Timestamp::from_millis(1),
+            observed_at: Timestamp::from_millis(0),
+            sources: Vec::new(),
+        }),
+        assessments: vec![PastAssessment {
+            order: OrderId::new("us-bis").expect("valid"),
+            presence: Presence::Remnant,
+            protection: Protection::Approved,
+            reasons: vec![Reason::new(ReasonKind::Removal, "rule", "text")],
+        }],
+        not_kept: vec!["this".to_owned()],
+    };
+    assert_eq!(PastHostReport::try_from(wire::GetPastHostResponse::from(report.clone())), Ok(report));
+    let wrong = wire::OmittedDays { from_ms: 0, until_ms: 0, why: 99 };
+    OmittedDays::try_from(wrong).expect_err("an unknown code");
 }

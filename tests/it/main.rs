@@ -27,6 +27,7 @@ mod many_hosts;
 mod operation;
 mod orders;
 mod packages;
+mod past;
 mod proxy;
 mod quickstart;
 mod roots;

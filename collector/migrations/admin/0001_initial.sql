@@ -127,15 +127,27 @@ CREATE TABLE rule_pack (
     packed bytes NOT NULL
 );
 
--- Rule sets that were in force. `active` are the ids of the active orders, with blanks between them.
+-- Rule sets that were in force. `shortest` is the shortest patience of all orders, active or not, in milliseconds: while they were
+-- in force, longer times without a check-in were stored.
 CREATE TABLE rule_set (
     version  text NOT NULL PRIMARY KEY,
     revision bigint NOT NULL,
     shipped  bytes NOT NULL REFERENCES rule_pack (sha256),
     overlay  bytes NOT NULL REFERENCES rule_pack (sha256),
     applied  bytes NOT NULL REFERENCES rule_pack (sha256),
-    active   text NOT NULL,
+    shortest bigint,
     kept_at  bigint NOT NULL
+);
+
+-- The active orders of a rule set, with what readers of the past need of them: how long a host may be silent, in milliseconds,
+-- and the platforms and sites to which the order applies, with blanks between them; none means all.
+CREATE TABLE rule_order (
+    version   text NOT NULL,
+    order_id  text NOT NULL,
+    patience  bigint NOT NULL,
+    platforms text NOT NULL,
+    sites     text NOT NULL,
+    PRIMARY KEY (version, order_id)
 );
 
 -- Since when a rule set was in force, until the next row.
@@ -143,6 +155,12 @@ CREATE TABLE rule_period (
     from_at bigint NOT NULL,
     version text NOT NULL,
     PRIMARY KEY (from_at, version)
+);
+
+-- Up to when the past of hosts was removed: rows of this history that had ended by `until`. Before that it has gaps.
+CREATE TABLE history_removed (
+    history text NOT NULL PRIMARY KEY,
+    until   bigint NOT NULL
 );
 
 -- What orders demand by an instant: see DutyReport in the model. `subject` is its text, and `host` the id of the host that it

@@ -199,8 +199,8 @@ CREATE TABLE host_check_in (
 ) STRICT;
 CREATE INDEX host_check_in_by_last_seen ON host_check_in (last_seen);
 
--- Times without a check-in that were longer than the shortest patience of the active orders, written when they end. When a
--- host gets a new one, those that ended 90 days before are deleted.
+-- Times without a check-in that were longer than the shortest patience of the orders, written when they end. When a
+-- host gets a new one, those that ended two years before are deleted.
 CREATE TABLE host_gap (
     host  INTEGER NOT NULL REFERENCES host (no),
     since INTEGER NOT NULL,
@@ -324,3 +324,39 @@ CREATE VIEW lane_row AS
 -- Verdicts as administrative statements read them; the other backend has the same view.
 CREATE VIEW verdict_row AS
     SELECT v.host, o.id AS order_id, v.lane, v.in_scope FROM verdict v JOIN orders o ON o.no = v.order_no;
+
+-- Lanes of hosts as administrative statements read them, those before the present ones and the present ones; the other backend has
+-- the same views.
+CREATE VIEW lane_before AS SELECT host, order_no, since, until, lane, in_scope, cause FROM verdict_history;
+CREATE VIEW lane_now AS SELECT host, order_no, since, lane, in_scope, cause FROM verdict;
+
+-- Times without a check-in as administrative statements read them; the other backend has the same view.
+CREATE VIEW gap_row AS SELECT host, since, until FROM host_gap;
+
+-- Orders as administrative statements read them; the other backend has the same view.
+CREATE VIEW order_row AS SELECT no, id AS id FROM orders;
+
+-- Hosts with their place in the counts, and as lists show them; the other backend has the same views.
+CREATE VIEW listed_row AS
+    SELECT h.no, s.id AS site, h.listed, h.enrolled_at FROM host h JOIN site s ON s.no = h.site;
+CREATE VIEW machine_row AS
+    SELECT h.no, h.id, h.hostname, s.id AS site, h.platform, p.text AS os_name, h.enrolled_at, e.last_seen
+    FROM host h JOIN site s ON s.no = h.site JOIN phrase p ON p.no = h.os_name JOIN host_check_in e ON e.host = h.no;
+
+-- The counts of the hosts as administrative statements read them; the other backend has the same views.
+CREATE VIEW site_count AS SELECT s.id AS site, c.hosts FROM site_hosts c JOIN site s ON s.no = c.site;
+CREATE VIEW tally_row AS
+    SELECT o.id AS order_id, s.id AS site, t.lane, t.in_scope, t.listed, t.hosts
+    FROM tally t JOIN orders o ON o.no = t.order_no JOIN site s ON s.no = t.site;
+
+-- Snapshots and judged states of hosts as administrative statements read them, the present ones and those before; the other backend
+-- has the same views.
+CREATE VIEW snapshot_now AS
+    SELECT h.no AS host, h.snapshot_since AS since, h.snapshot_observed_at AS observed_at, s.digest
+    FROM host h JOIN snapshot s ON s.no = h.snapshot;
+CREATE VIEW snapshot_before AS
+    SELECT p.host, p.since, p.observed_at, s.digest FROM host_snapshot p JOIN snapshot s ON s.no = p.snapshot;
+CREATE VIEW state_now AS
+    SELECT h.no AS host, h.state_since AS since, j.state FROM host h JOIN judged_state j ON j.no = h.judged_state;
+CREATE VIEW state_before AS
+    SELECT p.host, p.since, j.state FROM host_state p JOIN judged_state j ON j.no = p.judged_state;

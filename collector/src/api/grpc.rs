@@ -10,8 +10,10 @@ mod host_actions;
 mod methods;
 mod operators;
 mod orders;
+mod past;
 mod roster;
 mod sealed;
+mod timeline;
 mod waivers;
 
 use std::time::Duration;

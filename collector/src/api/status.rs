@@ -42,9 +42,12 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
         ReportError::Ambiguous { hosts, .. } => {
             Status::with_details(Code::FailedPrecondition, refused.to_string(), ambiguous_host(hosts).into())
         }
-        ReportError::NotActive { .. } | ReportError::NotDone { .. } | ReportError::NotAttested { .. } => {
-            Status::failed_precondition(refused.to_string())
-        }
+        ReportError::NotActive { .. }
+        | ReportError::NotKnown { .. }
+        | ReportError::NotEnrolled { .. }
+        | ReportError::RulesUnusable { .. }
+        | ReportError::NotDone { .. }
+        | ReportError::NotAttested { .. } => Status::failed_precondition(refused.to_string()),
         ReportError::SearchStopped { .. } => Status::resource_exhausted(refused.to_string()),
         ReportError::SearchesBusy { again, .. } => {
             let mut busy = Status::resource_exhausted(refused.to_string());
@@ -58,6 +61,10 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
         | ReportError::Filter { .. }
         | ReportError::AttestationNeedsOrder { .. }
         | ReportError::PageToken
+        | ReportError::InTheFuture { .. }
+        | ReportError::WrongOrder
+        | ReportError::TooManyDays { .. }
+        | ReportError::TooManyGroups { .. }
         | ReportError::TooLongAgo { .. }
         | ReportError::TooShort { .. } => Status::invalid_argument(refused.to_string()),
     }

@@ -9,8 +9,8 @@ use tracing::{error, warn};
 use crate::actions::{self, ActionError};
 use crate::config::ActiveOrders;
 use crate::ledger::actor::Actor;
-use crate::rules::{Pins, RuleBase, RulePack, RuleSet};
-use crate::store::admin::orders::{KeptRules, Packed};
+use crate::rules::{Order, Pins, RuleBase, RulePack, RuleSet};
+use crate::store::admin::orders::{KeptOrder, KeptRules, Packed};
 use crate::store::{Acting, Store, StoreError, admin};
 
 /// Which orders the settings pin.
@@ -79,8 +79,7 @@ async fn last(store: &dyn Store, pins: Pins, now: Timestamp) -> anyhow::Result<O
             RulePack { sha256, size, packed }.files()
         };
         let base = Arc::new(RuleBase::read(files(shipped)?, files(overlay)?)?);
-        let active =
-            kept.active.split(' ').filter(|id| !id.is_empty()).map(str::parse).collect::<Result<Vec<_>, _>>()?;
+        let active: Vec<_> = kept.active.into_iter().map(|order| order.id).collect();
         let rules = base.as_they_were(&files(applied)?, kept.revision, &active)?;
         Ok(RuleSet { pins, ..rules })
     });
@@ -94,12 +93,18 @@ async fn last(store: &dyn Store, pins: Pins, now: Timestamp) -> anyhow::Result<O
 pub(super) async fn keep(store: &dyn Store, rules: &RuleSet, now: Timestamp) -> anyhow::Result<()> {
     let [shipped, overlay] = rules.base.packs();
     let applied = RulePack::of(&rules.applied)?;
-    let active: Vec<&str> = rules.active_orders().map(|order| order.id.as_str()).collect();
+    let kept = |order: &Order| KeptOrder {
+        id: order.id.clone(),
+        patience: order.patience,
+        platforms: order.scope.platforms.clone(),
+        sites: order.scope.sites.clone(),
+    };
     let set = KeptRules {
         version: rules.version.clone(),
         revision: rules.revision,
-        active: active.join(" "),
+        active: rules.active_orders().map(kept).collect(),
         packs: [shipped.into(), overlay.into(), Packed::from(&applied)],
+        shortest: rules.shortest_patience(),
         kept_at: now,
     };
     let acting = Acting { actor: Actor::Rules, now };

@@ -6,10 +6,12 @@ pub(super) mod bulk;
 pub(super) mod dispositions;
 pub(super) mod duties;
 pub(super) mod host_actions;
+pub(super) mod instants;
 pub(super) mod ledger;
 pub(super) mod orders;
 pub(super) mod roster;
 pub(super) mod selection;
+pub(super) mod timeline;
 pub(super) mod waivers;
 
 use std::path::PathBuf;
@@ -19,7 +21,7 @@ use clap::builder::{
     NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use muster_proto::model::{Cause, FindingsSort, HostsSort, Lane, OrderId, ProductId, SiteId, TokenId};
+use muster_proto::model::{Cause, FindingsSort, HostsSort, Lane, OrderId, ProductId, SiteId, Timestamp, TokenId};
 
 use crate::filter::{Filter, FilterKey};
 
@@ -29,9 +31,11 @@ use bulk::{BulkArgs, LabelArgs, MoveArgs, NoteArgs, OwnArgs};
 use dispositions::{DispositionsArgs, RetireArgs, UnretireArgs};
 use duties::DutiesArgs;
 use host_actions::HostActionArgs;
+use instants::end_of_day;
 use ledger::LedgerArgs;
 use orders::OrdersArgs;
 use roster::RosterArgs;
+use timeline::{ForecastArgs, TimelineArgs};
 use waivers::WaiversArgs;
 
 /// Query a Muster collector
@@ -103,6 +107,14 @@ pub(super) enum Verb {
     /// List the hosts that changed lane, newest first, and why
     #[command(after_help = causes_help(), after_long_help = format!("{}\n{}", causes_help(), filter_help()))]
     Changes(ChangesArgs),
+    /// Show how many machines were in each lane at the end of each day, and why that changed
+    Timeline(TimelineArgs),
+    /// Show when an order will be finished at the rates of the last 7 and 28 days
+    #[command(
+        after_help = "A rate is how many machines fewer had work left at the end of a day than at the end of the day before, in UTC. Silent,\n\
+                            unknown and missing machines have work left. Nothing is forecast before 14 days in a row are known."
+    )]
+    Forecast(ForecastArgs),
     /// List hosts with their lanes, or show one host
     #[command(after_long_help = filter_help())]
     Hosts(Box<HostsArgs>),
@@ -150,6 +162,16 @@ pub(super) struct BoardArgs {
     /// Show only this order
     #[arg(long, value_name = "ID")]
     pub(super) order: Option<OrderId>,
+    #[command(flatten)]
+    pub(super) past: AsOfArgs,
+}
+
+/// The instant that an answer is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub(super) struct AsOfArgs {
+    /// What was answered then: 2026-11-23 (the end of that day in UTC) or 2026-11-23T10:00:00Z [default: now]
+    #[arg(long, value_name = "INSTANT|DATE", value_parser = end_of_day)]
+    pub(super) as_of: Option<Timestamp>,
 }
 
 #[derive(Debug, Args)]
@@ -206,6 +228,8 @@ pub(super) struct HostsFilterArgs {
     /// Show only hosts whose name contains this text
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) name: String,
+    #[command(flatten)]
+    pub(super) past: AsOfArgs,
     /// Show only hosts that have not reported within the order's patience, in any lane
     #[arg(long)]
     pub(super) silent: bool,
@@ -252,6 +276,7 @@ impl Default for HostsFilterArgs {
             lanes: Vec::new(),
             sites: Vec::new(),
             name: String::new(),
+            past: AsOfArgs::default(),
             silent: false,
             quarantined: false,
             revoked: false,
@@ -301,6 +326,8 @@ pub(super) struct HostArgs {
     /// Host name, id, or the first 8 or more characters of the id
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) host: String,
+    #[command(flatten)]
+    pub(super) past: AsOfArgs,
 }
 
 #[derive(Debug, Args)]
@@ -311,6 +338,8 @@ pub(super) struct ExplainArgs {
     /// Explain only this order
     #[arg(long, value_name = "ID")]
     pub(super) order: Option<OrderId>,
+    #[command(flatten)]
+    pub(super) past: AsOfArgs,
 }
 
 #[derive(Debug, Args)]
@@ -318,6 +347,8 @@ pub(super) struct FindingsArgs {
     /// Show only this order
     #[arg(long, value_name = "ID")]
     pub(super) order: Option<OrderId>,
+    #[command(flatten)]
+    pub(super) past: AsOfArgs,
     /// Show only this lane; can be repeated
     #[arg(long = "lane", value_name = "LANE", value_parser = lane())]
     pub(super) lanes: Vec<Lane>,

@@ -17,7 +17,7 @@ use crate::config::format_span;
 const HEADER: [&str; 3] = ["order", "what", "hosts"];
 
 pub(super) async fn run(mut client: Client, asked: BoardArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let boards = client.board(asked.order.as_ref()).await?;
+    let boards = client.board(asked.order.as_ref(), asked.past.as_of).await?;
     let status = client.status().await?;
     let answer = Answer { whole: &boards, header: &HEADER };
     screen.show(&answer, &boards, || rows(&boards), |paint| page(&boards, &status, paint))?;
@@ -38,9 +38,10 @@ fn rows(boards: &[Board]) -> Vec<Vec<String>> {
             row("roster-review", roster.review);
             row("roster-excused", roster.excused);
         }
-        row("judge_queue", board.judge_queue);
+        // What is not known of the past has no row.
+        board.judge_queue.into_iter().for_each(|hosts| row("judge_queue", hosts));
         row("overdue-duties", board.overdue_duties);
-        row("unprotected", board.unprotected);
+        board.unprotected.into_iter().for_each(|hosts| row("unprotected", hosts));
     }
     rows
 }
@@ -88,11 +89,13 @@ fn one(board: &Board, status: &CollectorStatus, paint: &Paint) -> String {
     let overdue = format!("{} overdue", counts.overdue);
     let overdue = if counts.overdue > 0 { paint.alarm(&overdue) } else { overdue };
     let lag = format_span(Duration::from_millis(status.judge_queue_lag_ms));
-    let waiting =
-        if board.judge_queue == 0 { "none waiting".to_owned() } else { format!("{} waiting", board.judge_queue) };
-    let waiting = if board.judge_queue == 0 { waiting } else { format!("{waiting} (the oldest for {lag})") };
+    let waiting = match board.judge_queue {
+        None => String::new(),
+        Some(0) => ", none waiting to be judged".to_owned(),
+        Some(hosts) => format!(", {hosts} waiting (the oldest for {lag}) to be judged"),
+    };
     text.push_str(&format!(
-        "\n  {overdue}, {} silent in any lane, {waiting} to be judged\n{unprotected}{duties}  as of {}\n",
+        "\n  {overdue}, {} silent in any lane{waiting}\n{unprotected}{duties}  as of {}\n",
         counts.silent,
         board.as_of.whole_seconds()
     ));
@@ -177,14 +180,14 @@ pub(super) fn overdue_duties(board: &Board, paint: &Paint) -> Option<String> {
 
 /// How many hosts are unprotected, and since when the first of them is; `None` if none is.
 fn unprotected(board: &Board, paint: &Paint) -> Option<String> {
-    let alarm = match board.unprotected {
+    let alarm = match board.unprotected? {
         0 => return None,
         1 => "1 host is unprotected".to_owned(),
         hosts => format!("{hosts} hosts are unprotected"),
     };
     let (alarm, since) = (paint.alarm(&alarm), board.unprotected_since.map(|since| when(since, board.as_of)));
     Some(match since {
-        Some(since) if board.unprotected == 1 => format!("{alarm}, since {since}"),
+        Some(since) if board.unprotected == Some(1) => format!("{alarm}, since {since}"),
         Some(since) => format!("{alarm}, the first since {since}"),
         None => alarm,
     })

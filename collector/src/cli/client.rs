@@ -1,9 +1,13 @@
 //! The client of FleetService. Callers see model types only.
 
 mod bulk;
+mod past;
 mod roster;
 mod sealed;
+mod timeline;
 mod waivers;
+
+pub(super) use past::PastFilter;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -281,9 +285,14 @@ impl Client {
         Ok(self.inner.get_status(wire::GetStatusRequest {}).await.map_err(refused)?.into_inner().try_into()?)
     }
 
-    pub(super) async fn board(&mut self, order: Option<&OrderId>) -> anyhow::Result<Vec<Board>> {
-        let answer =
-            self.inner.get_board(wire::GetBoardRequest { order: text(order) }).await.map_err(missing(LIST_ORDERS))?;
+    /// The boards of now, or of an instant of the past.
+    pub(super) async fn board(
+        &mut self,
+        order: Option<&OrderId>,
+        as_of: Option<Timestamp>,
+    ) -> anyhow::Result<Vec<Board>> {
+        let request = wire::GetBoardRequest { order: text(order), as_of_ms: as_of.map(Timestamp::millis) };
+        let answer = self.inner.get_board(request).await.map_err(missing(LIST_ORDERS))?;
         all(answer.into_inner().boards)
     }
 

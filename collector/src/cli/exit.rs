@@ -1,6 +1,6 @@
 //! Exit codes: the worst active order decides.
 
-use muster_proto::model::{Board, BoardCounts, Lane, VerdictReport};
+use muster_proto::model::{Board, BoardCounts, Lane, PastHostReport, VerdictReport};
 
 /// A host in scope is unfinished after the order's due date, or a duty is past its time.
 const OVERDUE: u8 = 5;
@@ -41,4 +41,11 @@ pub fn of_verdicts(verdicts: &[VerdictReport]) -> u8 {
     let bound = || verdicts.iter().filter(|verdict| verdict.in_scope);
     let overdue = bound().any(|verdict| verdict.overdue && !verdict.lane.is_finished());
     worst(overdue, bound().any(|one| one.lane.is_finding()), bound().any(|one| one.lane.is_coverage_gap()))
+}
+
+/// The exit code for one host at an instant of the past. A lane that is not known is a gap.
+pub(super) fn of_past(report: &PastHostReport) -> u8 {
+    let bound = || report.host.verdicts.iter().filter(|verdict| verdict.in_scope);
+    let is_gap = !report.unknown.is_empty() || bound().any(|verdict| verdict.lane.is_coverage_gap());
+    worst(bound().any(|verdict| verdict.overdue), bound().any(|verdict| verdict.lane.is_finding()), is_gap)
 }

@@ -7,6 +7,7 @@ use super::client::Client;
 use super::duties;
 use super::exit::of_verdicts;
 use super::host::{facts, products, sources, verdict_head, what_to_do};
+use super::past;
 use super::render::{Answer, Paint, Screen, clean};
 
 const HEADER: [&str; 14] = [
@@ -27,6 +28,9 @@ const HEADER: [&str; 14] = [
 ];
 
 pub(super) async fn run(mut client: Client, asked: ExplainArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    if let Some(as_of) = asked.past.as_of {
+        return past::host(client, (&asked.host, asked.order.as_ref()), as_of, true, screen).await;
+    }
     let explanation = client.explain(&asked.host, asked.order.as_ref()).await?;
     let now = screen.now();
     let answer = Answer { whole: &explanation, header: &HEADER };

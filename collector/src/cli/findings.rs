@@ -8,6 +8,7 @@ use super::args::FindingsArgs;
 use super::board::{due_line, overdue_duties};
 use super::client::{Client, FindingsFilter, PageArgs, Part};
 use super::exit::of_boards;
+use super::past;
 use super::render::{Answer, Cell, Paint, Screen, Table, ago, clean, instant, or_dash};
 
 const HEADER: [&str; 14] = [
@@ -39,11 +40,14 @@ struct Document<'a> {
 }
 
 pub(super) async fn run(mut client: Client, asked: FindingsArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let FindingsArgs { order, lanes, sites, filter, sort, limit, after } = asked;
+    if let Some(as_of) = asked.past.as_of {
+        return past::findings(client, asked, as_of, screen).await;
+    }
+    let FindingsArgs { order, lanes, sites, filter, sort, limit, after, past: _ } = asked;
     let filter = FindingsFilter { order, lanes, sites, filter, page: PageArgs { sort, limit, after } };
     let part = client.findings(&filter).await?;
     // A filter hides findings but does not solve them, so the exit code comes from the whole board.
-    let boards = client.board(filter.order.as_ref()).await?;
+    let boards = client.board(filter.order.as_ref(), None).await?;
     let now = screen.now();
     let document = Document { total: part.total, next: part.next.as_deref(), findings: &part.rows };
     let answer = Answer { whole: &document, header: &HEADER };

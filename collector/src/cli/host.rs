@@ -12,6 +12,7 @@ use super::client::Client;
 use super::dispositions;
 use super::due;
 use super::exit::of_verdicts;
+use super::past;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, instant, or_dash, when};
 use crate::config::format_span;
 
@@ -38,6 +39,9 @@ const HEADER: [&str; 16] = [
 const NOTES: usize = 5;
 
 pub(super) async fn run(mut client: Client, asked: HostArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    if let Some(as_of) = asked.past.as_of {
+        return past::host(client, (&asked.host, None), as_of, false, screen).await;
+    }
     let host = client.host(&asked.host).await?;
     let now = screen.now();
     let answer = Answer { whole: &host, header: &HEADER };

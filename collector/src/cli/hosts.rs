@@ -6,6 +6,7 @@ use muster_proto::model::{HostMark, HostRow, OrderId, Timestamp};
 
 use super::args::HostsFilterArgs;
 use super::client::{Client, HostsFilter, PageArgs, Part};
+use super::past;
 use super::render::{Answer, Cell, Paint, Screen, Table, ago, instant, or_dash};
 
 const HEADER: [&str; 14] = [
@@ -37,6 +38,9 @@ struct Document<'a> {
 }
 
 pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
+    if let Some(as_of) = asked.past.as_of {
+        return past::hosts(client, asked, as_of, screen).await;
+    }
     let HostsFilterArgs {
         order,
         lanes,
@@ -54,6 +58,7 @@ pub(super) async fn run(mut client: Client, asked: HostsFilterArgs, screen: &mut
         sort,
         limit,
         after,
+        past: _,
     } = asked;
     let marks = [
         (quarantined, HostMark::Quarantined),

@@ -47,9 +47,9 @@ fn board(lanes: &[(Lane, u64)], overdue: u64) -> Board {
         outside: None,
         roster: None,
         as_of: Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").expect("an instant"),
-        judge_queue: 3,
+        judge_queue: Some(3),
         overdue_duties: 0,
-        unprotected: 0,
+        unprotected: Some(0),
         unprotected_since: None,
     }
 }
@@ -64,7 +64,7 @@ fn the_worst_order_decides_the_exit_code() {
     assert_eq!(of_boards(std::slice::from_ref(&clear)), 0);
     assert_eq!(of_boards(&[clear.clone(), gap.clone()]), 4);
     assert_eq!(of_boards(&[gap.clone(), finding.clone()]), 3);
-    let unprotected = Board { unprotected: 2, unprotected_since: Some(Timestamp::default()), ..clear.clone() };
+    let unprotected = Board { unprotected: Some(2), unprotected_since: Some(Timestamp::default()), ..clear.clone() };
     let page = super::board::page(&[unprotected], &status(), &Paint::plain());
     assert!(page.contains("  2 hosts are unprotected, the first since 1970-01-01T00:00:00Z ("), "{page}");
     let late = Board { overdue_duties: 1, ..clear.clone() };

@@ -155,9 +155,9 @@ fn pages(order: &Order, verdict: &VerdictReport, duties: &[DutyReport]) -> Vec<S
         outside: None,
         roster: None,
         as_of: now(),
-        judge_queue: 0,
+        judge_queue: Some(0),
         overdue_duties: duties.len() as u64,
-        unprotected: 1,
+        unprotected: Some(1),
         unprotected_since: Some(now()),
     };
     let host = HostReport { verdicts: vec![verdict.clone()], ..host() };

@@ -124,7 +124,7 @@ impl Inside {
                 .iter()
                 .map(|platform| (*platform, rules.watchlist_of(*platform).into()))
                 .collect(),
-            patience: rules.active_orders().map(|order| order.patience).min(),
+            patience: rules.shortest_patience(),
         });
         self.of_rules.store(Some(Arc::clone(&made)));
         made

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{Board, BoardCounts, EntryState, Lane, OrderId, RosterCounts};
+use muster_proto::model::{Board, BoardCounts, EntryState, Lane, OrderId, RosterCounts, Timestamp};
 
 use super::{ReportContext, ReportError};
 use crate::judge::{Decision, decided_lane, effective_lane, is_past_due, silent_before, true_lane};
@@ -19,31 +19,18 @@ impl ReportContext {
         let mut boards = Vec::new();
         for order in self.orders_asked(order)? {
             let tally = self.tally(order, &self.sites).await?;
-            let is_past_due = is_past_due(order, self.now);
-            let roster = roster(&tally);
-            let outside = roster.map(|_| counts(&tally.outside, &[], is_past_due));
-            let counts = match roster {
-                Some(_) => counts(&tally.listed, &missing(&tally, order), is_past_due),
-                None => counts(&tally.hosts(), &[], is_past_due),
-            };
             let (id, sites, now) = (order.id.clone(), self.sites.clone(), self.now);
             let overdue = move |tx: &mut dyn admin::AdminTx| admin::duties::overdue(tx, &id, &sites, now);
             let overdue_duties = admin::read(self.store.as_ref(), "duties_overdue", overdue).await?;
             let (id, sites) = (order.id.clone(), self.sites.clone());
             let unprotected = move |tx: &mut dyn admin::AdminTx| admin::unprotected::count(tx, &id, &sites);
             let unprotected = admin::read(self.store.as_ref(), "unprotected_count", unprotected).await?;
-            let (unprotected, unprotected_since) = (unprotected.hosts, unprotected.since);
-            let (order, as_of, judge_queue) = (order.report(), self.now, depth.waiting);
             boards.push(Board {
-                order,
-                counts,
-                outside,
-                roster,
-                as_of,
-                judge_queue,
+                judge_queue: Some(depth.waiting),
                 overdue_duties,
-                unprotected,
-                unprotected_since,
+                unprotected: Some(unprotected.hosts),
+                unprotected_since: unprotected.since,
+                ..board_of(order, &tally, self.now)
             });
         }
         Ok(boards)
@@ -52,6 +39,28 @@ impl ReportContext {
     /// The tally of an order at these sites.
     pub(super) async fn tally(&self, order: &Order, sites: &SiteScope) -> Result<FleetTally, ReportError> {
         Ok(self.store.lane_tally(&order.id, sites, silent_before(order, self.now), self.now).await?)
+    }
+}
+
+/// The board of an order at an instant, without what is known of the present only.
+pub(super) fn board_of(order: &Order, tally: &FleetTally, at: Timestamp) -> Board {
+    let is_past_due = is_past_due(order, at);
+    let roster = roster(tally);
+    let outside = roster.map(|_| counts(&tally.outside, &[], is_past_due));
+    let counts = match roster {
+        Some(_) => counts(&tally.listed, &missing(tally, order), is_past_due),
+        None => counts(&tally.hosts(), &[], is_past_due),
+    };
+    Board {
+        order: order.report(),
+        counts,
+        outside,
+        roster,
+        as_of: at,
+        judge_queue: None,
+        overdue_duties: 0,
+        unprotected: None,
+        unprotected_since: None,
     }
 }
 

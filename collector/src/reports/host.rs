@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::model::{
     Digest, Explanation, HostCandidate, HostId, HostMark, HostReport, Identifier, IdentifierKind, Label, Lane, OrderId,
-    Presence, Protection, SnapshotEntry, SourceName, SourceReport, VerdictReport,
+    Presence, Protection, SiteId, SnapshotEntry, SourceName, SourceReport, VerdictReport,
 };
 
 use super::decided::{DecisionTexts, sentence};
 use super::verdict::effective;
 use super::{ReportContext, ReportError};
 use crate::judge::{Hit, HostSituation, Remediation, assess, detect, place, products_of};
-use crate::rules::Order;
+use crate::rules::{Order, RuleSet};
 use crate::store::{HostKey, HostQuery, StoredHost, StoredSnapshot, admin};
 
 impl ReportContext {
@@ -150,7 +150,8 @@ impl ReportContext {
         let orders = self.orders_asked(order)?;
         let texts = self.decision_texts(stored.host, &stored.decisions).await?;
         let verdicts = orders.iter().map(|order| self.verdict(stored, order, &hits, &texts)).collect();
-        let sources = stored.snapshot.as_ref().map(|snapshot| sources_of(stored, snapshot, &orders));
+        let labels: Vec<Label> = stored.labels.iter().map(|one| one.label.clone()).collect();
+        let sources = stored.snapshot.as_ref().map(|snapshot| sources_of(&stored.site, &labels, snapshot, &orders));
         Ok(HostReport {
             id: stored.host,
             site: stored.site.clone(),
@@ -176,15 +177,20 @@ impl ReportContext {
 
     /// The hits of a snapshot: the stored ones, and for sections that the judge queue has not judged yet, new ones.
     async fn hits_of(&self, snapshot: &StoredSnapshot) -> Result<Vec<Hit>, ReportError> {
+        self.hits_under(&self.rules, snapshot).await
+    }
+
+    /// The hits of a snapshot under some rules.
+    pub(super) async fn hits_under(&self, rules: &RuleSet, snapshot: &StoredSnapshot) -> Result<Vec<Hit>, ReportError> {
         let sections: Vec<Digest> = snapshot.snapshot.entries().iter().filter_map(|entry| entry.section).collect();
-        let mut kept: BTreeMap<Digest, Vec<Hit>> = self.store.hits_get(&sections, &self.rules.version).await?;
+        let mut kept: BTreeMap<Digest, Vec<Hit>> = self.store.hits_get(&sections, &rules.version).await?;
         let mut hits = Vec::new();
         for digest in sections {
             match kept.remove(&digest) {
                 Some(known) => hits.extend(known),
                 None => {
                     if let Some(section) = self.store.section_get(digest).await? {
-                        hits.extend(detect(&self.rules.catalogue, &section));
+                        hits.extend(detect(&rules.catalogue, &section));
                     }
                 }
             }
@@ -254,12 +260,16 @@ impl ReportContext {
     }
 }
 
-fn sources_of(stored: &StoredHost, snapshot: &StoredSnapshot, orders: &[&Order]) -> Vec<SourceReport> {
+pub(super) fn sources_of(
+    site: &SiteId,
+    labels: &[Label],
+    snapshot: &StoredSnapshot,
+    orders: &[&Order],
+) -> Vec<SourceReport> {
     let platform = snapshot.snapshot.platform();
-    let labels: Vec<Label> = stored.labels.iter().map(|one| one.label.clone()).collect();
     // The agent knows no orders, so the report says for which of them a source matters.
     let needed_by = |source: SourceName| -> Vec<OrderId> {
-        let binding = orders.iter().filter(|order| order.binds(platform, &stored.site, &labels));
+        let binding = orders.iter().filter(|order| order.binds(platform, site, labels));
         binding.filter(|order| order.needs_source(platform, source)).map(|order| order.id.clone()).collect()
     };
     let report = |entry: &SnapshotEntry| SourceReport {

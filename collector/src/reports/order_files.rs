@@ -24,7 +24,7 @@ impl ReportContext {
         let find = move |tx: &mut dyn admin::AdminTx| orders::kept_at(tx, at);
         let found = admin::read(self.store.as_ref(), "rules_kept", find).await?;
         let (kept, from) = found.ok_or(ReportError::NoRules { at })?;
-        let active = kept.active.split(' ').any(|active| active == id.as_str());
+        let active = kept.active.iter().any(|active| active.id == *id);
         let rules_version = kept.version.clone();
         let (files, is_addendum) = files_of(kept, id).map_err(|failed| damaged(&failed))?;
         if files.is_empty() {

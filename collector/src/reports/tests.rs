@@ -1,5 +1,7 @@
 //! Reports over a real store, real rules and the real judge: all of them give the same numbers at every time.
 
+mod past;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +49,10 @@ async fn fleet() -> Fleet {
 
 impl Fleet {
     async fn reports(&self, n: u8, packages: &[&str], outcome: Outcome) {
+        self.reports_at(n, 1, packages, outcome, at(10)).await;
+    }
+
+    async fn reports_at(&self, n: u8, seq: u64, packages: &[&str], outcome: Outcome, now: Timestamp) {
         let package = |name: &&str| Observation { state: "ii".to_owned(), ..Observation::new(Kind::Deb, *name) };
         let section = Section::new(Platform::Linux, SourceName::Dpkg, packages.iter().map(package).collect());
         let has = !packages.is_empty();
@@ -65,9 +71,9 @@ impl Fleet {
         let operation = Delivery {
             host: HostId::from_bytes([n; 16]),
             run: RunId::from_bytes([n; 16]),
-            seq: 1,
-            observed_at: at(10),
-            now: at(10),
+            seq,
+            observed_at: now,
+            now,
             digest: canonical::snapshot_digest(&snapshot),
             snapshot: Some(snapshot),
             sections: sections.into_iter().collect(),

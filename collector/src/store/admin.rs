@@ -16,6 +16,7 @@ pub(crate) mod identifiers;
 pub(crate) mod ledger;
 mod notes;
 pub(crate) mod orders;
+pub(crate) mod past;
 #[cfg(test)]
 pub(crate) mod recorder;
 pub(crate) mod roster;
@@ -107,5 +108,5 @@ pub(crate) fn statements() -> Vec<&'static str> {
         unprotected::STATEMENTS,
         tokens::STATEMENTS,
     ];
-    [all.concat(), roster::statements(), waivers::statements(), dispositions::statements()].concat()
+    [all.concat(), roster::statements(), waivers::statements(), dispositions::statements(), past::statements()].concat()
 }

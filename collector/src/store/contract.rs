@@ -22,6 +22,8 @@ mod kit;
 mod list_plans;
 mod lists;
 mod orders;
+mod past;
+mod past_scale;
 mod purge;
 mod retention;
 mod roster;
@@ -62,6 +64,8 @@ pub(crate) use kit::{
 pub(crate) use list_plans::*;
 pub(crate) use lists::*;
 pub(crate) use orders::*;
+pub(crate) use past::*;
+pub(crate) use past_scale::{fill as past_fill, hosts as past_hosts, last_seen as past_last_seen, past_scale};
 pub(crate) use purge::*;
 pub(crate) use retention::*;
 pub(crate) use roster::*;
@@ -159,6 +163,9 @@ macro_rules! suite {
             an_unchanged_snapshot_is_judged_again_after_a_day
             who_judges_a_host_again_knows_the_check_in_that_asked_for_it
             new_rules_put_every_host_on_the_judge_queue_once
+            the_days_of_a_timeline_are_what_the_board_said_on_them
+            the_tally_and_the_hosts_of_a_day_are_what_they_were_on_it
+            days_whose_lanes_were_removed_are_left_out_with_the_reason
             changes_are_listed_with_their_causes
             silence_and_return_are_changes_though_check_ins_are_answered_from_memory
             gaps_older_than_the_retention_are_deleted

@@ -39,6 +39,20 @@ impl HistoryRemoved {
         self.snapshots + self.states + self.verdicts
     }
 
+    /// The histories of which this step has removed rows, and up to when they may have gaps now.
+    pub(in crate::store) fn noted(
+        &self,
+        step: &HistoryStep,
+    ) -> impl Iterator<Item = (&'static str, Timestamp)> + use<> {
+        let HistoryStep { snapshots, states, verdicts, .. } = *step;
+        let all = [
+            ("snapshots", snapshots, self.snapshots),
+            ("states", states, self.states),
+            ("verdicts", verdicts, self.verdicts),
+        ];
+        all.into_iter().filter(|(_, _, rows)| *rows > 0).map(|(history, until, _)| (history, until))
+    }
+
     /// The rows of several steps.
     #[must_use]
     pub const fn plus(self, more: Self) -> Self {

@@ -198,7 +198,7 @@ pub struct CheckIn {
     pub state: Option<HostState>,
     /// The fingerprint of the machine; empty if it was not sent or is unknown.
     pub fingerprint: Vec<u8>,
-    /// The shortest patience of the active orders. The time since the last check-in is stored as a gap if it is longer;
+    /// The shortest patience of the orders. The time since the last check-in is stored as a gap if it is longer;
     /// `None` stores no gap.
     pub patience: Option<Duration>,
     /// How many changes of facts, state or snapshot the host may make. This check-in takes one if it changes any of them.

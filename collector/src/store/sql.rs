@@ -178,6 +178,12 @@ impl Row {
         }
     }
 
+    /// Whether the row has a column with this number.
+    #[must_use]
+    pub fn has(&self, at: usize) -> bool {
+        at < self.0.len()
+    }
+
     /// Whether the column has no value.
     #[must_use]
     pub fn is_null(&self, at: usize) -> bool {

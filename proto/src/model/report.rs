@@ -42,12 +42,13 @@ pub struct Board {
     pub roster: Option<RosterCounts>,
     /// The instant of the counts, by the collector's clock.
     pub as_of: Timestamp,
-    /// Hosts that wait to be judged.
-    pub judge_queue: u64,
+    /// Hosts that wait to be judged; `None` for a board of the past.
+    pub judge_queue: Option<u64>,
     /// Open duties of the order that are past their time.
     pub overdue_duties: u64,
-    /// Hosts in scope on which a prohibited product or its remnants were found, and that are unprotected now.
-    pub unprotected: u64,
+    /// Hosts in scope on which a prohibited product or its remnants were found, and that are unprotected now; `None` for a board
+    /// of the past.
+    pub unprotected: Option<u64>,
     /// Since when the first of them is; `None` if none is.
     pub unprotected_since: Option<Timestamp>,
 }

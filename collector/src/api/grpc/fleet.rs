@@ -7,7 +7,8 @@ use arc_swap::ArcSwap;
 use muster_proto::convert::ConvertError;
 use muster_proto::limits;
 use muster_proto::model::{
-    CaPin, FindingsSort, HostActionKind, HostMark, HostsSort, InvalidId, Lane, OrderId, ProductId, SiteId, TokenId,
+    CaPin, FindingsSort, HostActionKind, HostMark, HostsSort, InvalidId, Lane, OrderId, ProductId, SiteId, Timestamp,
+    TokenId,
 };
 use muster_proto::wire::{self, fleet_service_server::FleetService};
 use tonic::{Request, Response, Status};
@@ -18,7 +19,9 @@ use crate::api::{ResourceWatch, status};
 use crate::clock::Clock;
 use crate::config::Waivers;
 use crate::filter::Filter;
-use crate::reports::{ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, Searches, SoftwareAsked};
+use crate::reports::{
+    ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, RuleSets, Searches, SoftwareAsked,
+};
 use crate::rules::RuleSet;
 use crate::store::{Store, VersionFilter};
 use crate::telemetry::Metrics;
@@ -39,6 +42,8 @@ pub struct Fleet {
     searches: Searches,
     pub(super) waivers: Waivers,
     resources: Arc<ResourceWatch>,
+    /// Rules of the past that callers asked about lately.
+    rule_sets: Arc<RuleSets>,
 }
 
 pub(super) type Answer<T> = Result<Response<T>, Status>;
@@ -57,13 +62,26 @@ impl Fleet {
         resources: Arc<ResourceWatch>,
     ) -> Self {
         let metrics = Arc::clone(resources.metrics());
-        Self { store, rules, clock, ca_pin, metrics, readiness, searches, waivers, resources }
+        Self {
+            store,
+            rules,
+            clock,
+            ca_pin,
+            metrics,
+            readiness,
+            searches,
+            waivers,
+            resources,
+            rule_sets: Arc::default(),
+        }
     }
 
     /// Reports about what the caller may see.
     pub(super) fn context(&self, caller: &Caller) -> ReportContext {
         let rules = self.rules.load_full();
-        ReportContext::new(Arc::clone(&self.store), rules, (self.clock)()).within(caller.scope.clone())
+        ReportContext::new(Arc::clone(&self.store), rules, (self.clock)())
+            .within(caller.scope.clone())
+            .sharing(Arc::clone(&self.rule_sets))
     }
 
     pub(super) fn or_status<T>(&self, answer: Result<T, ReportError>) -> Result<T, Status> {
@@ -93,8 +111,14 @@ impl FleetService for Fleet {
 
     async fn get_board(&self, request: Request<wire::GetBoardRequest>) -> Answer<wire::GetBoardResponse> {
         let caller = caller(&request)?;
-        let order = optional("GetBoardRequest.order", request.into_inner().order, OrderId::new)?;
-        let boards = self.or_status(self.context(&caller).board(order.as_ref()).await)?;
+        let wire::GetBoardRequest { order, as_of_ms } = request.into_inner();
+        let order = optional("GetBoardRequest.order", order, OrderId::new)?;
+        let context = self.context(&caller);
+        let boards = match as_of_ms.map(Timestamp::from_millis) {
+            Some(at) => context.board_at(order.as_ref(), at).await,
+            None => context.board(order.as_ref()).await,
+        };
+        let boards = self.or_status(boards)?;
         Ok(Response::new(wire::GetBoardResponse { boards: into_all(boards) }))
     }
 
@@ -192,6 +216,25 @@ impl FleetService for Fleet {
         let (report, next) = self.or_status(self.context(&caller).changes(asked).await)?;
         let next_page_token = next.unwrap_or_default();
         Ok(Response::new(wire::ListChangesResponse { next_page_token, ..report.into() }))
+    }
+
+    async fn list_past_hosts(
+        &self,
+        request: Request<wire::ListPastHostsRequest>,
+    ) -> Answer<wire::ListPastHostsResponse> {
+        self.past_host_list(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn get_past_host(&self, request: Request<wire::GetPastHostRequest>) -> Answer<wire::GetPastHostResponse> {
+        self.past_host_get(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn get_timeline(&self, request: Request<wire::GetTimelineRequest>) -> Answer<wire::GetTimelineResponse> {
+        self.timeline_get(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn get_forecast(&self, request: Request<wire::GetForecastRequest>) -> Answer<wire::GetForecastResponse> {
+        self.forecast_get(&caller(&request)?, request.into_inner()).await
     }
 
     async fn list_orders(&self, request: Request<wire::ListOrdersRequest>) -> Answer<wire::ListOrdersResponse> {
@@ -562,7 +605,7 @@ fn sort<T>(field: &'static str, code: u32, default: T, from_code: impl Fn(u8) ->
     found.ok_or_else(|| status::malformed(&ConvertError::Code { field, code }))
 }
 
-fn lanes(field: &'static str, codes: &[u32]) -> Result<Vec<Lane>, Status> {
+pub(super) fn lanes(field: &'static str, codes: &[u32]) -> Result<Vec<Lane>, Status> {
     let lane = |code: &u32| {
         let lane = u8::try_from(*code).ok().and_then(Lane::from_code);
         lane.ok_or_else(|| status::malformed(&ConvertError::Code { field, code: *code }))

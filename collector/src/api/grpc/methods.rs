@@ -34,7 +34,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 55] = [
+pub(super) const METHODS: [Method; 57] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -43,6 +43,10 @@ pub(super) const METHODS: [Method; 55] = [
     method("SearchSoftware", Role::Viewer, SiteRule::Filtered),
     method("ListFindings", Role::Viewer, SiteRule::Filtered),
     method("ListChanges", Role::Viewer, SiteRule::Filtered),
+    method("ListPastHosts", Role::Viewer, SiteRule::Filtered),
+    method("GetPastHost", Role::Viewer, SiteRule::Named),
+    method("GetTimeline", Role::Viewer, SiteRule::Filtered),
+    method("GetForecast", Role::Viewer, SiteRule::Filtered),
     method("ListOrders", Role::Viewer, SiteRule::NoSite),
     method("GetOrderFiles", Role::Viewer, SiteRule::NoSite),
     method("ApplyOrders", Role::Admin, SiteRule::WholeFleet),

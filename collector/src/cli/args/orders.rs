@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use muster_proto::model::{OrderId, Timestamp};
 
+use super::instants::from_day;
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct OrdersArgs {
     #[command(subcommand)]
@@ -52,15 +54,8 @@ pub(in crate::cli) struct ShowOrderArgs {
     #[arg(long)]
     pub(in crate::cli) file: bool,
     /// Print the file that was in force then: 2026-11-23 or 2026-11-23T10:00:00Z [default: now]
-    #[arg(long, value_name = "TIME", requires = "file", value_parser = instant)]
+    #[arg(long, value_name = "TIME", requires = "file", value_parser = from_day)]
     pub(in crate::cli) at: Option<Timestamp>,
-}
-
-/// A day is its beginning in UTC.
-fn instant(text: &str) -> Result<Timestamp, String> {
-    let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    Timestamp::parse_rfc3339(&whole)
-        .map_err(|_| "expected a day or an instant, such as 2026-11-23 or 2026-11-23T10:00:00Z".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -36,6 +36,10 @@ const HOSTS: &str = "SELECT count(*) FROM host_row";
 const OVERDUE: &str = "SELECT coalesce(h.site, ''), count(*) FROM duty d LEFT JOIN host_row h ON h.id = d.host
      WHERE d.order_id = $1 AND d.state = 1 AND d.due_at <= $2 GROUP BY coalesce(h.site, '') ORDER BY 1";
 
+const OVERDUE_AT: &str = "SELECT coalesce(h.site, ''), count(*) FROM duty d LEFT JOIN host_row h ON h.id = d.host
+     WHERE d.order_id = $1 AND d.opened_at <= $2 AND d.due_at <= $2 AND (d.settled_at IS NULL OR d.settled_at > $2)
+     GROUP BY coalesce(h.site, '') ORDER BY 1";
+
 const PENDING: &str = "SELECT host, order_no FROM duty_pending ORDER BY host, order_no LIMIT $1";
 const FINDINGS: &str = "SELECT host_id, order_id, in_scope, record FROM remediation_row
      WHERE host = $1 AND order_no = $2 ORDER BY order_id";
@@ -484,8 +488,20 @@ pub(crate) fn list(
 /// # Errors
 /// The database fails.
 pub(crate) fn overdue(tx: &mut dyn AdminTx, order: &OrderId, sites: &SiteScope, now: Timestamp) -> Step<u64> {
+    overdue_by(tx, OVERDUE, order, sites, now)
+}
+
+/// The same at an instant of the past: duties that were open then and past their time.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn overdue_at(tx: &mut dyn AdminTx, order: &OrderId, sites: &SiteScope, at: Timestamp) -> Step<u64> {
+    overdue_by(tx, OVERDUE_AT, order, sites, at)
+}
+
+fn overdue_by(tx: &mut dyn AdminTx, sql: &'static str, order: &OrderId, sites: &SiteScope, at: Timestamp) -> Step<u64> {
     let mut overdue = 0;
-    for row in tx.query(OVERDUE, &[order.as_str().into(), now.into()])? {
+    for row in tx.query(sql, &[order.as_str().into(), at.into()])? {
         // What is about no host has no site.
         let is_seen = match row.text(0)? {
             "" => *sites == SiteScope::All,
@@ -544,6 +560,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     RETIRED,
     HOSTS,
     OVERDUE,
+    OVERDUE_AT,
     PENDING,
     FINDINGS,
     PUT_BACK,

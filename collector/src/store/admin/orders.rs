@@ -2,11 +2,12 @@
 //! that were in force.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use muster_proto::model::{OrderId, Timestamp};
+use muster_proto::model::{OrderId, Platform, SiteId, Timestamp};
 
 use crate::ledger::entry::Entry;
-use crate::store::sql::{AdminTx, Row, Step, StoreFault};
+use crate::store::sql::{AdminTx, Row, Step, StoreFault, Value};
 
 const REVISION: &str = "SELECT revision FROM order_revision WHERE only_row = 1";
 const ADVANCE: &str = "INSERT INTO order_revision (only_row, revision) VALUES (1, $1)
@@ -23,10 +24,14 @@ const UNSWITCH: &str = "DELETE FROM order_switch WHERE id = $1";
 const IS_KEPT: &str = "SELECT count(*) FROM rule_set WHERE version = $1";
 const KEEP_PACK: &str =
     "INSERT INTO rule_pack (sha256, size, packed) VALUES ($1, $2, $3) ON CONFLICT (sha256) DO NOTHING";
-const KEEP_SET: &str = "INSERT INTO rule_set (version, revision, shipped, overlay, applied, active, kept_at)
+const KEEP_SET: &str = "INSERT INTO rule_set (version, revision, shipped, overlay, applied, shortest, kept_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (version) DO NOTHING";
+const KEEP_ORDER: &str =
+    "INSERT INTO rule_order (version, order_id, patience, platforms, sites) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (version, order_id) DO NOTHING";
+const ORDERS: &str = "SELECT order_id, patience, platforms, sites FROM rule_order WHERE version = $1 ORDER BY order_id";
 const SET: &str =
-    "SELECT version, revision, active, kept_at, shipped, overlay, applied FROM rule_set WHERE version = $1";
+    "SELECT version, revision, kept_at, shipped, overlay, applied, shortest FROM rule_set WHERE version = $1";
 const PACK: &str = "SELECT sha256, size, packed FROM rule_pack WHERE sha256 = $1";
 // Two sets may come in force in one millisecond; the later one has the greater revision.
 const AT: &str = "SELECT p.version, p.from_at FROM rule_period p LEFT JOIN rule_set s ON s.version = p.version
@@ -38,6 +43,7 @@ const PRUNE_SETS: &str = "DELETE FROM rule_set WHERE version IN
      (SELECT version FROM rule_set ORDER BY kept_at DESC, version LIMIT 100 OFFSET $1)
      AND version NOT IN (SELECT version FROM rules_in_force)";
 const PRUNE_PERIODS: &str = "DELETE FROM rule_period WHERE version NOT IN (SELECT version FROM rule_set)";
+const PRUNE_ORDERS: &str = "DELETE FROM rule_order WHERE version NOT IN (SELECT version FROM rule_set)";
 const PRUNE_PACKS: &str = "DELETE FROM rule_pack WHERE sha256 NOT IN
      (SELECT shipped FROM rule_set UNION SELECT overlay FROM rule_set UNION SELECT applied FROM rule_set)";
 
@@ -82,15 +88,28 @@ pub(crate) enum OrdersChange {
     Remove { id: OrderId, sha256: [u8; 32] },
 }
 
+/// An order that a rule set makes active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptOrder {
+    pub(crate) id: OrderId,
+    /// How long a host may be silent.
+    pub(crate) patience: Duration,
+    /// The platforms and sites to which it applies; empty means all.
+    pub(crate) platforms: Vec<Platform>,
+    pub(crate) sites: Vec<SiteId>,
+}
+
 /// A rule set that was in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeptRules {
     pub(crate) version: String,
     pub(crate) revision: u64,
-    /// The active orders, in order of their ids, with blanks between them.
-    pub(crate) active: String,
+    /// The active orders, in order of their ids.
+    pub(crate) active: Vec<KeptOrder>,
     /// The files of the binary, of the overlay, and those that were applied.
     pub(crate) packs: [Packed; 3],
+    /// The shortest patience of all orders, active or not; `None` if there is no order.
+    pub(crate) shortest: Option<Duration>,
     pub(crate) kept_at: Timestamp,
 }
 
@@ -179,11 +198,19 @@ pub(crate) fn keep(tx: &mut dyn AdminTx, set: &KeptRules) -> Step<()> {
         tx.execute(KEEP_PACK, &[hash, pack.size.cast_signed().into(), bytes])?;
     }
     let [shipped, overlay, applied] = &set.packs;
-    let (revision, active) = (set.revision.cast_signed().into(), set.active.as_str().into());
+    let revision = set.revision.cast_signed().into();
     let hashes = [shipped, overlay, applied].map(|pack| pack.sha256.as_slice().into());
     let [shipped_hash, overlay_hash, applied_hash] = hashes;
     let version = set.version.as_str().into();
-    tx.execute(KEEP_SET, &[version, revision, shipped_hash, overlay_hash, applied_hash, active, set.kept_at.into()])?;
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let shortest = set.shortest.map_or(Value::Null, |span| millis(span).into());
+    tx.execute(KEEP_SET, &[version, revision, shipped_hash, overlay_hash, applied_hash, shortest, set.kept_at.into()])?;
+    for order in &set.active {
+        let (platforms, sites) = (joined(&order.platforms), joined(&order.sites));
+        let patience = millis(order.patience);
+        let values = [version, order.id.as_str().into(), patience.into(), (&*platforms).into(), (&*sites).into()];
+        tx.execute(KEEP_ORDER, &values)?;
+    }
     tx.record(Entry::RulesKept {
         version: set.version.clone(),
         shipped: hex(&shipped.sha256),
@@ -201,8 +228,17 @@ pub(crate) fn keep(tx: &mut dyn AdminTx, set: &KeptRules) -> Step<()> {
 pub(crate) fn prune(tx: &mut dyn AdminTx, most: u64) -> Step<u64> {
     let pruned = tx.execute(PRUNE_SETS, &[most.cast_signed().into()])?;
     tx.execute(PRUNE_PERIODS, &[])?;
+    tx.note_progress(PRUNE_ORDERS, &[])?;
     tx.execute(PRUNE_PACKS, &[])?;
     Ok(pruned)
+}
+
+/// The version of the rules that were in force at an instant, kept or not; `None` if none were.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn version_at(tx: &mut dyn AdminTx, at: Timestamp) -> Step<Option<String>> {
+    tx.query(AT, &[at.into()])?.first().map(|row| row.text(0).map(ToOwned::to_owned)).transpose()
 }
 
 /// The rule set that was in force at an instant, and since when; `None` if none was, or if it was not kept.
@@ -213,15 +249,42 @@ pub(crate) fn kept_at(tx: &mut dyn AdminTx, at: Timestamp) -> Step<Option<(KeptR
     let Some(found) = tx.query(AT, &[at.into()])?.into_iter().next() else { return Ok(None) };
     let from = found.time(1)?;
     let Some(row) = tx.query(SET, &[found.text(0)?.into()])?.into_iter().next() else { return Ok(None) };
-    let packs = [pack(tx, &row, 4)?, pack(tx, &row, 5)?, pack(tx, &row, 6)?];
+    let packs = [pack(tx, &row, 3)?, pack(tx, &row, 4)?, pack(tx, &row, 5)?];
+    let orders = tx.query(ORDERS, &[found.text(0)?.into()])?;
     let set = KeptRules {
         version: row.text(0)?.to_owned(),
         revision: row.count(1)?,
-        active: row.text(2)?.to_owned(),
-        kept_at: row.time(3)?,
+        active: orders.iter().map(kept_order).collect::<Step<_>>()?,
+        shortest: if row.is_null(6) { None } else { Some(Duration::from_millis(row.count(6)?)) },
+        kept_at: row.time(2)?,
         packs,
     };
     Ok(Some((set, from)))
+}
+
+fn kept_order(row: &Row) -> Step<KeptOrder> {
+    Ok(KeptOrder {
+        id: row.parse("an order", 0)?,
+        patience: Duration::from_millis(row.count(1)?),
+        platforms: names(row, 2)?,
+        sites: names(row, 3)?,
+    })
+}
+
+/// Names of platforms or sites, with blanks between them: none of them has one.
+fn joined<T: ToString>(names: &[T]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Names with blanks between them.
+pub(super) fn names<T: std::str::FromStr>(row: &Row, at: usize) -> Step<Vec<T>>
+where
+    T::Err: std::fmt::Display,
+{
+    let parse = |name: &str| {
+        name.parse().map_err(|error: T::Err| StoreFault::damaged("an order of a rule set", error.to_string()))
+    };
+    row.text(at)?.split(' ').filter(|name| !name.is_empty()).map(parse).collect()
 }
 
 fn pack(tx: &mut dyn AdminTx, set: &Row, at: usize) -> Step<Packed> {
@@ -253,11 +316,14 @@ pub(super) const STATEMENTS: &[&str] = &[
     IS_KEPT,
     KEEP_PACK,
     KEEP_SET,
+    KEEP_ORDER,
+    ORDERS,
     SET,
     PACK,
     AT,
     COUNT_SETS,
     PRUNE_SETS,
     PRUNE_PERIODS,
+    PRUNE_ORDERS,
     PRUNE_PACKS,
 ];

@@ -331,8 +331,10 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
     recorded(19, Box::new(claim)).await;
     recorded(21, Box::new(super::orders::changes_everything)).await;
     store.rules_adopt("r1", at(26)).await.expect("adopts");
+    super::past::check_in_is_written(store, host(1)).await;
     let read = |tx: &mut dyn AdminTx| {
         super::orders::reads_everything(tx);
+        super::past::reads_everything(tx);
         assert!(admin::tokens::has_space(tx, at(20)).expect("asks"));
         drop(accounts::get(tx, &AccountId::new("id-zed").expect("an id")).expect("asks"));
         drop(accounts::list(tx).expect("lists"));

@@ -124,11 +124,11 @@ pub(crate) async fn gaps_older_than_the_retention_are_deleted(backend: impl Back
         let stored = store.change_list(until(day)).await.expect("lists");
         stored.report.causes.get(&Cause::Returned).copied().unwrap_or_default()
     };
-    for (seq, day) in [(2, 10), (3, 20), (4, 105)] {
+    for (seq, day) in [(2, 10), (3, 20), (4, 745)] {
         checks_in(&store, 1, seq, day * DAY).await;
         all_judged(&store, Lane::Clear, day * DAY + 1).await;
     }
-    assert_eq!(returned(106).await, 2, "the gap that ended on day 10 is more than 90 days old");
+    assert_eq!(returned(746).await, 2, "the gap that ended on day 10 is more than two years old");
     assert_healthy(&store).await;
 }
 

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_proto::model::{EntryKind, OrderId};
+use muster_proto::model::{EntryKind, OrderId, Platform};
 
 use super::Backend;
-use super::kit::{acting, assert_healthy, at, enrollment, host, ledger, small_fleet};
-use crate::store::admin::orders::{self, KeptRules, OrdersChange, Packed, StoredOrders};
+use super::kit::{acting, assert_healthy, at, enrollment, host, ledger, site, small_fleet};
+use crate::store::admin::orders::{self, KeptOrder, KeptRules, OrdersChange, Packed, StoredOrders};
 use crate::store::{AdminTx, Store, admin};
 
 fn id(text: &str) -> OrderId {
@@ -73,8 +73,14 @@ fn kept(version: &str, revision: u64, applied: u8, second: u64) -> KeptRules {
     KeptRules {
         version: version.to_owned(),
         revision,
-        active: "a b".to_owned(),
+        active: [("a", 7, vec![Platform::Linux, Platform::Windows], Vec::new()), ("b", 9, Vec::new(), vec![site()])]
+            .map(|(name, days, platforms, sites)| {
+                let patience = Duration::from_secs(days * 86_400);
+                KeptOrder { id: id(name), patience, platforms, sites }
+            })
+            .to_vec(),
         packs: [packed(100), packed(101), packed(applied)],
+        shortest: Some(Duration::from_secs(5 * 86_400)),
         kept_at: at(second),
     }
 }

@@ -24,7 +24,7 @@ pub(in crate::store) struct Arrival {
     pub(in crate::store) observed_at: Timestamp,
     /// Receipt time.
     pub(in crate::store) now: Timestamp,
-    /// The shortest patience of the active orders. A delivery has none, because its check-in has ended any gap.
+    /// The shortest patience of the orders. A delivery has none, because its check-in has ended any gap.
     pub(in crate::store) patience: Option<Duration>,
     /// Whether it may change facts, state or snapshot.
     pub(in crate::store) may_change: bool,
@@ -158,7 +158,7 @@ pub(in crate::store) struct Gap {
 impl Gap {
     /// Gaps of the host that ended before this instant are deleted when this one is stored.
     pub(in crate::store) fn kept_from(&self) -> Timestamp {
-        self.until.minus(Duration::from_millis(limits::CHANGES_MS.unsigned_abs()))
+        self.until.minus(Duration::from_millis(limits::GAPS_MS.unsigned_abs()))
     }
 }
 

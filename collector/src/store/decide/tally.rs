@@ -51,14 +51,17 @@ pub(in crate::store) fn fleet(
 ) -> Step<FleetTally> {
     let matched = entries.iter().filter(|count| count.state == EntryState::Matched).map(|count| count.entries).sum();
     Ok(FleetTally {
-        listed: read(matched, true, rows, silent, decided)?,
-        outside: read(hosts.saturating_sub(matched), false, rows, silent, decided)?,
+        listed: counted(matched, true, rows, silent, decided)?,
+        outside: counted(hosts.saturating_sub(matched), false, rows, silent, decided)?,
         entries,
     })
 }
 
 /// The tally of the hosts that are machines of the roster, or of the others. `hosts` is their number.
-fn read(
+///
+/// # Errors
+/// More hosts of a lane are silent than it has.
+pub(in crate::store) fn counted(
     hosts: u64,
     is_listed: bool,
     rows: &[TallyRow],

@@ -20,6 +20,10 @@ macro_rules! ended_long_ago {
     };
 }
 
+/// Readers of the past must not take what was removed for what never was.
+const NOTE_REMOVED: &str = "INSERT INTO history_removed (history, until) VALUES ($1, $2)
+     ON CONFLICT (history) DO UPDATE SET until = excluded.until WHERE history_removed.until < excluded.until";
+
 const SNAPSHOTS: &str =
     concat!("DELETE FROM host_snapshot p WHERE p.host > $1 AND p.host <= $2 AND ", ended_long_ago!("p.until"));
 
@@ -45,10 +49,14 @@ pub(super) async fn remove(session: &Session, step: &HistoryStep) -> Step<Histor
         let (before, unfinished) = (before.millis(), before.min(unfinished).millis());
         session.execute(statement, &[&after, &last, &before, &unfinished]).await
     };
-    Ok(HistoryRemoved {
+    let removed = HistoryRemoved {
         snapshots: delete(SNAPSHOTS, snapshots).await?,
         states: delete(STATES, states).await?,
         verdicts: delete(VERDICTS, verdicts).await?,
         next: Some(i64::from(last)),
-    })
+    };
+    for (history, until) in removed.noted(step) {
+        session.execute(NOTE_REMOVED, &[&history, &until.millis()]).await?;
+    }
+    Ok(removed)
 }

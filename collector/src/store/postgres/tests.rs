@@ -43,6 +43,29 @@ async fn a_year_of_reports() {
     crate::store::contract::a_year_of_reports(Opened(place.url()), || drop(place.sql("VACUUM (ANALYZE)"))).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, and takes minutes"]
+async fn past_scale() {
+    use crate::store::contract::{past_fill, past_hosts, past_last_seen, past_scale};
+    let numbers = format!("(SELECT i FROM generate_series(1, {}) AS s (i)) AS s", past_hosts());
+    let (enrolled, seen) = (crate::store::contract::at(0).millis(), past_last_seen());
+    let rows = format!(
+        "INSERT INTO phrase (no, key, text) OVERRIDING SYSTEM VALUE VALUES (1, decode(repeat('00', 16), 'hex'), 'Debian');
+         INSERT INTO orders (no, text) OVERRIDING SYSTEM VALUE
+             VALUES (1, 'us-bis-icts-2021-002'), (2, 'b'), (3, 'c'), (4, 'd');
+         INSERT INTO host (no, id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
+                 fingerprint, enrolled_at, state) OVERRIDING SYSTEM VALUE
+             SELECT i, decode(md5(i::text), 'hex'), 1, 'host-' || i, 1, 1, 1, 1, 1, false, '', {enrolled},
+                 convert_to(repeat(md5(i::text), 12), 'UTF8') FROM {numbers};
+         INSERT INTO host_current (host, last_seen, listed) SELECT i, {seen}, true FROM {numbers}"
+    );
+    past_scale(Database::create(), |place: &Database| {
+        place.sql(&format!("BEGIN; {}; COMMIT;", past_fill(&numbers, &rows, "true")));
+        place.sql("VACUUM (ANALYZE)");
+    })
+    .await;
+}
+
 /// A database that is created and removed by somebody else.
 struct Opened(String);
 

@@ -37,6 +37,10 @@ macro_rules! remove_from {
     };
 }
 
+/// Readers of the past must not take what was removed for what never was.
+const NOTE_REMOVED: &str = "INSERT INTO history_removed (history, until) VALUES (?1, ?2)
+     ON CONFLICT (history) DO UPDATE SET until = excluded.until WHERE history_removed.until < excluded.until";
+
 const SNAPSHOTS: &str = remove_from!("host_snapshot", "snapshot_since");
 const STATES: &str = remove_from!("host_state", "state_since");
 const VERDICTS: &str =
@@ -51,10 +55,14 @@ pub(super) fn remove(context: &WriteContext<'_>, step: &HistoryStep) -> Step<His
         let values = (after, last, before.millis(), before.min(unfinished).millis());
         Ok(sql.prepare_cached(statement)?.execute(values)? as u64)
     };
-    Ok(HistoryRemoved {
+    let removed = HistoryRemoved {
         snapshots: delete(SNAPSHOTS, snapshots)?,
         states: delete(STATES, states)?,
         verdicts: delete(VERDICTS, verdicts)?,
         next: Some(last),
-    })
+    };
+    for (history, until) in removed.noted(step) {
+        sql.prepare_cached(NOTE_REMOVED)?.execute((history, until.millis()))?;
+    }
+    Ok(removed)
 }

@@ -45,6 +45,30 @@ async fn a_year_of_reports() {
     crate::store::contract::a_year_of_reports(TemporaryFile::fresh(), || {}).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures, and takes minutes"]
+async fn past_scale() {
+    use crate::store::contract::{past_fill, past_hosts, past_last_seen, past_scale};
+    let hosts = past_hosts();
+    let numbers =
+        format!("(WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < {hosts}) SELECT i FROM s)");
+    let enrolled = crate::store::contract::at(0).millis();
+    let rows = format!(
+        "INSERT INTO phrase (no, text) VALUES (1, 'Debian');
+         INSERT INTO orders (no, id) VALUES (1, 'us-bis-icts-2021-002'), (2, 'b'), (3, 'c'), (4, 'd');
+         INSERT INTO host (no, id, site, hostname, platform, os_name, kernel, architecture, agent_version, offline_root,
+                 fingerprint, enrolled_at, listed, state)
+             SELECT i, randomblob(16), 1, 'host-' || i, 1, 1, 1, 1, 1, 0, x'', {enrolled}, 1, randomblob(400) FROM {numbers};
+         INSERT INTO host_check_in (host, last_seen) SELECT i, {} FROM {numbers}",
+        past_last_seen()
+    );
+    past_scale(TemporaryFile::fresh(), |file: &TemporaryFile| {
+        let sql = Connection::open(file.path()).expect("opens");
+        sql.execute_batch(&format!("BEGIN; {}; COMMIT;", past_fill(&numbers, &rows, "1"))).expect("fills");
+    })
+    .await;
+}
+
 fn refusal(path: &str) -> StoreError {
     store::open(path).err().expect("refused")
 }

@@ -211,12 +211,19 @@ impl Lab {
 
 /// Keeps rules and puts them in force.
 async fn keep(store: &Arc<dyn Store>, rules: &crate::rules::RuleSet) {
+    let kept = |order: &crate::rules::Order| admin::orders::KeptOrder {
+        id: order.id.clone(),
+        patience: order.patience,
+        platforms: order.scope.platforms.clone(),
+        sites: order.scope.sites.clone(),
+    };
     let [shipped, overlay] = rules.base.packs();
     let set = admin::orders::KeptRules {
         version: rules.version.clone(),
         revision: 0,
-        active: ORDER.to_owned(),
+        active: rules.active_orders().map(kept).collect(),
         packs: [shipped.into(), overlay.into(), overlay.into()],
+        shortest: rules.shortest_patience(),
         kept_at: now(),
     };
     let keep = move |tx: &mut dyn admin::AdminTx| admin::orders::keep(tx, &set);
@@ -231,6 +238,12 @@ fn request(method: &str, site: &str, n: usize) -> Vec<u8> {
     match method {
         "GetHost" => wire::GetHostRequest { host }.encode_to_vec(),
         "ExplainHost" => wire::ExplainHostRequest { host, ..Default::default() }.encode_to_vec(),
+        "ListPastHosts" => wire::ListPastHostsRequest { as_of_ms: START, ..Default::default() }.encode_to_vec(),
+        "GetPastHost" => wire::GetPastHostRequest { host, as_of_ms: START, order: String::new() }.encode_to_vec(),
+        "GetTimeline" => {
+            wire::GetTimelineRequest { order: ORDER.to_owned(), by: 1, ..Default::default() }.encode_to_vec()
+        }
+        "GetForecast" => wire::GetForecastRequest { order: ORDER.to_owned(), ..Default::default() }.encode_to_vec(),
         "SearchSoftware" => {
             wire::SearchSoftwareRequest { text: "curl".to_owned(), host_rows: 10, ..Default::default() }.encode_to_vec()
         }
@@ -398,13 +411,14 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
     for (method, texts) in [
         ("ListHosts", ["host-north", "host-south"]),
         ("ListFindings", ["host-north", "host-south"]),
+        ("ListPastHosts", ["host-north", "host-south"]),
         ("ListChanges", ["host-north", "host-south"]),
         ("ListDuties", ["host-north", "host-south"]),
         ("ListRoster", ["pc-north-1", "pc-south-2"]),
         ("ListEnrollmentTokens", ["token-north", "token-south"]),
         ("ListAccounts", ["account-north", "account-south"]),
     ] {
-        let (_, answer) = lab.call(method, &[], Some(fleet)).await;
+        let (_, answer) = lab.call(method, &request(method, "north", 0), Some(fleet)).await;
         assert!(texts.iter().all(|text| contains(&answer, text)), "{method}");
     }
     // Numbers, too, are those of the caller's sites.
@@ -413,6 +427,12 @@ async fn every_method_keeps_its_rule_for_every_role_and_site() {
         let boards = wire::GetBoardResponse::decode(&answer[5..]).expect("a board").boards;
         let outside = |board: &wire::Board| board.outside.as_ref().map(|outside| outside.total);
         assert!(!boards.is_empty() && boards.iter().all(|board| outside(board) == Some(hosts)), "{kind}");
+        let timeline = request("GetTimeline", "north", 0);
+        let (_, answer) = lab.call("GetTimeline", &timeline, Some(&accounts[&(Role::Viewer, kind)])).await;
+        let days = wire::GetTimelineResponse::decode(&answer[5..]).expect("a timeline").days;
+        let machines = days.last().and_then(|day| day.counts.as_ref()).map(|counts| counts.total);
+        // Two machines of the roster at each site never enrolled.
+        assert_eq!(machines, Some(hosts * 3), "{kind}");
         let (_, answer) = lab.call("GetStatus", &[], Some(&accounts[&(Role::Viewer, kind)])).await;
         assert_eq!(wire::GetStatusResponse::decode(&answer[5..]).expect("a status").hosts, hosts, "{kind}");
     }

@@ -1,0 +1,97 @@
+//! The rules that were in force at an instant.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use muster_proto::model::{PastUnknown, Timestamp};
+
+use super::{ReportContext, ReportError};
+use crate::rules::{PackError, RuleBase, RuleErrors, RulePack, RuleSet};
+use crate::store::admin;
+use crate::store::admin::orders::{self, KeptRules, Packed};
+use crate::store::admin::past::bounds::first_entry;
+
+/// Rule sets that are kept in memory. Reading one with another catalogue takes about as long as a start.
+const KEPT: usize = 4;
+
+/// Rule sets of the past that were read lately.
+#[derive(Debug, Default)]
+pub struct RuleSets(Mutex<VecDeque<Arc<RuleSet>>>);
+
+impl RuleSets {
+    fn get(&self, version: &str) -> Option<Arc<RuleSet>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|rules| rules.version == version).cloned()
+    }
+
+    fn put(&self, rules: &Arc<RuleSet>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|other| other.version != rules.version);
+        kept.push_front(Arc::clone(rules));
+        kept.truncate(KEPT);
+    }
+}
+
+/// Kept rules that cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("a pack of files is damaged")]
+    Pack(#[source] PackError),
+    #[error("this version of the collector does not read them")]
+    Rules(#[source] RuleErrors),
+}
+
+impl ReportContext {
+    /// The rules that were in force at an instant.
+    ///
+    /// # Errors
+    /// The instant is in the future, rules of that time are not kept or cannot be used by this version, or the store failed.
+    pub(super) async fn rules_at(&self, at: Timestamp) -> Result<Arc<RuleSet>, ReportError> {
+        if at > self.now {
+            return Err(ReportError::InTheFuture { at, now: self.now });
+        }
+        let version = move |tx: &mut dyn admin::AdminTx| Ok((orders::version_at(tx, at)?, first_entry(tx)?));
+        let (version, first) = admin::read(self.store.as_ref(), "rules_version_at", version).await?;
+        let first = first.filter(|first| at < *first);
+        let why = if first.is_some() { PastUnknown::BeforeFirst } else { PastUnknown::RulesUnknown };
+        let unknown = ReportError::NotKnown { at, why, from: first };
+        let Some(version) = version else { return Err(unknown) };
+        if version == self.rules.version {
+            return Ok(Arc::clone(&self.rules));
+        }
+        if let Some(known) = self.rule_sets.get(&version) {
+            return Ok(known);
+        }
+        let find = move |tx: &mut dyn admin::AdminTx| orders::kept_at(tx, at);
+        let Some((kept, _)) = admin::read(self.store.as_ref(), "rules_kept", find).await? else { return Err(unknown) };
+        let base = Arc::clone(&self.rules.base);
+        let read = tokio::task::spawn_blocking(move || read(kept, &base)).await;
+        let rules = match read {
+            Ok(Ok(rules)) => Arc::new(rules),
+            Ok(Err(unusable)) => {
+                tracing::warn!(rules.version = %version, reason = %muster_proto::error_chain(&unusable), "rules of the past cannot be used");
+                return Err(ReportError::RulesUnusable { at, version });
+            }
+            Err(_) => return Err(ReportError::RulesUnusable { at, version }),
+        };
+        self.rule_sets.put(&rules);
+        Ok(rules)
+    }
+}
+
+/// Reads kept rules. `base` are the present lower layers: if they are the same, only what was applied is read.
+fn read(kept: KeptRules, base: &Arc<RuleBase>) -> Result<RuleSet, Unusable> {
+    let files = |packed: Packed| {
+        let Packed { sha256, size, packed } = packed;
+        RulePack { sha256, size, packed }.files().map_err(Unusable::Pack)
+    };
+    let active: Vec<_> = kept.active.into_iter().map(|order| order.id).collect();
+    let [shipped, overlay, applied] = kept.packs;
+    let is_same = base.packs().iter().map(|pack| pack.sha256).eq([shipped.sha256, overlay.sha256]);
+    let base = if is_same {
+        Arc::clone(base)
+    } else {
+        Arc::new(RuleBase::read(files(shipped)?, files(overlay)?).map_err(Unusable::Rules)?)
+    };
+    base.as_they_were(&files(applied)?, kept.revision, &active).map_err(Unusable::Rules)
+}

@@ -1,0 +1,212 @@
+//! A timeline of an order, read machine by machine.
+
+use std::collections::BTreeMap;
+
+use muster_proto::limits;
+use muster_proto::model::{Cause, EntryState, Lane, OmittedDays, OrderId, Platform, SiteId, Timestamp};
+
+use super::bounds::bounds;
+use crate::store::SiteScope;
+use crate::store::decide::past::{EntryPast, HostPast, LaneSpan};
+use crate::store::decide::timeline::{InstantCounts, Timeline, TimelineInstant};
+use crate::store::sql::{AdminTx, Row, Step, StoreFault};
+
+pub(super) const ORDER: &str = "SELECT no FROM order_row WHERE id = $1";
+const HOSTS: &str = "SELECT no, site, enrolled_at, last_seen FROM identity_row WHERE no > $1 ORDER BY no LIMIT $2";
+// Those that the last millisecond of a day lies in.
+const BEFORE: &str = "SELECT host, since, until, lane, in_scope, cause FROM lane_before
+     WHERE host > $1 AND host <= $2 AND order_no = $3 AND until > $4 AND since / 86400000 < until / 86400000
+     ORDER BY host, since";
+const NOW: &str = "SELECT host, since, lane, in_scope, cause FROM lane_now
+     WHERE host > $1 AND host <= $2 AND order_no = $3 ORDER BY host";
+const GAPS: &str = "SELECT host, since, until FROM gap_row
+     WHERE host > $1 AND host <= $2 AND until > $3 AND since / 86400000 < until / 86400000 ORDER BY host, since";
+const ENTRIES: &str = "SELECT no, site, platform, listed_at, state, since FROM roster_entry
+     WHERE no > $1 ORDER BY no LIMIT $2";
+const ENTRIES_BEFORE: &str = "SELECT entry, since, until, state FROM roster_entry_history
+     WHERE entry > $1 AND entry <= $2 AND until > $3 ORDER BY entry, since";
+
+/// Every statement of this file.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[ORDER, HOSTS, BEFORE, NOW, GAPS, ENTRIES, ENTRIES_BEFORE];
+
+/// Machines that are read at a time.
+const PORTION: i64 = 2_000;
+
+/// Which timeline is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct TimelineAsked {
+    pub(crate) order: OrderId,
+    /// In their order: ends of days, and at last perhaps now. None is in the future.
+    pub(crate) instants: Vec<Timestamp>,
+    pub(crate) now: Timestamp,
+    pub(crate) sites: SiteScope,
+    /// Whether the counts of each site are asked for.
+    pub(crate) by_site: bool,
+}
+
+/// The counts of the instants that are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TimelineFound {
+    /// Of the sites, if they are asked for; otherwise all machines are of the group `None`.
+    pub(crate) days: Vec<InstantCounts<Option<SiteId>>>,
+    pub(crate) omitted: Vec<OmittedDays>,
+    /// Whether there are more sites than a timeline of so many days may have. The days then have no groups.
+    pub(crate) has_too_many_groups: bool,
+    /// Whether rules of this time knew the order.
+    pub(crate) is_known: bool,
+}
+
+/// Reads a timeline, all of it at one moment of the database.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn timeline(tx: &mut dyn AdminTx, asked: &TimelineAsked) -> Step<TimelineFound> {
+    let from = asked.instants.first().copied().unwrap_or(asked.now);
+    let bounds = bounds(tx, &asked.order, from, asked.now)?;
+    let is_known = bounds.rules.iter().any(|rules| rules.order.is_some());
+    let (mut known, mut omitted) = (Vec::new(), Vec::<OmittedDays>::new());
+    for at in asked.instants.iter().copied() {
+        match bounds.at(at) {
+            Ok(order) => known.push(TimelineInstant { at, order: order.clone() }),
+            // Days in a row that are left out for the same reason make one row.
+            Err(unknown) => match omitted.last_mut().filter(|last| last.why == unknown.why) {
+                Some(last) if known.last().is_none_or(|known| known.at < last.from) => last.until = at,
+                _ => omitted.push(OmittedDays { from: at, until: at, why: unknown.why }),
+            },
+        }
+    }
+    let mut found = TimelineFound { days: Vec::new(), omitted, has_too_many_groups: false, is_known };
+    let Some(first) = known.first().map(|instant| instant.at) else { return Ok(found) };
+    let most = limits::TIMELINE_GROUPS / known.len();
+    let mut counted = Timeline::new(known);
+    let order = tx.query(ORDER, &[asked.order.as_str().into()])?.first().map(|row| row.int(0)).transpose()?;
+    // An order that has never judged a host has no number: every host was unknown.
+    let is_counted = count_hosts(tx, asked, order.unwrap_or(-1), first, most, &mut counted)?
+        && count_entries(tx, asked, first, most, &mut counted)?;
+    found.has_too_many_groups = !is_counted;
+    found.days = counted.finish();
+    if found.has_too_many_groups || !asked.by_site {
+        found.days.iter_mut().for_each(|day| day.groups.clear());
+    }
+    Ok(found)
+}
+
+/// `false` if there are more groups than `most`; then it has stopped.
+fn count_hosts(
+    tx: &mut dyn AdminTx,
+    asked: &TimelineAsked,
+    order: i64,
+    first: Timestamp,
+    most: usize,
+    counted: &mut Timeline<Option<SiteId>>,
+) -> Step<bool> {
+    let mut after = 0;
+    loop {
+        let rows = tx.query(HOSTS, &[after.into(), PORTION.into()])?;
+        let Some(last) = rows.last() else { return Ok(true) };
+        let last = last.int(0)?;
+        let mut hosts: BTreeMap<i64, (SiteId, HostPast)> = BTreeMap::new();
+        for row in &rows {
+            let site: SiteId = row.parse("a site", 1)?;
+            if asked.sites.contains(&site) {
+                let past = HostPast { enrolled_at: row.time(2)?, last_seen: row.time(3)?, ..HostPast::default() };
+                hosts.insert(row.int(0)?, (site, past));
+            }
+        }
+        let range = [after.into(), last.into()];
+        for row in tx.query(BEFORE, &[range[0], range[1], order.into(), first.into()])? {
+            if let Some((_, past)) = hosts.get_mut(&row.int(0)?) {
+                past.spans.push(span(&row, Some(row.time(2)?), 3)?);
+            }
+        }
+        for row in tx.query(NOW, &[range[0], range[1], order.into()])? {
+            if let Some((_, past)) = hosts.get_mut(&row.int(0)?) {
+                past.spans.push(span(&row, None, 2)?);
+            }
+        }
+        for row in tx.query(GAPS, &[range[0], range[1], first.into()])? {
+            if let Some((_, past)) = hosts.get_mut(&row.int(0)?) {
+                past.gaps.push((row.time(1)?, row.time(2)?));
+            }
+        }
+        for (site, past) in hosts.into_values() {
+            let group = asked.by_site.then_some(site);
+            counted.add(&group, |instant| past.place(instant.at, instant.order.patience));
+        }
+        if counted.groups() > most {
+            return Ok(false);
+        }
+        after = last;
+    }
+}
+
+/// A row with host and beginning, and from `at` on lane, scope and cause.
+pub(super) fn span(row: &Row, until: Option<Timestamp>, at: usize) -> Step<LaneSpan> {
+    let code = |at: usize| row.int(at).map(|code| u8::try_from(code).unwrap_or_default());
+    let unknown =
+        |what: &str, code: u8| StoreFault::damaged("a lane of a host", format!("the {what} {code} is unknown"));
+    let (lane, cause) = (code(at)?, code(at + 2)?);
+    Ok(LaneSpan {
+        since: row.time(1)?,
+        until,
+        lane: Lane::from_code(lane).ok_or_else(|| unknown("lane", lane))?,
+        in_scope: row.flag(at + 1)?,
+        cause: Cause::from_code(cause).ok_or_else(|| unknown("cause", cause))?,
+    })
+}
+
+/// `false` if there are more groups than `most`; then it has stopped.
+fn count_entries(
+    tx: &mut dyn AdminTx,
+    asked: &TimelineAsked,
+    first: Timestamp,
+    most: usize,
+    counted: &mut Timeline<Option<SiteId>>,
+) -> Step<bool> {
+    let mut after = 0;
+    loop {
+        let rows = tx.query(ENTRIES, &[after.into(), PORTION.into()])?;
+        let Some(last) = rows.last() else { return Ok(true) };
+        let last = last.int(0)?;
+        let mut entries: BTreeMap<i64, EntryPast> = BTreeMap::new();
+        for row in &rows {
+            let entry = entry(row)?;
+            // Entries whose site nobody knows are for readers of all sites, as on the board.
+            if entry.site.as_ref().map_or(asked.sites == SiteScope::All, |site| asked.sites.contains(site)) {
+                entries.insert(row.int(0)?, entry);
+            }
+        }
+        for row in tx.query(ENTRIES_BEFORE, &[after.into(), last.into(), first.into()])? {
+            if let Some(entry) = entries.get_mut(&row.int(0)?) {
+                let present = entry.spans.len().saturating_sub(1);
+                entry.spans.insert(present, (row.time(1)?, Some(row.time(2)?), state(&row, 3)?));
+            }
+        }
+        for entry in entries.into_values() {
+            let group = entry.site.clone().filter(|_| asked.by_site);
+            counted.add(&group, |instant| entry.place(instant.at, &instant.order));
+        }
+        if counted.groups() > most {
+            return Ok(false);
+        }
+        after = last;
+    }
+}
+
+/// An entry with its present state.
+fn entry(row: &Row) -> Step<EntryPast> {
+    let site = row.text(1)?;
+    let platform = u8::try_from(row.int(2)?).ok().and_then(Platform::from_code);
+    Ok(EntryPast {
+        site: if site.is_empty() { None } else { Some(row.parse("a site", 1)?) },
+        platform,
+        listed_at: row.time(3)?,
+        spans: vec![(row.time(5)?, None, state(row, 4)?)],
+    })
+}
+
+fn state(row: &Row, at: usize) -> Step<EntryState> {
+    let state = u8::try_from(row.int(at)?).ok().and_then(EntryState::from_code);
+    state.ok_or_else(|| StoreFault::damaged("an entry of the roster", "its state is unknown"))
+}

@@ -1,0 +1,241 @@
+//! The past: what was so at an instant, and whether that is still known.
+//!
+//! A host's lane at an instant is the row of its history that covers the instant; silence is laid over it as in the present: the
+//! host was silent if the last check-in before the instant was longer ago than the patience of the order as it was then. What is
+//! not kept any more is not guessed: [`PastBounds::at`] says why it is unknown.
+//!
+//! A waiver or a disposition of that time takes precedence over the lane of the history: it belongs into [`HostPast`], beside the
+//! gaps, and is asked first in [`HostPast::place`].
+
+use std::time::Duration;
+
+use muster_proto::limits;
+use muster_proto::model::{Cause, EntryState, Lane, PastUnknown, Platform, SiteId, Timestamp, is_silent};
+
+/// An order as it was active at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OrderThen {
+    /// How long a host might be silent.
+    pub(crate) patience: Duration,
+    /// The platforms and sites to which it applied; empty means all.
+    pub(crate) platforms: Vec<Platform>,
+    pub(crate) sites: Vec<SiteId>,
+}
+
+impl OrderThen {
+    /// Whether it may apply to a machine that has not enrolled.
+    fn may_bind(&self, platform: Option<Platform>, site: Option<&SiteId>) -> bool {
+        (self.platforms.is_empty() || platform.is_none_or(|platform| self.platforms.contains(&platform)))
+            && (self.sites.is_empty() || site.is_none_or(|site| self.sites.contains(site)))
+    }
+}
+
+/// The rules that were in force from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RulesThen {
+    pub(crate) from: Timestamp,
+    /// Whether they are kept. Otherwise nothing else is known of them.
+    pub(crate) is_kept: bool,
+    /// The order that is asked for; `None` if it was not active.
+    pub(crate) order: Option<OrderThen>,
+    /// The shortest patience of all orders: gaps that ended then were stored if they were longer. `None` stored no gap.
+    pub(crate) shortest: Option<Duration>,
+}
+
+/// A time of which nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotKnown {
+    pub(crate) why: PastUnknown,
+    /// From when on it is known; `None` if that cannot be said.
+    pub(crate) from: Option<Timestamp>,
+}
+
+/// What is known of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PastBounds {
+    pub(crate) now: Timestamp,
+    /// The first entry of the ledger.
+    pub(crate) first: Option<Timestamp>,
+    /// Lanes that had ended by then were removed.
+    pub(crate) lanes_removed: Option<Timestamp>,
+    /// Times of which a restore has lost what happened: from the backup to the restore.
+    pub(crate) lost: Vec<(Timestamp, Timestamp)>,
+    /// The rules in force, the first ones first, up to now.
+    pub(crate) rules: Vec<RulesThen>,
+}
+
+impl PastBounds {
+    /// The order at an instant that is not in the future, if everything is known that a count of its lanes needs.
+    pub(crate) fn at(&self, at: Timestamp) -> Result<&OrderThen, NotKnown> {
+        let unknown = |why, from| Err(NotKnown { why, from });
+        if let Some(first) = self.first.filter(|first| at < *first) {
+            return unknown(PastUnknown::BeforeFirst, Some(first));
+        }
+        if let Some((_, restored)) = self.lost.iter().find(|(backup, restored)| *backup < at && at < *restored) {
+            return unknown(PastUnknown::Lost, Some(*restored));
+        }
+        // The last rules that came in force by then.
+        let Some(last) = self.rules.iter().rposition(|rules| rules.from <= at) else {
+            return unknown(PastUnknown::RulesUnknown, self.rules.first().map(|rules| rules.from));
+        };
+        let rules = &self.rules[last];
+        let next = self.rules.get(last + 1).map(|next| next.from);
+        if !rules.is_kept {
+            return unknown(PastUnknown::RulesUnknown, next);
+        }
+        let Some(order) = &rules.order else { return unknown(PastUnknown::NotActive, next) };
+        // A lane that is kept ended after that instant, so it covers none before.
+        if let Some(removed) = self.lanes_removed.filter(|removed| at < *removed) {
+            return unknown(PastUnknown::LanesRemoved, Some(removed));
+        }
+        let gaps_from = self.now.minus(Duration::from_millis(limits::GAPS_MS.unsigned_abs()));
+        if at < gaps_from {
+            return unknown(PastUnknown::SilenceRemoved, Some(gaps_from));
+        }
+        match self.silence_unknown_until(at, order.patience) {
+            Some(until) => unknown(PastUnknown::SilenceUnknown, Some(until)),
+            None => Ok(order),
+        }
+    }
+
+    /// A gap is stored when it ends, if it was longer than the shortest patience of the orders then. If that was
+    /// longer than the patience that is asked for, hosts that were silent at the instant may have come back without a trace: until
+    /// the end of those rules.
+    fn silence_unknown_until(&self, at: Timestamp, patience: Duration) -> Option<Timestamp> {
+        let periods = self.rules.iter().enumerate().rev();
+        let ends = periods.map(|(n, rules)| (rules, self.rules.get(n + 1).map_or(self.now, |next| next.from)));
+        let mut unknown = ends.filter(|(rules, until)| {
+            // The shortest gap of a host that was silent at the instant and came back under these rules.
+            let shortest = rules.from.max(at).since(at).saturating_add(patience);
+            let is_stored = rules.is_kept && rules.shortest.is_some_and(|stored| stored <= shortest);
+            *until > at && rules.from < *until && !is_stored
+        });
+        unknown.next().map(|(_, until)| until)
+    }
+}
+
+/// A time in which a host was in one awake lane under an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LaneSpan {
+    pub(crate) since: Timestamp,
+    /// `None` for the present lane.
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) lane: Lane,
+    pub(crate) in_scope: bool,
+    pub(crate) cause: Cause,
+}
+
+/// What is stored of the past of one host under one order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct HostPast {
+    pub(crate) enrolled_at: Timestamp,
+    /// The last check-in of all; before the first one, the enrollment.
+    pub(crate) last_seen: Timestamp,
+    /// In their order.
+    pub(crate) spans: Vec<LaneSpan>,
+    /// Times without a check-in that have ended, in their order.
+    pub(crate) gaps: Vec<(Timestamp, Timestamp)>,
+}
+
+/// Where a machine was at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PlaceThen {
+    /// The lane that was shown; `None` if the order did not apply to the machine.
+    pub(crate) lane: Option<Lane>,
+    /// Whether it is a machine that was counted at all.
+    pub(crate) is_counted: bool,
+    pub(crate) is_silent: bool,
+    /// Since when it was in its awake lane, and why.
+    pub(crate) since: Timestamp,
+    pub(crate) cause: Cause,
+}
+
+impl HostPast {
+    /// Where the host was at an instant, under an order with this patience; `None` before its enrollment. A host that waited for its
+    /// first judgement is `unknown`, as on the board.
+    pub(crate) fn place(&self, at: Timestamp, patience: Duration) -> Option<PlaceThen> {
+        if at < self.enrolled_at {
+            return None;
+        }
+        let is_silent = self.was_silent(at, patience);
+        Some(match self.span_at(at) {
+            Some(span) => PlaceThen {
+                lane: span.in_scope.then(|| span.lane.with_silence(is_silent)),
+                is_counted: true,
+                is_silent: is_silent && span.in_scope,
+                since: span.since,
+                cause: span.cause,
+            },
+            None => PlaceThen {
+                lane: Some(Lane::Unknown.with_silence(is_silent)),
+                is_counted: true,
+                is_silent,
+                since: self.enrolled_at,
+                cause: Cause::Enrolled,
+            },
+        })
+    }
+
+    /// The last check-in by an instant, if it is known: it is stored only for hosts that were away then.
+    pub(crate) fn last_seen_by(&self, at: Timestamp) -> Option<Timestamp> {
+        if self.last_seen <= at {
+            return Some(self.last_seen);
+        }
+        self.gap_at(at).map(|(since, _)| since)
+    }
+
+    /// The lane that covers an instant.
+    pub(crate) fn span_at(&self, at: Timestamp) -> Option<&LaneSpan> {
+        // Spans do not overlap, so only the last one that had begun can cover it.
+        let begun = self.spans.partition_point(|span| span.since <= at);
+        self.spans[..begun].last().filter(|span| span.until.is_none_or(|until| at < until))
+    }
+
+    /// Whether the host had not reported within this patience.
+    pub(crate) fn was_silent(&self, at: Timestamp, patience: Duration) -> bool {
+        self.last_seen_by(at).is_some_and(|seen| is_silent(Some(seen), at.minus(patience)))
+    }
+
+    /// The stored gap that an instant is in. The check-in that ended it is not.
+    fn gap_at(&self, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let begun = self.gaps.partition_point(|(since, _)| *since <= at);
+        self.gaps[..begun].last().copied().filter(|(_, until)| at < *until)
+    }
+}
+
+/// What is stored of the past of one entry of the roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EntryPast {
+    /// What the lists say now; earlier sites and platforms are not kept.
+    pub(crate) site: Option<SiteId>,
+    pub(crate) platform: Option<Platform>,
+    pub(crate) listed_at: Timestamp,
+    /// Since when and until when it was in a state, in their order; `None` is the present one.
+    pub(crate) spans: Vec<(Timestamp, Option<Timestamp>, EntryState)>,
+}
+
+impl EntryPast {
+    /// The state at an instant; `None` before a list had the machine. States that are not kept any more count as missing: that
+    /// improves no figure.
+    pub(crate) fn state(&self, at: Timestamp) -> Option<(EntryState, Timestamp)> {
+        if at < self.listed_at {
+            return None;
+        }
+        let begun = self.spans.partition_point(|(since, ..)| *since <= at);
+        let span = self.spans[..begun].last().filter(|(_, until, _)| until.is_none_or(|until| at < until));
+        Some(span.map_or((EntryState::Missing, self.listed_at), |(since, _, state)| (*state, *since)))
+    }
+
+    /// Where a machine is that has no host: missing, or not counted.
+    pub(crate) fn place(&self, at: Timestamp, order: &OrderThen) -> Option<PlaceThen> {
+        let (state, since) = self.state(at)?;
+        let binds = order.may_bind(self.platform, self.site.as_ref());
+        // A machine that is matched is counted as the host. Any other state is what an account said, by hand or by a list.
+        let cause = if state == EntryState::Matched { Cause::Enrolled } else { Cause::Action };
+        let lane = (state.is_missing() && binds).then_some(Lane::Missing);
+        Some(PlaceThen { lane, is_counted: state.is_missing(), is_silent: false, since, cause })
+    }
+}
+
+#[cfg(test)]
+mod tests;

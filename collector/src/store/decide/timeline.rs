@@ -1,0 +1,127 @@
+//! A timeline: from the stored past of each machine to counts at some instants and what changed between them.
+//!
+//! The steps between two instants are the machines that are in another lane at the second one, so they always add up to the
+//! difference of the counts. A machine that left a lane and came back in between makes none.
+
+use std::collections::BTreeMap;
+
+use muster_proto::model::{Cause, DayCounts, Lane, LaneStep, Timestamp};
+
+use super::past::{OrderThen, PlaceThen};
+
+/// An instant of a timeline, with the order as it was then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TimelineInstant {
+    pub(crate) at: Timestamp,
+    pub(crate) order: OrderThen,
+}
+
+/// Machines by the code of their lane; 0 is out of scope.
+type ByLane = [u64; Lane::ALL.len() + 1];
+
+/// What is known of one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InstantCounts<G> {
+    pub(crate) at: Timestamp,
+    pub(crate) counts: DayCounts,
+    /// The counts of each group that has machines.
+    pub(crate) groups: Vec<(G, DayCounts)>,
+    pub(crate) steps: Vec<LaneStep>,
+}
+
+/// Counts machines at each instant, one machine after the other. `G` is what counts are divided by.
+#[derive(Debug)]
+pub(crate) struct Timeline<G> {
+    instants: Vec<TimelineInstant>,
+    groups: BTreeMap<G, Vec<ByLane>>,
+    steps: Vec<BTreeMap<(Option<Lane>, Option<Lane>, Cause), u64>>,
+}
+
+impl<G: Ord + Clone> Timeline<G> {
+    /// Of these instants, in their order.
+    pub(crate) fn new(instants: Vec<TimelineInstant>) -> Self {
+        let steps = vec![BTreeMap::new(); instants.len()];
+        Self { instants, groups: BTreeMap::new(), steps }
+    }
+
+    /// How many groups have machines.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Counts one machine, which is in the place that is given for each instant.
+    pub(crate) fn add(&mut self, group: &G, place: impl Fn(&TimelineInstant) -> Option<PlaceThen>) {
+        if !self.groups.contains_key(group) {
+            self.groups.insert(group.clone(), vec![[0; Lane::ALL.len() + 1]; self.instants.len()]);
+        }
+        let Some(counts) = self.groups.get_mut(group) else { return };
+        let mut before: Option<(Timestamp, Option<PlaceThen>)> = None;
+        for ((instant, counts), steps) in self.instants.iter().zip(counts).zip(&mut self.steps) {
+            let now = place(instant);
+            if let Some(place) = now.filter(|place| place.is_counted) {
+                let code = place.lane.map_or(0, |lane| usize::from(lane.code()));
+                if let Some(count) = counts.get_mut(code) {
+                    *count += 1;
+                }
+            }
+            if let Some((at, before)) = before
+                && let Some(step) = step(at, before, now)
+            {
+                *steps.entry(step).or_default() += 1;
+            }
+            before = Some((instant.at, now));
+        }
+    }
+
+    /// What was counted.
+    pub(crate) fn finish(self) -> Vec<InstantCounts<G>> {
+        let Self { instants, groups, steps } = self;
+        let instants = instants.into_iter().zip(steps).enumerate();
+        let of = |(n, (instant, steps)): (usize, (TimelineInstant, BTreeMap<_, _>))| {
+            let mut all = [0; Lane::ALL.len() + 1];
+            let mut parts = Vec::new();
+            for (group, counts) in &groups {
+                let Some(part) = counts.get(n) else { continue };
+                all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
+                if part.iter().any(|machines| *machines > 0) {
+                    parts.push((group.clone(), day_counts(part)));
+                }
+            }
+            let step = |((from, to, cause), hosts)| LaneStep { from, to, cause, hosts };
+            let steps = steps.into_iter().map(step).collect();
+            InstantCounts { at: instant.at, counts: day_counts(&all), groups: parts, steps }
+        };
+        instants.map(of).collect()
+    }
+}
+
+fn day_counts(counts: &ByLane) -> DayCounts {
+    let of = |code: usize| counts.get(code).copied().unwrap_or_default();
+    DayCounts {
+        lanes: Lane::ALL.iter().map(|lane| (*lane, of(usize::from(lane.code())))).collect(),
+        out_of_scope: of(0),
+        total: counts.iter().sum(),
+    }
+}
+
+/// The lanes before and after, and the cause of the last change between both instants; `None` if the lane is the same. `at` is the
+/// instant before.
+fn step(
+    at: Timestamp,
+    before: Option<PlaceThen>,
+    now: Option<PlaceThen>,
+) -> Option<(Option<Lane>, Option<Lane>, Cause)> {
+    let lane = |place: Option<PlaceThen>| place.and_then(|place| place.lane);
+    let (from, to) = (lane(before), lane(now));
+    let now = now.filter(|_| from != to)?;
+    let cause = match (from, to) {
+        // Whatever happened before it fell silent does not show.
+        (_, Some(Lane::Silent)) => Cause::Silent,
+        (Some(Lane::Silent), _) if now.since <= at => Cause::Returned,
+        _ => now.cause,
+    };
+    Some((from, to, cause))
+}
+
+#[cfg(test)]
+mod tests;
