@@ -327,6 +327,9 @@ fn not_known(why: PastUnknown, at: Timestamp, from: Option<Timestamp>) -> String
         }
         PastUnknown::Lost => format!("what happened at {at} was lost when the store was restored from a backup{known}"),
         PastUnknown::RulesUnknown => format!("the rules that were in force at {at} are not kept{known}"),
+        PastUnknown::DecisionsRemoved => {
+            format!("waivers and dispositions that were in force at {at} are not kept any more{known}")
+        }
     }
 }
 

@@ -65,7 +65,7 @@ pub use observation::{Kind, Observation, ObservationState};
 pub use order::{Binding, MilestoneKind, Precision};
 pub use order_change::{LaneMove, LaneMoves, OrderDifference, OrderFile, OrderFilesReport, OrdersChangeReport};
 pub use pace::{Pace, RefusalClass};
-pub use past::{PastAssessment, PastGap, PastHost, PastHostReport, PastSnapshot, PastVerdict};
+pub use past::{PastAssessment, PastDecision, PastGap, PastHost, PastHostReport, PastSnapshot, PastVerdict};
 pub use report::{
     Board, BoardCounts, ChangeRow, ChangesReport, CollectorStatus, Explanation, Finding, HitReport, HostActionReport,
     HostCandidate, HostName, HostReport, HostRow, LaneChange, MilestoneReport, OrderReport, ProductReport, PurgeCounts,

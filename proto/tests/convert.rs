@@ -5,7 +5,18 @@ use std::time::Duration;
 
 use muster_proto::convert::{ConvertError, RefusalDetail};
 use muster_proto::model::{
-    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, DayCounts, DecisionReport, Digest, DisposedHost, DispositionKind, DispositionReport, DispositionState, DutyEvidence, DutyReport, DutyState, DutySubject, Evidence, Explanation, Finding, ForecastReport, ForecastState, HitReport, HostActionReport, HostFacts, HostId, HostLabel, HostMark, HostName, HostNote, HostOwner, HostReport, HostRow, HostState, Kind, Label, Lane, LaneChange, LaneMove, LaneMoves, LaneStep, ListenerUse, Losses, MachineIdentity, MarkReport, MilestoneReport, OmittedDays, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport, OrdersChangeReport, Outcome, Pace, PastAssessment, PastGap, PastHost, PastHostReport, PastSnapshot, PastUnknown, PastVerdict, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, PurgeCounts, RateForecast, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RetirementReport, RosterCounts, RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, TimelineDay, TimelineGroup, TimelineReport, Timestamp, TokenId, TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport, WaiverReason, WaiverReport, WaiverState, Watchlist,
+    Binding, Board, BoardCounts, Cause, ChangeRow, ChangesReport, CollectorStatus, DayCounts, DecisionReport, Digest,
+    DisposedHost, DispositionKind, DispositionReport, DispositionState, DutyEvidence, DutyReport, DutyState,
+    DutySubject, Evidence, Explanation, Finding, ForecastReport, ForecastState, HitReport, HostActionReport, HostFacts,
+    HostId, HostLabel, HostMark, HostName, HostNote, HostOwner, HostReport, HostRow, HostState, Kind, Label, Lane,
+    LaneChange, LaneMove, LaneMoves, LaneStep, ListenerUse, Losses, MachineIdentity, MarkReport, MilestoneReport,
+    OmittedDays, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport, OrdersChangeReport, Outcome, Pace,
+    PastAssessment, PastDecision, PastGap, PastHost, PastHostReport, PastSnapshot, PastUnknown, PastVerdict, Platform,
+    Presence, ProductId, ProductReport, ProductSeen, Protection, PurgeCounts, RateForecast, RealtimeEvidence, Reason,
+    ReasonKind, RefusalClass, Resources, RetirementReport, RosterCounts, RulesRefused, SignatureState, SiteId,
+    SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, TimelineDay, TimelineGroup, TimelineReport,
+    Timestamp, TokenId, TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport, WaiverReason, WaiverReport,
+    WaiverState, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -556,6 +567,7 @@ fn the_past_is_the_same_after_it_was_sent() {
     let verdict = PastVerdict {
         order: OrderId::new("us-bis").expect("valid"),
         lane: Lane::Confirm,
+        true_lane: Lane::Silent,
         in_scope: true,
         overdue: true,
         silent: false,
@@ -582,6 +594,20 @@ fn the_past_is_the_same_after_it_was_sent() {
         as_of: Timestamp::from_millis(4),
         host,
         unknown: vec![gap],
+        decisions: vec![PastDecision {
+            order: OrderId::new("us-bis").expect("valid"),
+            decision: DecisionReport {
+                lane: Lane::Waived,
+                number: 3,
+                why: "legacy-system".to_owned(),
+                text: "separate network".to_owned(),
+                until: Some(Timestamp::from_millis(9)),
+                requested_by: "ada".to_owned(),
+                approved_by: "bob".to_owned(),
+                approved_at: Timestamp::from_millis(2),
+                is_self_approved: false,
+            },
+        }],
         rules_version: "r".to_owned(),
         snapshot: Some(PastSnapshot {
             digest: Digest::of(b"x"),

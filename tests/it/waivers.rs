@@ -115,8 +115,8 @@ fn a_waiver_is_approved_by_another_person_and_ends_by_itself() -> Result<()> {
     ensure!(board(&lab)?.1["counts"]["lanes"]["replace"] == 1, "nobody has approved it");
     by(&lab, &bob, &["waivers", "approve", "1"])?.expect_code(0)?;
 
-    let (code, counts) = board(&lab)?;
-    let counts = &counts["counts"];
+    let (code, during) = board(&lab)?;
+    let counts = &during["counts"];
     ensure!(code == Some(0) && counts["lanes"]["waived"] == 1 && counts["lanes"]["replace"] == 0, "{code:?} {counts}");
     ensure!(counts["waived"]["replace"] == 1 && counts["overdue"] == 0 && counts["self_approved"] == 0, "{counts}");
     let text = lab.muster(&["board"])?.expect_code(0)?.stdout;
@@ -149,6 +149,30 @@ fn a_waiver_is_approved_by_another_person_and_ends_by_itself() -> Result<()> {
         let entries = lab.muster(&["ledger", "--kind", kind, "-o", "json"])?.expect_code(0)?.json()?;
         ensure!(entries.as_array().is_some_and(|entries| entries.len() == 1), "{kind}: {entries}");
     }
+    of_then(&lab, &during)
+}
+
+/// What was answered while the waiver was in force is answered of that time.
+fn of_then(lab: &Lab, during: &Value) -> Result<()> {
+    let at = during["as_of"].as_str().context("an instant")?;
+    let past = lab.muster(&["board", "--as-of", at, "-o", "json"])?.expect_code(0)?.json()?;
+    ensure!(past[0]["counts"] == during["counts"], "{past}\n{during}");
+    let listed = lab.muster(&["hosts", "--as-of", at, "--lane", "waived", "-o", "json"])?.expect_code(0)?.json()?;
+    let found = &listed["hosts"][0]["verdicts"][0];
+    ensure!(found["lane"] == "waived" && found["true_lane"] == "replace" && found["cause"] == "waiver", "{listed}");
+    let findings = lab.muster(&["findings", "--as-of", at, "-o", "json"])?.expect_code(0)?.stdout;
+    ensure!(!findings.contains("press-1"), "{findings}");
+    let text = lab.muster(&["explain", "press-1", "--order", US, "--as-of", at])?.expect_code(0)?.stdout;
+    for part in ["lane        waived", "true lane   replace", "approved by bob", "its network is separate"] {
+        ensure!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    let timeline = lab.muster(&["timeline", "--order", US, "-o", "json"])?.expect_code(0)?.json()?;
+    let days = timeline["days"].as_array().context("days")?;
+    let mut steps = days.iter().flat_map(|day| day["steps"].as_array().into_iter().flatten());
+    ensure!(
+        steps.any(|step| step["from"] == "waived" && step["to"] == "replace" && step["cause"] == "waiver"),
+        "{timeline}"
+    );
     Ok(())
 }
 

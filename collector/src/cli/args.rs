@@ -430,6 +430,8 @@ fn causes_help() -> String {
             Cause::Rules => "the rules changed",
             Cause::Order => "the order became active, or is no longer active",
             Cause::Action => "a person or program with an account changed it",
+            Cause::Waiver => "a waiver began or ended (only in `timeline` and with --as-of)",
+            Cause::Disposition => "the host was retired or taken back (only in `timeline` and with --as-of)",
         };
         format!("  {cause:<18}  {meaning}\n")
     };

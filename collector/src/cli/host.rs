@@ -262,7 +262,7 @@ pub(super) fn verdict_head(verdict: &VerdictReport, now: Timestamp, paint: &Pain
 }
 
 /// The lane without the decision, and who decided.
-fn decided(decision: &DecisionReport, true_lane: Lane, now: Timestamp, paint: &Paint) -> String {
+pub(super) fn decided(decision: &DecisionReport, true_lane: Lane, now: Timestamp, paint: &Paint) -> String {
     let DecisionReport { lane, number, why, text, until, requested_by, approved_by, .. } = decision;
     let noun = if *lane == Lane::Waived { "waiver" } else { "disposition" };
     let until = until.map(|until| format!(", until {}", when(until, now))).unwrap_or_default();

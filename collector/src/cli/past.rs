@@ -7,10 +7,11 @@ use muster_proto::model::{FindingsSort, HostsSort, Lane, OrderId, PastHost, Past
 use super::args::{FindingsArgs, HostsFilterArgs, WrongUsage};
 use super::client::{Client, Part, PastFilter};
 use super::exit::{of_boards, of_past};
+use super::host::decided;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, instant, or_dash};
 use super::timeline::why;
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 14] = [
     "as_of",
     "id",
     "hostname",
@@ -20,6 +21,7 @@ const HEADER: [&str; 13] = [
     "last_seen",
     "order",
     "lane",
+    "true_lane",
     "overdue",
     "silent",
     "since",
@@ -127,6 +129,7 @@ fn rows(host: &PastHost, as_of: Timestamp) -> Vec<Vec<String>> {
         [
             verdict.order.to_string(),
             verdict.lane.to_string(),
+            verdict.true_lane.to_string(),
             verdict.overdue.to_string(),
             verdict.silent.to_string(),
             verdict.since.to_rfc3339(),
@@ -135,7 +138,7 @@ fn rows(host: &PastHost, as_of: Timestamp) -> Vec<Vec<String>> {
     };
     // A host without a lane must not be missing from the CSV.
     if host.verdicts.is_empty() {
-        return vec![[of_host.to_vec(), vec![String::new(); 6]].concat()];
+        return vec![[of_host.to_vec(), vec![String::new(); 7]].concat()];
     }
     host.verdicts.iter().map(|verdict| [of_host.to_vec(), of_verdict(verdict).to_vec()].concat()).collect()
 }
@@ -166,7 +169,10 @@ fn page(part: &Part<PastHost>, as_of: Timestamp, paint: &Paint) -> String {
             }
             cells.extend(match verdict {
                 Some(verdict) => [
-                    Cell::marked_lane(verdict.lane, verdict.overdue),
+                    match verdict.lane {
+                        lane if lane == verdict.true_lane => Cell::marked_lane(lane, verdict.overdue),
+                        lane => Cell::text(format!("{lane} ({})", verdict.true_lane)),
+                    },
                     Cell::text(verdict.since.whole_seconds().to_rfc3339()),
                     Cell::text(verdict.cause.name()),
                 ],
@@ -216,6 +222,9 @@ fn one(report: &PastHostReport, explains: bool, paint: &Paint) -> String {
     }
     for verdict in &report.host.verdicts {
         text.push_str(&format!("\n{}", verdict_text(verdict, paint)));
+        if let Some(found) = report.decisions.iter().find(|found| found.order == verdict.order) {
+            text.push_str(&decided(&found.decision, verdict.true_lane, report.as_of, paint));
+        }
         if explains {
             text.push_str(&because(report, &verdict.order));
         }
@@ -267,7 +276,10 @@ fn because(report: &PastHostReport, order: &OrderId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::model::{Cause, Digest, HostId, PastAssessment, PastGap, PastSnapshot, PastUnknown, Platform};
+    use muster_proto::model::{
+        Cause, DecisionReport, Digest, HostId, PastAssessment, PastDecision, PastGap, PastSnapshot, PastUnknown,
+        Platform,
+    };
     use muster_proto::model::{Presence, Protection, Reason, ReasonKind};
 
     use super::*;
@@ -280,6 +292,7 @@ mod tests {
         PastVerdict {
             order: "us-bis-icts-2021-002".parse().expect("valid"),
             lane,
+            true_lane: if lane == Lane::Waived { Lane::Replace } else { lane },
             in_scope: true,
             overdue: lane == Lane::Replace,
             silent: lane == Lane::Silent,
@@ -311,6 +324,7 @@ mod tests {
                 why: PastUnknown::SilenceRemoved,
                 from: Some(at("2026-10-06T00:00:00Z")),
             }],
+            decisions: Vec::new(),
             rules_version: "r-1".to_owned(),
             snapshot: Some(PastSnapshot {
                 digest: Digest::of(b"x"),
@@ -357,5 +371,32 @@ mod tests {
         }
         assert!(!one(&report(), false, &Paint::plain()).contains("result"));
         assert_eq!(of_past(&report()), 5);
+    }
+
+    #[test]
+    fn a_waiver_of_then_is_shown_with_the_lane_without_it() {
+        let decision = DecisionReport {
+            lane: Lane::Waived,
+            number: 3,
+            why: "legacy-system".to_owned(),
+            text: "separate network".to_owned(),
+            until: Some(at("2026-10-06T00:00:00Z")),
+            requested_by: "ada".to_owned(),
+            approved_by: "bob".to_owned(),
+            approved_at: at("2026-10-01T08:00:00Z"),
+            is_self_approved: false,
+        };
+        let order = verdict(Lane::Waived).order;
+        let decisions = vec![PastDecision { order, decision }];
+        let report = PastHostReport { host: host_in(Lane::Waived), unknown: Vec::new(), decisions, ..report() };
+        let text = one(&report, false, &Paint::plain());
+        for part in ["  lane        waived\n", "  true lane   replace\n", "3 (legacy-system)", "approved by bob"] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert_eq!(of_past(&report), 0);
+        let part = Part { rows: vec![host_in(Lane::Waived)], total: None, next: None };
+        let text = page(&part, report.as_of, &Paint::plain());
+        assert!(text.contains("waived (replace)"), "{text}");
+        assert_eq!(rows(&host_in(Lane::Waived), report.as_of)[0][8..10], ["waived", "replace"]);
     }
 }

@@ -170,6 +170,9 @@ pub(super) const fn why(why: PastUnknown) -> &'static str {
         }
         PastUnknown::Lost => "it was lost when the store was restored from a backup",
         PastUnknown::RulesUnknown => "the rules of that time are not kept",
+        PastUnknown::DecisionsRemoved => {
+            "waivers and dispositions of that time were removed when their retention ended (retention.verdicts)"
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_proto::model::{DecisionReport, DispositionReport, HostId, Lane, WaiverReport};
+use muster_proto::model::{DecisionReport, DispositionReport, HostId, Lane, Timestamp, WaiverReport};
 
 use super::{ReportContext, ReportError};
 use crate::judge::{HostDecisions, InForce};
@@ -20,22 +20,22 @@ pub(super) struct DecisionTexts {
 }
 
 impl ReportContext {
-    /// Reads what the decisions of a host say.
+    /// Reads what the decisions of a host say that are in force at an instant.
     pub(super) async fn decision_texts(
         &self,
         host: HostId,
         decisions: &HostDecisions,
+        at: Timestamp,
     ) -> Result<DecisionTexts, ReportError> {
         let numbers: Vec<u64> =
-            decisions.waivers.iter().filter(|term| term.is_in_force(self.now)).map(|term| term.number).collect();
-        let now = self.now;
+            decisions.waivers.iter().filter(|term| term.is_in_force(at)).map(|term| term.number).collect();
         let read = move |tx: &mut dyn admin::AdminTx| {
             let mut texts = DecisionTexts {
                 dispositions: dispositions::of_host(tx, host, DISPOSITIONS)?,
                 ..DecisionTexts::default()
             };
             for number in &numbers {
-                let found = waivers::find(tx, *number, now)?;
+                let found = waivers::find(tx, *number, at)?;
                 texts.waivers.extend(found.map(|row| (*number, row.report)));
             }
             Ok(texts)

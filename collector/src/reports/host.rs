@@ -148,7 +148,7 @@ impl ReportContext {
             None => Vec::new(),
         };
         let orders = self.orders_asked(order)?;
-        let texts = self.decision_texts(stored.host, &stored.decisions).await?;
+        let texts = self.decision_texts(stored.host, &stored.decisions, self.now).await?;
         let verdicts = orders.iter().map(|order| self.verdict(stored, order, &hits, &texts)).collect();
         let labels: Vec<Label> = stored.labels.iter().map(|one| one.label.clone()).collect();
         let sources = stored.snapshot.as_ref().map(|snapshot| sources_of(&stored.site, &labels, snapshot, &orders));

@@ -51,6 +51,7 @@ impl ReportContext {
                     PastUnknown::LanesRemoved
                     | PastUnknown::SilenceRemoved
                     | PastUnknown::SilenceUnknown
+                    | PastUnknown::DecisionsRemoved
                     | PastUnknown::Lost,
                 ..
             }) => Ok(()),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_proto::model::{
-    Label, Lane, OrderId, PastAssessment, PastGap, PastHost, PastHostReport, PastSnapshot, PastVerdict, SiteId,
-    Timestamp,
+    Cause, Label, Lane, OrderId, PastAssessment, PastDecision, PastGap, PastHost, PastHostReport, PastSnapshot,
+    PastVerdict, SiteId, Timestamp,
 };
 
 use super::host::sources_of;
@@ -101,14 +101,20 @@ impl ReportContext {
         let none = || ReportError::NoHost { host: asked.chars().take(255).collect() };
         let (host, numbers, reported) = found.ok_or_else(none)?;
         let mut shown = shown(&host, at);
-        let mut unknown = Vec::new();
+        let texts = self.decision_texts(id, &host.past(-1).decisions, at).await?;
+        let (mut unknown, mut decisions) = (Vec::new(), Vec::new());
         for (order, then) in &orders {
             match then {
                 Ok(then) => {
                     let number = numbers.get(order).copied().unwrap_or(-1);
-                    shown
-                        .verdicts
-                        .extend(rules.order(order.as_str()).and_then(|order| verdict(&host, number, order, then, at)));
+                    let found = rules.order(order.as_str()).and_then(|order| verdict(&host, number, order, then, at));
+                    let past = host.past(number);
+                    let decided = past.decision(at, order, then.patience);
+                    let decided =
+                        decided.filter(|one| found.as_ref().is_some_and(|it| it.lane == one.decision().lane()));
+                    decisions
+                        .extend(decided.map(|one| PastDecision { order: order.clone(), decision: texts.report(one) }));
+                    shown.verdicts.extend(found);
                 }
                 Err(NotKnown { why, from }) => unknown.push(PastGap { order: order.clone(), why: *why, from: *from }),
             }
@@ -119,6 +125,7 @@ impl ReportContext {
             as_of: at,
             host: shown,
             unknown,
+            decisions,
             rules_version: rules.version.clone(),
             snapshot: None,
             assessments: Vec::new(),
@@ -281,20 +288,25 @@ fn shown(host: &HostThen, at: Timestamp) -> PastHost {
 /// Where a host was under an order. One that waited for its first judgement was `unknown` if the order applied to it.
 fn verdict(host: &HostThen, number: i64, order: &Order, then: &OrderThen, at: Timestamp) -> Option<PastVerdict> {
     let past = host.past(number);
-    let place = past.place(at, then.patience)?;
+    let place = past.place(at, &order.id, then.patience)?;
     let is_judged = past.span_at(at).is_some();
     let in_scope = if is_judged { place.lane.is_some() } else { order.binds(host.platform, &host.site, &host.labels) };
     let awake = past.span_at(at).map_or(Lane::Unknown, |span| span.lane);
-    let lane = place.lane.unwrap_or(awake);
+    let lane = place.lane.filter(|_| in_scope).unwrap_or(awake);
     let fell_silent = past.last_seen_by(at).map(|seen| seen.plus(then.patience));
-    let since = if lane == awake { place.since } else { fell_silent.unwrap_or(place.since) };
+    let (since, cause) = match place.decided.filter(|_| in_scope) {
+        Some(decided) => (decided.since, decided.cause()),
+        None if lane == awake => (place.since, place.cause),
+        None => (fell_silent.unwrap_or(place.since), Cause::Silent),
+    };
     Some(PastVerdict {
         order: order.id.clone(),
         lane,
+        true_lane: if in_scope { past.true_lane(at, &place, then.patience) } else { lane },
         in_scope,
         overdue: is_overdue(order, lane, in_scope, at),
         silent: place.is_silent && in_scope,
         since,
-        cause: if lane == awake { place.cause } else { muster_proto::model::Cause::Silent },
+        cause,
     })
 }

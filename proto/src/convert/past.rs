@@ -4,17 +4,18 @@ use bytes::Bytes;
 
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
-    Cause, Digest, Lane, OrderId, PastAssessment, PastGap, PastHost, PastHostReport, PastSnapshot, PastUnknown,
-    PastVerdict, Platform, Presence, Protection, SiteId, Timestamp,
+    Cause, Digest, Lane, OrderId, PastAssessment, PastDecision, PastGap, PastHost, PastHostReport, PastSnapshot,
+    PastUnknown, PastVerdict, Platform, Presence, Protection, SiteId, Timestamp,
 };
 use crate::wire;
 
 impl From<PastVerdict> for wire::PastVerdict {
     fn from(verdict: PastVerdict) -> Self {
-        let PastVerdict { order, lane, in_scope, overdue, silent, since, cause } = verdict;
+        let PastVerdict { order, lane, true_lane, in_scope, overdue, silent, since, cause } = verdict;
         Self {
             order: order.to_string(),
             lane: lane.code().into(),
+            true_lane: true_lane.code().into(),
             in_scope,
             overdue,
             silent,
@@ -30,6 +31,7 @@ impl TryFrom<wire::PastVerdict> for PastVerdict {
         Ok(Self {
             order: id("PastVerdict.order", OrderId::new(verdict.order))?,
             lane: code("PastVerdict.lane", verdict.lane, Lane::from_code)?,
+            true_lane: code("PastVerdict.true_lane", verdict.true_lane, Lane::from_code)?,
             in_scope: verdict.in_scope,
             overdue: verdict.overdue,
             silent: verdict.silent,
@@ -136,13 +138,31 @@ impl TryFrom<wire::PastAssessment> for PastAssessment {
     }
 }
 
+impl From<PastDecision> for wire::PastDecision {
+    fn from(decided: PastDecision) -> Self {
+        let PastDecision { order, decision } = decided;
+        Self { order: order.to_string(), decision: Some(decision.into()) }
+    }
+}
+
+impl TryFrom<wire::PastDecision> for PastDecision {
+    type Error = ConvertError;
+    fn try_from(decided: wire::PastDecision) -> Result<Self, ConvertError> {
+        Ok(Self {
+            order: id("PastDecision.order", OrderId::new(decided.order))?,
+            decision: present("PastDecision.decision", decided.decision)?.try_into()?,
+        })
+    }
+}
+
 impl From<PastHostReport> for wire::GetPastHostResponse {
     fn from(report: PastHostReport) -> Self {
-        let PastHostReport { as_of, host, unknown, rules_version, snapshot, assessments, not_kept } = report;
+        let PastHostReport { as_of, host, unknown, decisions, rules_version, snapshot, assessments, not_kept } = report;
         Self {
             as_of_ms: as_of.millis(),
             host: Some(host.into()),
             unknown: unknown.into_iter().map(Into::into).collect(),
+            decisions: decisions.into_iter().map(Into::into).collect(),
             rules_version,
             snapshot: snapshot.map(Into::into),
             assessments: assessments.into_iter().map(Into::into).collect(),
@@ -158,6 +178,7 @@ impl TryFrom<wire::GetPastHostResponse> for PastHostReport {
             as_of: Timestamp::from_millis(report.as_of_ms),
             host: present("GetPastHostResponse.host", report.host)?.try_into()?,
             unknown: report.unknown.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            decisions: report.decisions.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             rules_version: report.rules_version,
             snapshot: report.snapshot.map(TryInto::try_into).transpose()?,
             assessments: report.assessments.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,

@@ -3,8 +3,8 @@
 use super::closed_list::closed_list;
 
 closed_list! {
-    /// Why a host changed its lane under an order. It is stored with the change, except for `silent` and `returned`,
-    /// which depend on time alone and are computed when they are read.
+    /// Why a host changed its lane under an order. It is stored with the change, except for `silent`, `returned`,
+    /// `waiver` and `disposition`, which are computed when they are read.
     Cause {
         /// A product of the order was found that was not there before.
         Installed = 1, "installed";
@@ -26,8 +26,12 @@ closed_list! {
         Rules = 9, "rules";
         /// The order became active, or is no longer active.
         Order = 10, "order";
-        /// An account acted: a waiver, a disposition, a roster.
+        /// An account acted, for example on the roster.
         Action = 11, "action";
+        /// A waiver began or ended.
+        Waiver = 12, "waiver";
+        /// A disposition was approved, or the host was taken back.
+        Disposition = 13, "disposition";
     }
 }
 
@@ -42,7 +46,7 @@ mod tests {
             assert_eq!(cause.name().parse(), Ok(*cause));
         }
         assert_eq!(Cause::from_code(0), None);
-        assert_eq!(Cause::from_code(12), None);
+        assert_eq!(Cause::from_code(14), None);
         "Installed".parse::<Cause>().expect_err("names are in lower case");
     }
 }

@@ -1,8 +1,8 @@
 //! Hosts as they were at an instant of the past.
 
 use super::{
-    Cause, Digest, HostId, Lane, OrderId, PastUnknown, Platform, Presence, Protection, Reason, SiteId, SourceReport,
-    Timestamp,
+    Cause, DecisionReport, Digest, HostId, Lane, OrderId, PastUnknown, Platform, Presence, Protection, Reason, SiteId,
+    SourceReport, Timestamp,
 };
 
 /// Where a host was under an order that was active at that instant.
@@ -12,6 +12,8 @@ pub struct PastVerdict {
     pub order: OrderId,
     /// The lane that was shown.
     pub lane: Lane,
+    /// The lane without a waiver or a disposition; otherwise the same.
+    pub true_lane: Lane,
     /// Whether the order applied to the host.
     pub in_scope: bool,
     /// Whether it was not finished after the due milestone, as that was then.
@@ -56,6 +58,15 @@ pub struct PastGap {
     pub from: Option<Timestamp>,
 }
 
+/// The waiver or the disposition that gave a host its lane under an order.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PastDecision {
+    /// The order.
+    pub order: OrderId,
+    /// What was decided.
+    pub decision: DecisionReport,
+}
+
 /// The snapshot that a host had at an instant.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct PastSnapshot {
@@ -91,6 +102,8 @@ pub struct PastHostReport {
     pub host: PastHost,
     /// Orders that were active, and under which its lane is not known any more.
     pub unknown: Vec<PastGap>,
+    /// What was decided about it by then and was in force.
+    pub decisions: Vec<PastDecision>,
     /// The version of the rules that were in force.
     pub rules_version: String,
     /// Its snapshot; `None` if it had none, or if it is not kept: see `not_kept`.

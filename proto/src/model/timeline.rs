@@ -33,6 +33,8 @@ closed_list! {
         Lost = 6, "lost";
         /// The rules of that time are not kept.
         RulesUnknown = 7, "rules-unknown";
+        /// Waivers and dispositions that were in force then were removed when their retention ended.
+        DecisionsRemoved = 8, "decisions-removed";
     }
 }
 

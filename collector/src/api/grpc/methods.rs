@@ -34,7 +34,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 57] = [
+pub(super) const METHODS: [Method; 59] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),

@@ -10,7 +10,7 @@ use crate::store::contract::check_in_is_written;
 use crate::store::{Acting, admin};
 
 /// Keeps rules and puts them in force.
-async fn adopt(fleet: &Fleet, rules: &RuleSet, now: Timestamp) {
+pub(super) async fn adopt(store: &Arc<dyn Store>, rules: &RuleSet, now: Timestamp) {
     let kept = |order: &Order| KeptOrder {
         id: order.id.clone(),
         patience: order.patience,
@@ -28,8 +28,8 @@ async fn adopt(fleet: &Fleet, rules: &RuleSet, now: Timestamp) {
         kept_at: now,
     };
     let keep = move |tx: &mut dyn admin::AdminTx| admin::orders::keep(tx, &set);
-    admin::write(fleet.store.as_ref(), "rules_keep", Acting { actor: Actor::Rules, now }, keep).await.expect("keeps");
-    fleet.store.rules_adopt(&rules.version, now).await.expect("adopts");
+    admin::write(store.as_ref(), "rules_keep", Acting { actor: Actor::Rules, now }, keep).await.expect("keeps");
+    store.rules_adopt(&rules.version, now).await.expect("adopts");
 }
 
 async fn judge(fleet: &Fleet, rules: &Arc<RuleSet>, now: Timestamp) {
@@ -54,7 +54,7 @@ async fn two_times() -> (Fleet, Arc<RuleSet>, OrderId) {
     let fleet = fleet().await;
     let order = fleet.order().id.clone();
     // The fleet was judged at 20 seconds, under rules that nobody kept.
-    adopt(&fleet, &fleet.rules, at(25)).await;
+    adopt(&fleet.store, &fleet.rules, at(25)).await;
     judge(&fleet, &fleet.rules, at(26)).await;
     for n in 1..=HOSTS {
         check_in_is_written(&fleet.store, HostId::from_bytes([n; 16])).await;
@@ -69,7 +69,7 @@ async fn the_board_of_an_instant_is_what_was_answered_then_also_under_rules_that
     let week = 8 * DAY;
     let then = fleet.context(at(week)).board(None).await.expect("a board").remove(0);
     assert_eq!(then.counts.lanes[&Lane::Silent], 3, "nobody has reported for a week");
-    adopt(&fleet, &after, at(week + 60)).await;
+    adopt(&fleet.store, &after, at(week + 60)).await;
     judge(&fleet, &after, at(week + 61)).await;
     let later = ReportContext::new(Arc::clone(&fleet.store), Arc::clone(&after), at(week + 120));
     let now = later.board(None).await.expect("a board").remove(0);
@@ -85,8 +85,8 @@ async fn the_board_of_an_instant_is_what_was_answered_then_also_under_rules_that
     assert!(matches!(future, Err(ReportError::InTheFuture { .. })));
     let nobody: OrderId = "us-bis-icts-2021-003".parse().expect("valid");
     assert!(matches!(later.board_at(Some(&nobody), at(week)).await, Err(ReportError::NoOrder { .. })));
-    // Rules before the first ones that were kept are not known.
-    let before = later.board_at(None, at(22)).await;
+    // Before the first judgement no rules were in force.
+    let before = later.board_at(None, at(15)).await;
     assert!(matches!(before, Err(ReportError::NotKnown { why: PastUnknown::RulesUnknown, .. })), "{before:?}");
     let inactive = after.orders.iter().find(|order| !order.active).expect("an inactive order").id.clone();
     let refused = later.board_at(Some(&inactive), at(week)).await.expect_err("not active");
@@ -98,7 +98,7 @@ async fn the_board_of_an_instant_is_what_was_answered_then_also_under_rules_that
 async fn lists_and_hosts_of_an_instant_agree_with_its_board() {
     let (fleet, after, order) = two_times().await;
     let week = 8 * DAY;
-    adopt(&fleet, &after, at(week + 60)).await;
+    adopt(&fleet.store, &after, at(week + 60)).await;
     judge(&fleet, &after, at(week + 61)).await;
     let context = ReportContext::new(Arc::clone(&fleet.store), Arc::clone(&after), at(week + 120));
     for instant in [at(30), at(week), at(week + 120)] {
@@ -163,7 +163,7 @@ async fn a_host_of_the_past_is_explained_by_its_snapshot_and_the_rules_of_that_t
     // Host 1 has removed the product since.
     fleet.reports_at(1, 2, &["adduser"], Outcome::Found, at(DAY)).await;
     judge(&fleet, &fleet.rules, at(DAY + 1)).await;
-    adopt(&fleet, &after, at(2 * DAY)).await;
+    adopt(&fleet.store, &after, at(2 * DAY)).await;
     judge(&fleet, &after, at(2 * DAY + 1)).await;
     let context = ReportContext::new(Arc::clone(&fleet.store), Arc::clone(&after), at(3 * DAY));
     let explained =

@@ -4,6 +4,8 @@
 //! with the fleet. Of a history only the rows are read that are asked for: those that the end of a day lies in.
 
 pub(crate) mod bounds;
+pub(crate) mod decisions;
+mod lanes;
 pub(crate) mod portion;
 pub(crate) mod snapshot;
 pub(crate) mod tally;
@@ -12,5 +14,13 @@ pub(crate) mod timeline;
 /// Every statement of this module.
 #[cfg(test)]
 pub(in crate::store) fn statements() -> Vec<&'static str> {
-    [bounds::STATEMENTS, portion::STATEMENTS, snapshot::STATEMENTS, tally::STATEMENTS, timeline::STATEMENTS].concat()
+    [
+        bounds::STATEMENTS,
+        decisions::STATEMENTS,
+        portion::STATEMENTS,
+        snapshot::STATEMENTS,
+        tally::STATEMENTS,
+        timeline::STATEMENTS,
+    ]
+    .concat()
 }

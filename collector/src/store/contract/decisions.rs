@@ -29,7 +29,7 @@ use crate::store::{
 const FIRST_HOSTS: HostsShown = HostsShown { rows: 100, after: 0 };
 
 /// Accounts of two people, and of a program.
-pub(super) async fn people(store: &Arc<dyn Store>) {
+pub(crate) async fn people(store: &Arc<dyn Store>) {
     for name in ["ada", "bob"] {
         create(store, new_account(name, Role::Operator, &[], 1)).await.expect("creates");
     }

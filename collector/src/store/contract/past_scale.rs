@@ -22,7 +22,7 @@ const NOW: u64 = 90;
 
 /// Statements that fill a store with hosts that have been there for 90 days: each is on the roster and has a lane under four
 /// orders; a third of them changed lane on day 50 and a tenth on day 80, too; a tenth is silent, and a fifth was for ten days. A
-/// hundredth was matched on day 70. What differs between the databases comes from the caller: a table of the numbers of hosts, the
+/// hundredth was matched on day 70. A fiftieth is waived from day 30 to day 80, and 0.5 % are retired on day 70. What differs between the databases comes from the caller: a table of the numbers of hosts, the
 /// statements for hosts, and true.
 pub(crate) fn fill(numbers: &str, hosts: &str, yes: &str) -> String {
     let day = |day: u64| at(day * DAY).millis();
@@ -50,7 +50,17 @@ pub(crate) fn fill(numbers: &str, hosts: &str, yes: &str) -> String {
              FROM {n};
          INSERT INTO roster_entry_history (entry, since, until, state, host, basis)
              SELECT i, {d10}, {d70}, 2, NULL, 0 FROM {n} WHERE i % 100 = 0;
-         INSERT INTO roster_count (state, site, platform, entries) SELECT 1, 'hq', 1, count(*) FROM roster_entry;"
+         INSERT INTO roster_count (state, site, platform, entries) SELECT 1, 'hq', 1, count(*) FROM roster_entry;
+         INSERT INTO waiver_host (waiver, host) SELECT 1, i FROM {n} WHERE i % 50 = 0;
+         INSERT INTO disposition_host (disposition, host) SELECT 1, i FROM {n} WHERE i % 200 = 1;
+         INSERT INTO waiver (no, order_id, state, reason, control, until, beyond_milestone, requested_by, requested_at,
+                 decided_by, decided_at, hosts)
+             SELECT 1, 'us-bis-icts-2021-002', 3, 2, secret_hash, {d80}, 0, 'a', {d30}, 'b', {d30},
+                 (SELECT count(*) FROM waiver_host) FROM enrollment_token;
+         INSERT INTO disposition (no, state, kind, evidence, needs_second, requested_by, requested_at, decided_by, decided_at,
+                 hosts)
+             SELECT 1, 3, 1, secret_hash, 1, 'a', {d70}, 'b', {d70}, (SELECT count(*) FROM disposition_host)
+             FROM enrollment_token;"
     )
 }
 
@@ -84,8 +94,9 @@ pub(crate) async fn past_scale<B: Backend>(backend: B, fill: impl FnOnce(&B)) {
             times.push(began.elapsed());
             let hosts = tally.hosts();
             told = format!(
-                "{} in scope, {} on the roster",
-                hosts.in_scope.values().sum::<u64>(),
+                "{} in scope, {} of them waived or retired, {} on the roster",
+                hosts.in_scope.values().sum::<u64>() + hosts.decided.values().sum::<u64>(),
+                hosts.decided.values().sum::<u64>(),
                 tally.listed.in_scope.values().sum::<u64>()
             );
         }

@@ -4,13 +4,14 @@
 //! host was silent if the last check-in before the instant was longer ago than the patience of the order as it was then. What is
 //! not kept any more is not guessed: [`PastBounds::at`] says why it is unknown.
 //!
-//! A waiver or a disposition of that time takes precedence over the lane of the history: it belongs into [`HostPast`], beside the
-//! gaps, and is asked first in [`HostPast::place`].
+//! A waiver or a disposition of that time takes precedence over the lane of the history, as it does in the present.
 
 use std::time::Duration;
 
 use muster_proto::limits;
-use muster_proto::model::{Cause, EntryState, Lane, PastUnknown, Platform, SiteId, Timestamp, is_silent};
+use muster_proto::model::{Cause, EntryState, Lane, OrderId, PastUnknown, Platform, SiteId, Timestamp, is_silent};
+
+use crate::judge::{Decision, HostDecisions, InForce, decided_lane, is_shown_silent, true_lane};
 
 /// An order as it was active at some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub(crate) struct PastBounds {
     pub(crate) first: Option<Timestamp>,
     /// Lanes that had ended by then were removed.
     pub(crate) lanes_removed: Option<Timestamp>,
+    /// Waivers and dispositions that had ended by then were removed.
+    pub(crate) decisions_removed: Option<Timestamp>,
     /// Times of which a restore has lost what happened: from the backup to the restore.
     pub(crate) lost: Vec<(Timestamp, Timestamp)>,
     /// The rules in force, the first ones first, up to now.
@@ -87,6 +90,9 @@ impl PastBounds {
         // A lane that is kept ended after that instant, so it covers none before.
         if let Some(removed) = self.lanes_removed.filter(|removed| at < *removed) {
             return unknown(PastUnknown::LanesRemoved, Some(removed));
+        }
+        if let Some(removed) = self.decisions_removed.filter(|removed| at < *removed) {
+            return unknown(PastUnknown::DecisionsRemoved, Some(removed));
         }
         let gaps_from = self.now.minus(Duration::from_millis(limits::GAPS_MS.unsigned_abs()));
         if at < gaps_from {
@@ -135,6 +141,8 @@ pub(crate) struct HostPast {
     pub(crate) spans: Vec<LaneSpan>,
     /// Times without a check-in that have ended, in their order.
     pub(crate) gaps: Vec<(Timestamp, Timestamp)>,
+    /// The approved waivers and dispositions.
+    pub(crate) decisions: HostDecisions,
 }
 
 /// Where a machine was at an instant.
@@ -148,32 +156,77 @@ pub(crate) struct PlaceThen {
     /// Since when it was in its awake lane, and why.
     pub(crate) since: Timestamp,
     pub(crate) cause: Cause,
+    /// The waiver or disposition that gave it its lane.
+    pub(crate) decided: Option<DecidedThen>,
+}
+
+/// A waiver or a disposition that was in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DecidedThen {
+    pub(crate) decision: Decision,
+    pub(crate) is_self_approved: bool,
+    pub(crate) since: Timestamp,
+    /// When a person ended it, or when it ended by itself. A disposition also ends when the host reports again.
+    pub(crate) end: Option<Timestamp>,
+}
+
+impl DecidedThen {
+    fn of(found: InForce<'_>) -> Self {
+        let end = match found {
+            InForce::Waived(term) => Some(term.end()),
+            InForce::Retired(term) => term.ended_at,
+        };
+        let (decision, is_self_approved) = (found.decision(), found.is_self_approved());
+        Self { decision, is_self_approved, since: found.since(), end }
+    }
+
+    /// What its beginning and its end are the cause of.
+    pub(crate) const fn cause(&self) -> Cause {
+        match self.decision {
+            Decision::Retired => Cause::Disposition,
+            Decision::Waived => Cause::Waiver,
+            Decision::Missing => Cause::Action,
+        }
+    }
 }
 
 impl HostPast {
     /// Where the host was at an instant, under an order with this patience; `None` before its enrollment. A host that waited for its
     /// first judgement is `unknown`, as on the board.
-    pub(crate) fn place(&self, at: Timestamp, patience: Duration) -> Option<PlaceThen> {
+    pub(crate) fn place(&self, at: Timestamp, order: &OrderId, patience: Duration) -> Option<PlaceThen> {
         if at < self.enrolled_at {
             return None;
         }
+        let span = self.span_at(at);
+        let in_scope = span.is_none_or(|span| span.in_scope);
+        let found = self.decision(at, order, patience).filter(|_| in_scope);
+        let decision = found.map(|found| found.decision());
         let is_silent = self.was_silent(at, patience);
-        Some(match self.span_at(at) {
-            Some(span) => PlaceThen {
-                lane: span.in_scope.then(|| span.lane.with_silence(is_silent)),
-                is_counted: true,
-                is_silent: is_silent && span.in_scope,
-                since: span.since,
-                cause: span.cause,
-            },
-            None => PlaceThen {
-                lane: Some(Lane::Unknown.with_silence(is_silent)),
-                is_counted: true,
-                is_silent,
-                since: self.enrolled_at,
-                cause: Cause::Enrolled,
-            },
+        let awake = span.map_or(Lane::Unknown, |span| span.lane);
+        Some(PlaceThen {
+            lane: in_scope.then(|| decided_lane(decision, awake, is_silent)),
+            is_counted: true,
+            is_silent: in_scope && is_shown_silent(decision, is_silent),
+            since: span.map_or(self.enrolled_at, |span| span.since),
+            cause: span.map_or(Cause::Enrolled, |span| span.cause),
+            decided: found.map(DecidedThen::of),
         })
+    }
+
+    /// The lane at an instant without a decision; `place` is that of the same instant.
+    pub(crate) fn true_lane(&self, at: Timestamp, place: &PlaceThen, patience: Duration) -> Lane {
+        let awake = self.span_at(at).map_or(Lane::Unknown, |span| span.lane);
+        true_lane(place.decided.map(|decided| decided.decision), awake, self.was_silent(at, patience))
+    }
+
+    /// The waiver or disposition that was in force at an instant, whatever the scope of the order.
+    ///
+    /// The last check-in is only stored of hosts that were away for long. Any other host had reported within the patience, so it had
+    /// come back if it was said to have left before that. Within the patience the record of its return decides, which a job makes
+    /// some seconds after the check-in.
+    pub(crate) fn decision(&self, at: Timestamp, order: &OrderId, patience: Duration) -> Option<InForce<'_>> {
+        let seen = self.last_seen_by(at).unwrap_or_else(|| at.minus(patience));
+        self.decisions.under(order, Some(seen), at)
     }
 
     /// The last check-in by an instant, if it is known: it is stored only for hosts that were away then.
@@ -233,7 +286,7 @@ impl EntryPast {
         // A machine that is matched is counted as the host. Any other state is what an account said, by hand or by a list.
         let cause = if state == EntryState::Matched { Cause::Enrolled } else { Cause::Action };
         let lane = (state.is_missing() && binds).then_some(Lane::Missing);
-        Some(PlaceThen { lane, is_counted: state.is_missing(), is_silent: false, since, cause })
+        Some(PlaceThen { lane, is_counted: state.is_missing(), is_silent: false, since, cause, decided: None })
     }
 }
 

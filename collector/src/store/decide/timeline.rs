@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use muster_proto::model::{Cause, DayCounts, Lane, LaneStep, Timestamp};
 
-use super::past::{OrderThen, PlaceThen};
+use super::past::{DecidedThen, OrderThen, PlaceThen};
+use crate::judge::Decision;
 
 /// An instant of a timeline, with the order as it was then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl<G: Ord + Clone> Timeline<G> {
                 }
             }
             if let Some((at, before)) = before
-                && let Some(step) = step(at, before, now)
+                && let Some(step) = step(at, before, now, instant.at)
             {
                 *steps.entry(step).or_default() += 1;
             }
@@ -105,22 +106,54 @@ fn day_counts(counts: &ByLane) -> DayCounts {
 }
 
 /// The lanes before and after, and the cause of the last change between both instants; `None` if the lane is the same. `at` is the
-/// instant before.
+/// instant before, `until` the one after.
 fn step(
     at: Timestamp,
     before: Option<PlaceThen>,
     now: Option<PlaceThen>,
+    until: Timestamp,
 ) -> Option<(Option<Lane>, Option<Lane>, Cause)> {
     let lane = |place: Option<PlaceThen>| place.and_then(|place| place.lane);
     let (from, to) = (lane(before), lane(now));
     let now = now.filter(|_| from != to)?;
-    let cause = match (from, to) {
+    let ended = before.and_then(|before| before.decided.map(|decided| (decided, before.is_silent)));
+    let cause = match (now.decided, ended) {
+        (Some(began), _) if began.since > at => began.cause(),
+        // Another decision, made before, is left.
+        (_, Some((ended, was_silent))) => end_cause(at, &ended, was_silent, &now, until),
+        (Some(began), None) => began.cause(),
+        (None, None) => awake_cause(at, from, &now),
+    };
+    Some((from, to, cause))
+}
+
+/// Why a machine about which nothing was or is decided is in another lane.
+fn awake_cause(at: Timestamp, from: Option<Lane>, now: &PlaceThen) -> Cause {
+    match (from, now.lane) {
         // Whatever happened before it fell silent does not show.
         (_, Some(Lane::Silent)) => Cause::Silent,
         (Some(Lane::Silent), _) if now.since <= at => Cause::Returned,
         _ => now.cause,
-    };
-    Some((from, to, cause))
+    }
+}
+
+/// Why a machine is in another lane than that of a decision that is no longer in force. `at` and `until` are both instants.
+fn end_cause(at: Timestamp, ended: &DecidedThen, was_silent: bool, now: &PlaceThen, until: Timestamp) -> Cause {
+    // It is out of scope.
+    let Some(lane) = now.lane else { return now.cause };
+    match (ended.decision, ended.end.filter(|end| *end <= until)) {
+        // Nobody took it back, so it has reported.
+        (Decision::Retired, None) => {
+            if now.since > at {
+                now.cause
+            } else {
+                Cause::Returned
+            }
+        }
+        (Decision::Waived, _) if lane == Lane::Silent && !was_silent => Cause::Silent,
+        (_, Some(end)) if lane != Lane::Silent && now.since > end => now.cause,
+        (Decision::Retired | Decision::Waived | Decision::Missing, _) => ended.cause(),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use muster_proto::model::Timestamp;
 
+use crate::store::admin::waivers::clean::note_removed;
 use crate::store::sql::{AdminTx, Step};
 
 const ENDED: &str = "DELETE FROM disposition_host WHERE (disposition, host) IN
@@ -22,7 +23,11 @@ const EMPTY: &str = "DELETE FROM disposition WHERE no IN
 pub(crate) fn remove(tx: &mut dyn AdminTx, before: Timestamp) -> Step<bool> {
     let mut removed = 0;
     for sql in [ENDED, REFUSED, EMPTY] {
-        removed += tx.note_progress(sql, &[before.into()])?;
+        let rows = tx.note_progress(sql, &[before.into()])?;
+        if sql == ENDED && rows > 0 {
+            note_removed(tx, before)?;
+        }
+        removed += rows;
     }
     Ok(removed > 0)
 }

@@ -1,15 +1,17 @@
 //! What is known of the past of an order: the rules of each time, what retention has removed, and what a restore has lost.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster_proto::model::{OrderId, Timestamp};
 
 use crate::store::admin::orders::names;
+use crate::store::admin::waivers::clean::DECISIONS;
 use crate::store::decide::past::{OrderThen, PastBounds, RulesThen};
 use crate::store::sql::{AdminTx, Row, Step};
 
 const FIRST: &str = "SELECT at FROM ledger ORDER BY no LIMIT 1";
-const REMOVED: &str = "SELECT until FROM history_removed WHERE history = 'verdicts' ORDER BY until";
+const REMOVED: &str = "SELECT history, until FROM history_removed ORDER BY history";
 const LOST: &str = "SELECT backup_at, restored_at FROM restoration ORDER BY restored_at";
 // Two sets may come in force in one millisecond; the later one has the greater revision.
 const RULES: &str = "SELECT p.from_at, s.version, o.patience, o.platforms, o.sites, s.shortest
@@ -36,12 +38,16 @@ pub(crate) fn first_entry(tx: &mut dyn AdminTx) -> Step<Option<Timestamp>> {
 /// The database fails.
 pub(crate) fn bounds(tx: &mut dyn AdminTx, order: &OrderId, from: Timestamp, now: Timestamp) -> Step<PastBounds> {
     let first = first_entry(tx)?;
-    let lanes_removed = tx.query(REMOVED, &[])?.first().map(|row| row.time(0)).transpose()?;
+    let mut removed = BTreeMap::new();
+    for row in tx.query(REMOVED, &[])? {
+        removed.insert(row.text(0)?.to_owned(), row.time(1)?);
+    }
+    let (lanes_removed, decisions_removed) = (removed.remove("verdicts"), removed.remove(DECISIONS));
     let lost = tx.query(LOST, &[])?.iter().map(|row| Ok((row.time(0)?, row.time(1)?))).collect::<Step<_>>()?;
     let rows = tx.query(RULES, &[order.as_str().into(), from.into()])?;
     let rules = rows.iter().map(rules_then).collect::<Step<Vec<_>>>()?;
     let rules = rules.into_iter().filter(|rules| rules.from <= now).collect();
-    Ok(PastBounds { now, first, lanes_removed, lost, rules })
+    Ok(PastBounds { now, first, lanes_removed, decisions_removed, lost, rules })
 }
 
 fn rules_then(row: &Row) -> Step<RulesThen> {

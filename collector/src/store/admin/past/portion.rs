@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use muster_proto::model::{HostId, Label, OrderId, Platform, SiteId, Timestamp};
 
-use super::timeline::span;
+use super::decisions;
+use super::lanes::span;
 use crate::store::decide::past::{HostPast, LaneSpan};
 use crate::store::sql::{AdminTx, Row, Step, StoreFault, Value};
 
@@ -36,7 +37,7 @@ pub(crate) struct HostThen {
     pub(crate) os_name: String,
     /// The labels that it had.
     pub(crate) labels: Vec<Label>,
-    /// What is stored of it, without lanes.
+    /// What is stored of it under any order, without lanes.
     past: HostPast,
     /// The lane that it was in under each order that had judged it.
     lanes: BTreeMap<i64, LaneSpan>,
@@ -87,6 +88,7 @@ pub(crate) fn hosts(tx: &mut dyn AdminTx, numbers: &[i64], at: Timestamp) -> Ste
     let flat = |rows: Vec<Vec<Row>>| rows.into_iter().flatten().collect::<Vec<Row>>();
     add(&mut found, &flat(now?), &flat(before?), &flat(gaps?))?;
     add_labels(&mut found, &flat(labels?))?;
+    add_decisions(&mut found, decisions::of_hosts(tx, numbers, at)?);
     // A number that is not there finds the host after it.
     Ok(found.into_values().filter(|host| numbers.contains(&host.no)).collect())
 }
@@ -103,6 +105,7 @@ pub(crate) fn hosts_after(tx: &mut dyn AdminTx, after: i64, most: usize, at: Tim
     let (now, before, gaps) = (tx.query(NOW, &range)?, tx.query(BEFORE, &range)?, tx.query(GAPS, &range)?);
     add(&mut found, &now, &before, &gaps)?;
     add_labels(&mut found, &tx.query(LABELS, &range)?)?;
+    add_decisions(&mut found, decisions::of_range(tx, (after, last), (at, at))?);
     Ok(found.into_values().collect())
 }
 
@@ -147,4 +150,12 @@ fn add_labels(hosts: &mut BTreeMap<i64, HostThen>, rows: &[Row]) -> Step<()> {
         }
     }
     Ok(())
+}
+
+fn add_decisions(hosts: &mut BTreeMap<i64, HostThen>, decisions: decisions::Decisions) {
+    for (no, decisions) in decisions {
+        if let Some(host) = hosts.get_mut(&no) {
+            host.past.decisions = decisions;
+        }
+    }
 }

@@ -59,7 +59,7 @@ pub(crate) fn reported(tx: &mut dyn AdminTx, host: i64, at: Timestamp) -> Step<R
         match row.text(0)? {
             "snapshots" => reported.snapshots_removed = Some(row.time(1)?),
             "states" => reported.states_removed = Some(row.time(1)?),
-            // Lanes are not asked for here.
+            // Lanes and decisions are not asked for here.
             _ => {}
         }
     }

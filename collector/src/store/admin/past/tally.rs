@@ -2,18 +2,19 @@
 //!
 //! Most hosts have been in their lane for long, so only the others are read: the present tally is counted back by the lanes that
 //! began after the instant and the lanes that were in force then. Silence, enrollments and the roster are counted back in the same
-//! way. Hosts that were matched or taken apart since are read one by one, because the tally counts them elsewhere now.
+//! way. Hosts that were waived or retired are read one by one and taken from their lanes. Hosts that were matched or taken apart since are read one by one, because the tally counts them elsewhere now.
 
 use std::collections::{BTreeMap, HashMap};
 
 use muster_proto::model::{EntryState, Lane, OrderId, Platform, SiteId, Timestamp};
 
+use super::decisions::{NamedHost, each_named};
 use super::portion;
 use super::timeline::ORDER;
 use crate::store::decide::past::{HostPast, OrderThen};
-use crate::store::decide::tally::{SilentHosts, TallyRow, counted};
+use crate::store::decide::tally::{DecidedCounts, SilentHosts, TallyRow, counted};
 use crate::store::sql::{AdminTx, Row, Step, StoreFault};
-use crate::store::{EntryCount, FleetTally, SiteScope};
+use crate::store::{DecidedPlace, EntryCount, FleetTally, SiteScope};
 
 const SITES: &str = "SELECT site, hosts FROM site_count WHERE hosts > 0 ORDER BY site";
 const MATCHED: &str = "SELECT site, CAST(sum(entries) AS bigint) FROM roster_count WHERE state = 1 AND entries > 0
@@ -117,11 +118,16 @@ pub(crate) fn tally(
     counts.lanes(tx, order, number, at)?;
     counts.silent(tx, number, at, silent_before)?;
     let (entries, was_listed) = entries(tx, sites, at)?;
-    if was_listed {
-        counts.relist(tx, number, then, at)?;
+    let relisted = if was_listed {
+        counts.relist(tx, number, then, at)?
     } else {
         counts.unlist();
-    }
+        BTreeMap::new()
+    };
+    each_named(tx, (order, number), at, |host| {
+        let is_listed = was_listed && relisted.get(&host.no).copied().unwrap_or(host.is_listed);
+        counts.decide(host, is_listed, order, then, at);
+    })?;
     counts.into_tally(entries)
 }
 
@@ -132,11 +138,18 @@ struct Counts<'s> {
     lanes: HashMap<(Lane, bool, bool), i64>,
     /// Silent hosts by lane and scope; `None` is all, judged or not.
     silent: HashMap<(Option<(Lane, bool)>, bool), i64>,
+    decided: DecidedCounts,
 }
 
 impl<'s> Counts<'s> {
     fn new(sites: &'s SiteScope) -> Self {
-        Self { sites, hosts: HashMap::new(), lanes: HashMap::new(), silent: HashMap::new() }
+        Self {
+            sites,
+            hosts: HashMap::new(),
+            lanes: HashMap::new(),
+            silent: HashMap::new(),
+            decided: DecidedCounts::new(),
+        }
     }
 
     fn is_in(&self, row: &Row) -> Step<bool> {
@@ -216,8 +229,14 @@ impl<'s> Counts<'s> {
         self.silent = silent;
     }
 
-    /// Counts hosts on the roster or outside as they were then.
-    fn relist(&mut self, tx: &mut dyn AdminTx, number: i64, then: &OrderThen, at: Timestamp) -> Step<()> {
+    /// Counts hosts on the roster or outside as they were then; returns which of them were on it, of those that changed.
+    fn relist(
+        &mut self,
+        tx: &mut dyn AdminTx,
+        number: i64,
+        then: &OrderThen,
+        at: Timestamp,
+    ) -> Step<BTreeMap<i64, bool>> {
         let mut changed: BTreeMap<i64, (bool, bool)> = BTreeMap::new();
         for row in tx.query(RELISTED, &[at.into()])? {
             let (is_now, was_then) = changed.entry(row.int(0)?).or_default();
@@ -237,7 +256,28 @@ impl<'s> Counts<'s> {
                 self.move_host(&seen.past(number), then, at, *is_now, *was_then);
             }
         }
-        Ok(())
+        Ok(changed.into_iter().map(|(host, _, was_then)| (host, was_then)).collect())
+    }
+
+    /// Counts a host as waived or retired instead of silent, if it was.
+    fn decide(&mut self, host: &NamedHost, is_listed: bool, order: &OrderId, then: &OrderThen, at: Timestamp) {
+        let past = &host.past;
+        let place = past.place(at, order, then.patience).filter(|_| self.sites.contains(&host.site));
+        let Some((place, decided)) = place.and_then(|place| Some((place, place.decided?))) else { return };
+        let span = past.span_at(at).map(|span| (span.lane, span.in_scope));
+        let counted = DecidedPlace {
+            decision: decided.decision,
+            is_self_approved: decided.is_self_approved,
+            awake: span.map_or(Lane::Unknown, |(lane, _)| lane),
+            is_silent: place.is_silent,
+        };
+        *self.decided.entry((counted, is_listed, span.is_some())).or_default() += 1;
+        if past.was_silent(at, then.patience) {
+            *self.silent.entry((None, is_listed)).or_default() -= 1;
+            if span.is_some() {
+                *self.silent.entry((span, is_listed)).or_default() -= 1;
+            }
+        }
     }
 
     fn move_host(&mut self, past: &HostPast, then: &OrderThen, at: Timestamp, is_now: bool, was_then: bool) {
@@ -284,8 +324,8 @@ impl<'s> Counts<'s> {
         }
         let hosts = |is_listed| count(self.hosts.get(&is_listed).copied().unwrap_or_default());
         let mut tally = FleetTally {
-            listed: counted(hosts(true)?, true, &rows, &silent)?,
-            outside: counted(hosts(false)?, false, &rows, &silent)?,
+            listed: counted(hosts(true)?, true, &rows, &silent, &self.decided)?,
+            outside: counted(hosts(false)?, false, &rows, &silent, &self.decided)?,
             entries,
         };
         let listed = hosts(true)?;

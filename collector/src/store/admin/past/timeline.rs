@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use muster_proto::limits;
-use muster_proto::model::{Cause, EntryState, Lane, OmittedDays, OrderId, Platform, SiteId, Timestamp};
+use muster_proto::model::{EntryState, OmittedDays, OrderId, Platform, SiteId, Timestamp};
 
 use super::bounds::bounds;
+use super::decisions;
+use super::lanes::span;
 use crate::store::SiteScope;
-use crate::store::decide::past::{EntryPast, HostPast, LaneSpan};
+use crate::store::decide::past::{EntryPast, HostPast};
 use crate::store::decide::timeline::{InstantCounts, Timeline, TimelineInstant};
 use crate::store::sql::{AdminTx, Row, Step, StoreFault};
 
@@ -130,30 +132,20 @@ fn count_hosts(
                 past.gaps.push((row.time(1)?, row.time(2)?));
             }
         }
+        for (no, decisions) in decisions::of_range(tx, (after, last), (first, asked.now))? {
+            if let Some((_, past)) = hosts.get_mut(&no) {
+                past.decisions = decisions;
+            }
+        }
         for (site, past) in hosts.into_values() {
             let group = asked.by_site.then_some(site);
-            counted.add(&group, |instant| past.place(instant.at, instant.order.patience));
+            counted.add(&group, |instant| past.place(instant.at, &asked.order, instant.order.patience));
         }
         if counted.groups() > most {
             return Ok(false);
         }
         after = last;
     }
-}
-
-/// A row with host and beginning, and from `at` on lane, scope and cause.
-pub(super) fn span(row: &Row, until: Option<Timestamp>, at: usize) -> Step<LaneSpan> {
-    let code = |at: usize| row.int(at).map(|code| u8::try_from(code).unwrap_or_default());
-    let unknown =
-        |what: &str, code: u8| StoreFault::damaged("a lane of a host", format!("the {what} {code} is unknown"));
-    let (lane, cause) = (code(at)?, code(at + 2)?);
-    Ok(LaneSpan {
-        since: row.time(1)?,
-        until,
-        lane: Lane::from_code(lane).ok_or_else(|| unknown("lane", lane))?,
-        in_scope: row.flag(at + 1)?,
-        cause: Cause::from_code(cause).ok_or_else(|| unknown("cause", cause))?,
-    })
 }
 
 /// `false` if there are more groups than `most`; then it has stopped.

@@ -1,13 +1,15 @@
-//! Removes waivers of which nobody has heard, and those that ended long ago.
+//! Removes waivers of which nobody has heard, and those that ended long ago. Up to when that was done is noted, because the past before
+//! is not known any more.
 
 use muster_proto::model::Timestamp;
 
 use super::ask::Prepared;
+use crate::store::decision_sql::APPROVED;
 use crate::store::sql::{AdminTx, Step};
 
 // The one with the highest number is kept: otherwise the next waiver would get its number.
 const OLD: &str =
-    "SELECT no FROM waiver WHERE until < $1 AND no < (SELECT max(no) FROM waiver) ORDER BY until, no LIMIT 1";
+    "SELECT no, state FROM waiver WHERE until < $1 AND no < (SELECT max(no) FROM waiver) ORDER BY until, no LIMIT 1";
 const LEFT_OVER: &str = "SELECT no FROM waiver WHERE state = 1 AND requested_at < $1 ORDER BY no LIMIT 1";
 const REFUSED: &str = "SELECT no FROM waiver WHERE state = 4 AND decided_at < $1
      AND EXISTS (SELECT 1 FROM waiver_host WHERE waiver = no) ORDER BY no LIMIT 1";
@@ -15,6 +17,8 @@ const LAPSED: &str = "SELECT no FROM waiver WHERE state = 2 AND until < $1
      AND EXISTS (SELECT 1 FROM waiver_host WHERE waiver = no) ORDER BY no LIMIT 1";
 const FORGET_HOSTS: &str = "DELETE FROM waiver_host WHERE waiver = $1 AND host IN
      (SELECT host FROM waiver_host WHERE waiver = $1 ORDER BY host LIMIT 400)";
+const NOTE_REMOVED: &str = "INSERT INTO history_removed (history, until) VALUES ($1, $2)
+     ON CONFLICT (history) DO UPDATE SET until = excluded.until WHERE history_removed.until < excluded.until";
 const FORGET: &str = "DELETE FROM waiver WHERE no = $1";
 
 /// Which waivers are removed.
@@ -42,13 +46,32 @@ pub(crate) fn remove(tx: &mut dyn AdminTx, limits: Limits) -> Step<bool> {
     let left_over = tx.query(LEFT_OVER, &[limits.begun_before.into()])?;
     let found = match left_over.first() {
         Some(row) => Some(row.int(0)?),
-        None => tx.query(OLD, &[limits.ended_before.into()])?.first().map(|row| row.int(0)).transpose()?,
+        None => match tx.query(OLD, &[limits.ended_before.into()])?.first() {
+            Some(row) => {
+                if row.int(1)? == APPROVED {
+                    note_removed(tx, limits.ended_before)?;
+                }
+                Some(row.int(0)?)
+            }
+            None => None,
+        },
     };
     let Some(waiver) = found else { return Ok(false) };
     if tx.note_progress(FORGET_HOSTS, &[waiver.into()])? == 0 {
         tx.note_progress(FORGET, &[waiver.into()])?;
     }
     Ok(true)
+}
+
+/// The name of waivers and dispositions in the table of histories that retention has removed.
+pub(crate) const DECISIONS: &str = "decisions";
+
+/// Notes that decisions that ended before an instant may be gone.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn note_removed(tx: &mut dyn AdminTx, before: Timestamp) -> Step<()> {
+    tx.note_progress(NOTE_REMOVED, &[DECISIONS.into(), before.into()]).map(drop)
 }
 
 /// Removes a part of a request that is given up; says whether there may be more.
@@ -69,4 +92,4 @@ pub(crate) fn abandon(tx: &mut dyn AdminTx, waiver: &Prepared) -> Step<bool> {
 }
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[OLD, REFUSED, LAPSED, LEFT_OVER, FORGET_HOSTS, FORGET];
+pub(super) const STATEMENTS: &[&str] = &[OLD, REFUSED, LAPSED, LEFT_OVER, FORGET_HOSTS, NOTE_REMOVED, FORGET];

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use muster_proto::model::{DispositionKind, OrderId, WaiverReason};
+
 use super::super::past::{HostPast, LaneSpan};
 use super::*;
+use crate::judge::{HostDecisions, RetirementTerm, WaiverTerm};
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -17,15 +20,23 @@ fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(START).plus(Duration::from_millis(millis))
 }
 
+fn id() -> OrderId {
+    "an-order".parse().expect("valid")
+}
+
 fn order() -> OrderThen {
     OrderThen { patience: PATIENCE, platforms: Vec::new(), sites: Vec::new() }
 }
 
-/// What happens to a host: it is judged into a lane, or it checks in.
+/// What happens to a host: it is judged into a lane, it checks in, or people decide something about it.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Judged(Lane, bool, Cause),
     CheckIn,
+    /// For so many hours.
+    Waived(u64),
+    Retired,
+    TakenBack,
 }
 
 fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
@@ -34,7 +45,14 @@ fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
     let judged =
         (proptest::sample::select(awake), proptest::bool::weighted(0.9), proptest::sample::select(stored.to_vec()))
             .prop_map(|(lane, in_scope, cause)| Event::Judged(lane, in_scope, cause));
-    let event = prop_oneof![2 => judged, 1 => Just(Event::CheckIn)];
+    let waived = (1..300_u64).prop_map(Event::Waived);
+    let event = prop_oneof![
+        4 => judged,
+        4 => Just(Event::CheckIn),
+        1 => waived,
+        2 => Just(Event::Retired),
+        1 => Just(Event::TakenBack),
+    ];
     let events = proptest::collection::vec((1..DAYS * 24, event), 0..30);
     // Each hour has one event at most, so that their order is clear.
     events.prop_map(|events| events.into_iter().collect::<BTreeMap<u64, Event>>().into_iter().collect())
@@ -45,6 +63,9 @@ struct Simulated {
     enrolled: u64,
     last_seen: u64,
     present: Option<(u64, Lane, bool, Cause)>,
+    is_retired: bool,
+    /// From and until.
+    waivers: Vec<(u64, u64)>,
     past: HostPast,
 }
 
@@ -56,6 +77,23 @@ impl Simulated {
                     self.past.gaps.push((at(self.last_seen * HOUR), at(hour * HOUR)));
                 }
                 self.last_seen = hour;
+                if std::mem::take(&mut self.is_retired) {
+                    self.retirement().returned_at = Some(at(hour * HOUR));
+                }
+            }
+            Event::Waived(hours) => {
+                self.waivers.push((hour, hour + hours));
+                self.past.decisions.waivers.push(waiver(hour * HOUR, (hour + hours) * HOUR));
+            }
+            Event::Retired if self.is_retired => {}
+            Event::Retired => {
+                self.is_retired = true;
+                self.past.decisions.retirements.push(retirement(hour * HOUR));
+            }
+            Event::TakenBack => {
+                if std::mem::take(&mut self.is_retired) {
+                    self.retirement().ended_at = Some(at(hour * HOUR));
+                }
             }
             Event::Judged(lane, in_scope, cause) => {
                 if let Some((since, before, was_in_scope, why)) = self.present {
@@ -70,8 +108,21 @@ impl Simulated {
         }
     }
 
+    fn retirement(&mut self) -> &mut RetirementTerm {
+        self.past.decisions.retirements.last_mut().expect("it is retired")
+    }
+
     /// What the board shows at this time: the lane, or out of scope.
     fn shown(&self, millis: u64) -> Option<Lane> {
+        let is_waived = self.waivers.iter().any(|(from, until)| (from * HOUR..until * HOUR).contains(&millis));
+        match self.without_decisions(millis) {
+            Some(_) if self.is_retired => Some(Lane::Retired),
+            Some(_) if is_waived => Some(Lane::Waived),
+            lane => lane,
+        }
+    }
+
+    fn without_decisions(&self, millis: u64) -> Option<Lane> {
         let is_silent = Duration::from_millis(millis - self.last_seen * HOUR) > PATIENCE;
         match self.present {
             None => Some(Lane::Unknown.with_silence(is_silent)),
@@ -88,6 +139,30 @@ impl Simulated {
     }
 }
 
+fn waiver(from: u64, until: u64) -> WaiverTerm {
+    WaiverTerm {
+        number: from,
+        order: id(),
+        reason: WaiverReason::Research,
+        approved_at: at(from),
+        until: at(until),
+        ended_at: None,
+        is_self_approved: false,
+    }
+}
+
+fn retirement(from: u64) -> RetirementTerm {
+    RetirementTerm {
+        number: from,
+        kind: DispositionKind::Sold,
+        requested_at: at(from),
+        approved_at: at(from),
+        ended_at: None,
+        returned_at: None,
+        is_self_approved: false,
+    }
+}
+
 /// What was on the board at the end of each day: machines by lane, and out of scope.
 type Recorded = Vec<(BTreeMap<Lane, u64>, u64)>;
 
@@ -96,8 +171,14 @@ fn simulate(fleet: &[(u64, Vec<(u64, Event)>)]) -> (Recorded, Vec<HostPast>) {
     let mut recorded: Recorded = vec![Default::default(); DAYS as usize];
     let mut pasts = Vec::new();
     for (enrolled, events) in fleet {
-        let mut host =
-            Simulated { enrolled: *enrolled, last_seen: *enrolled, present: None, past: HostPast::default() };
+        let mut host = Simulated {
+            enrolled: *enrolled,
+            last_seen: *enrolled,
+            present: None,
+            is_retired: false,
+            waivers: Vec::new(),
+            past: HostPast::default(),
+        };
         let mut events = events.iter().filter(|(hour, _)| hour >= enrolled).peekable();
         for (day, (lanes, out_of_scope)) in recorded.iter_mut().enumerate() {
             let end = (day as u64 + 1) * DAY - 1;
@@ -120,7 +201,7 @@ fn rebuilt(pasts: &[HostPast]) -> Vec<InstantCounts<u8>> {
     let instant = |day: u64| TimelineInstant { at: at((day + 1) * DAY - 1), order: order() };
     let mut timeline = Timeline::new((0..DAYS).map(instant).collect());
     for (n, past) in pasts.iter().enumerate() {
-        timeline.add(&((n % 3) as u8), |instant| past.place(instant.at, instant.order.patience));
+        timeline.add(&((n % 3) as u8), |instant| past.place(instant.at, &id(), instant.order.patience));
     }
     timeline.finish()
 }
@@ -182,6 +263,7 @@ fn each_step_has_the_cause_of_its_last_change() {
             span(15, None, Lane::Done, Cause::Rules),
         ],
         gaps: vec![(at(4 * DAY), at(18 * DAY))],
+        decisions: HostDecisions::default(),
     };
     let days = rebuilt(&[host]);
     let steps: Vec<_> = days.iter().zip(0..).flat_map(|(day, n)| day.steps.iter().map(move |step| (n, step))).collect();
@@ -198,4 +280,68 @@ fn each_step_has_the_cause_of_its_last_change() {
             (23, done, silent, Cause::Silent),
         ]
     );
+}
+
+#[test]
+fn a_waiver_and_a_disposition_are_the_causes_of_their_steps() {
+    let span = |since: u64, until: Option<u64>, lane, cause| {
+        let (since, until) = (at(since), until.map(at));
+        LaneSpan { since, until, lane, in_scope: true, cause }
+    };
+    let taken_back = RetirementTerm { ended_at: Some(at(25 * DAY)), ..retirement(20 * DAY) };
+    let returned = RetirementTerm { returned_at: Some(at(35 * DAY)), ..retirement(30 * DAY) };
+    let host = HostPast {
+        enrolled_at: at(0),
+        last_seen: at(35 * DAY),
+        spans: vec![
+            span(0, Some(13 * DAY), Lane::Replace, Cause::Installed),
+            span(13 * DAY, Some(18 * DAY + 2 * HOUR), Lane::Confirm, Cause::Removed),
+            span(18 * DAY + 2 * HOUR, None, Lane::Replace, Cause::Installed),
+        ],
+        gaps: vec![(at(19 * DAY), at(35 * DAY))],
+        decisions: HostDecisions {
+            // During the second one the product is removed; after the third one it is installed again on the same day.
+            waivers: vec![waiver(2 * DAY, 5 * DAY), waiver(10 * DAY, 15 * DAY), waiver(16 * DAY, 18 * DAY + HOUR)],
+            retirements: vec![taken_back, returned],
+        },
+    };
+    let days = rebuilt(&[host]);
+    let steps: Vec<_> = days.iter().zip(0..).flat_map(|(day, n)| day.steps.iter().map(move |step| (n, step))).collect();
+    let told: Vec<_> = steps.iter().map(|(day, step)| (*day, step.from, step.to, step.cause)).collect();
+    let (replace, waived, confirm, retired) =
+        (Some(Lane::Replace), Some(Lane::Waived), Some(Lane::Confirm), Some(Lane::Retired));
+    assert_eq!(
+        told,
+        [
+            (2, replace, waived, Cause::Waiver),
+            (5, waived, replace, Cause::Waiver),
+            (10, replace, waived, Cause::Waiver),
+            (15, waived, confirm, Cause::Waiver),
+            (16, confirm, waived, Cause::Waiver),
+            // It ended an hour before, but that is not the last change.
+            (18, waived, replace, Cause::Installed),
+            (20, replace, retired, Cause::Disposition),
+            (25, retired, replace, Cause::Disposition),
+            (30, replace, retired, Cause::Disposition),
+            (35, retired, replace, Cause::Returned),
+        ]
+    );
+}
+
+#[test]
+fn a_silent_host_that_was_waived_is_silent_because_the_waiver_ended() {
+    let host = |gap: u64| HostPast {
+        enrolled_at: at(0),
+        last_seen: at(gap * DAY),
+        spans: vec![LaneSpan { since: at(0), until: None, lane: Lane::Clear, in_scope: true, cause: Cause::Enrolled }],
+        gaps: Vec::new(),
+        decisions: HostDecisions { waivers: vec![waiver(DAY, 10 * DAY)], retirements: Vec::new() },
+    };
+    let to_silent = |past: HostPast| {
+        let days = rebuilt(&[past]);
+        let step = days.iter().flat_map(|day| &day.steps).find(|step| step.to == Some(Lane::Silent)).cloned();
+        step.map(|step| (step.from, step.cause))
+    };
+    assert_eq!(to_silent(host(2)), Some((Some(Lane::Waived), Cause::Waiver)), "it was silent before");
+    assert_eq!(to_silent(host(9)), Some((Some(Lane::Clear), Cause::Silent)), "the waiver was over before");
 }
