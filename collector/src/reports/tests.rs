@@ -1,5 +1,6 @@
 //! Reports over a real store, real rules and the real judge: all of them give the same numbers at every time.
 
+mod migration;
 mod past;
 
 use std::collections::BTreeMap;

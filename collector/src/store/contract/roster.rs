@@ -30,7 +30,7 @@ fn row(id: &str, name: &str, serial: &str) -> RosterRow {
 }
 
 /// Looks at the identifiers of hosts and matches entries until nothing is left to do.
-pub(super) async fn match_all(store: &Arc<dyn Store>, second: u64) {
+pub(crate) async fn match_all(store: &Arc<dyn Store>, second: u64) {
     let advance = move |tx: &mut dyn AdminTx| {
         let more = identifiers::advance(tx)?.is_unfinished;
         Ok(roster::pending::advance(tx, &|_| true, at(second))? || more)
@@ -39,7 +39,7 @@ pub(super) async fn match_all(store: &Arc<dyn Store>, second: u64) {
 }
 
 /// Imports rows of a source, and matches them.
-pub(super) async fn import(
+pub(crate) async fn import(
     store: &Arc<dyn Store>,
     source: &'static str,
     rows: &[RosterRow],
@@ -62,7 +62,8 @@ pub(super) async fn import(
     }
     counts.absent = known.len() as u64;
     let absent: Vec<i64> = known.into_values().map(|(no, _)| no).collect();
-    let portions: Vec<Portion> = std::iter::once(Portion::Rows(staged)).chain(import::absent(&absent)).collect();
+    let rows = staged.chunks(100).map(|rows| Portion::Rows(rows.to_vec()));
+    let portions: Vec<Portion> = rows.chain(import::absent(&absent)).collect();
     let stage = move |tx: &mut dyn AdminTx| {
         for (at, portion) in (0..).zip(&portions) {
             import::stage(tx, no, at, portion, super::kit::at(second))?;
