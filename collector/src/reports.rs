@@ -33,8 +33,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_proto::model::{
-    CollectorStatus, HostCandidate, Lane, OrderId, PastUnknown, ProductId, Resources, RulesRefused, StoreRefuses,
-    Timestamp,
+    CollectorStatus, HostCandidate, Lane, OrderId, PastUnknown, ProductId, Resources, RulesRefused, SiteId,
+    StoreRefuses, Timestamp,
 };
 
 use crate::filter::FilterError;
@@ -224,7 +224,7 @@ pub enum ReportError {
         days: u64,
     },
     /// Nobody knows the future.
-    #[error("{at} is in the future: now it is {}", now.whole_seconds())]
+    #[error("{at} is in the future: now it is {}; without an instant the answer is of now", now.whole_seconds())]
     InTheFuture {
         /// The instant.
         at: Timestamp,
@@ -232,14 +232,22 @@ pub enum ReportError {
         now: Timestamp,
     },
     /// Something about the past that is not known, or not any more.
-    #[error("{}", not_known(*why, *at, *from))]
+    #[error("{}{}", of_order(order.as_ref()), not_known(*why, *at, *from))]
     NotKnown {
         /// The instant.
         at: Timestamp,
+        /// The order of which it is not known; `None` if nothing is known of the instant.
+        order: Option<OrderId>,
         /// Why not.
         why: PastUnknown,
         /// From when on it is known, if that can be said.
         from: Option<Timestamp>,
+    },
+    /// No machine is counted at the sites that were asked for.
+    #[error("no machine is counted at {}; `muster board` and `muster hosts` show which sites there are", named(sites))]
+    NoMachines {
+        /// The sites.
+        sites: Vec<SiteId>,
     },
     /// The host did not exist then.
     #[error("host {host:?} enrolled at {}, after {at}", enrolled_at.whole_seconds())]
@@ -305,6 +313,16 @@ impl From<StoreError> for ReportError {
 /// Advice after an error.
 fn after(advice: Option<String>) -> String {
     advice.map_or_else(String::new, |advice| format!("; {advice}"))
+}
+
+/// `order an-order: `
+fn of_order(order: Option<&OrderId>) -> String {
+    order.map_or_else(String::new, |order| format!("order {order}: "))
+}
+
+/// `hq, lab`
+fn named(sites: &[SiteId]) -> String {
+    sites.iter().map(SiteId::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Why nothing is said of an instant.

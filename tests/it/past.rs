@@ -99,6 +99,7 @@ fn refusals(lab: &Lab) -> Result<()> {
         (&["timeline", "--order", US, "--to", "2099-01-01"], "is in the future"),
         (&["timeline", "--order", "us-bis-icts-2021-003"], "no order"),
         (&["forecast", "--order", FAR], "is not active"),
+        (&["forecast", "--order", US, "--site", "hq2"], "no machine is counted at hq2"),
     ] {
         let refused = lab.muster(arguments)?.expect_code(1)?;
         ensure!(refused.stderr.contains(expected), "{arguments:?}: no {expected:?} in {}", refused.stderr);

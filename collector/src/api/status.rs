@@ -63,6 +63,7 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
         | ReportError::PageToken
         | ReportError::InTheFuture { .. }
         | ReportError::WrongOrder
+        | ReportError::NoMachines { .. }
         | ReportError::TooManyDays { .. }
         | ReportError::TooManyGroups { .. }
         | ReportError::TooLongAgo { .. }

@@ -7,11 +7,11 @@ use muster_proto::model::{Board, BoardCounts, CollectorStatus, Lane, OrderReport
 
 use super::args::BoardArgs;
 use super::client::Client;
-use super::due;
 use super::exit::of_boards;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, when};
 use super::status::refused_rules;
 use super::waivers::lanes_of;
+use super::{due, past};
 use crate::config::format_span;
 
 const HEADER: [&str; 3] = ["order", "what", "hosts"];
@@ -20,7 +20,8 @@ pub(super) async fn run(mut client: Client, asked: BoardArgs, screen: &mut Scree
     let boards = client.board(asked.order.as_ref(), asked.past.as_of).await?;
     let status = client.status().await?;
     let answer = Answer { whole: &boards, header: &HEADER };
-    screen.show(&answer, &boards, || rows(&boards), |paint| page(&boards, &status, paint))?;
+    let sites = asked.past.as_of.map(past::as_of_line).unwrap_or_default();
+    screen.show(&answer, &boards, || rows(&boards), |paint| page(&boards, &status, paint) + &sites)?;
     Ok(of_boards(&boards))
 }
 

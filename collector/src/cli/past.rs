@@ -187,7 +187,7 @@ fn page(part: &Part<PastHost>, as_of: Timestamp, paint: &Paint) -> String {
 }
 
 /// The instant, and what the answer has of now.
-fn as_of_line(as_of: Timestamp) -> String {
+pub(super) fn as_of_line(as_of: Timestamp) -> String {
     format!("as of {}; names, sites and systems are those of now\n", as_of.whole_seconds())
 }
 

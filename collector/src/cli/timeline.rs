@@ -74,6 +74,9 @@ pub(super) fn page(report: &TimelineReport, by: Option<TimelineBy>, paint: &Pain
     } else {
         text.push_str(&counts(report, by, paint));
     }
+    if by == Some(TimelineBy::Site) {
+        text.push_str("  sites are those of now: a host that was moved counts at its new site on all days\n");
+    }
     for omitted in &report.omitted {
         text.push_str(&format!("  {}\n", left_out(omitted)));
     }
@@ -152,8 +155,9 @@ fn day(at: Timestamp) -> String {
 
 /// `2026-08-01 to 2026-08-30 left out (30 days): the order was not active`.
 fn left_out(omitted: &OmittedDays) -> String {
-    let days = omitted.until.since(omitted.from).as_millis() / u128::from(DAY_MS.unsigned_abs()) + 1;
-    let days = u64::try_from(days).unwrap_or(u64::MAX);
+    let day_of = |at: Timestamp| at.millis().div_euclid(DAY_MS);
+    // Both ends count, and the last one may be in the middle of today.
+    let days = day_of(omitted.until).saturating_sub(day_of(omitted.from)).saturating_add(1).unsigned_abs();
     let range: BTreeSet<String> = [day(omitted.from), day(omitted.until)].into();
     let range = range.into_iter().collect::<Vec<_>>().join(" to ");
     format!("{range} left out ({}): {}", counted(days, "day"), why(omitted.why))

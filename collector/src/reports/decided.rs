@@ -15,6 +15,8 @@ const DISPOSITIONS: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct DecisionTexts {
     waivers: BTreeMap<u64, WaiverReport>,
+    /// The dispositions that may be in force, with all of their hosts.
+    in_force: BTreeMap<u64, DispositionReport>,
     /// The newest dispositions of the host, newest first.
     pub(super) dispositions: Vec<DispositionReport>,
 }
@@ -29,6 +31,8 @@ impl ReportContext {
     ) -> Result<DecisionTexts, ReportError> {
         let numbers: Vec<u64> =
             decisions.waivers.iter().filter(|term| term.is_in_force(at)).map(|term| term.number).collect();
+        let retirements: Vec<u64> =
+            decisions.retirements.iter().filter(|term| term.approved_at <= at).map(|term| term.number).collect();
         let read = move |tx: &mut dyn admin::AdminTx| {
             let mut texts = DecisionTexts {
                 dispositions: dispositions::of_host(tx, host, DISPOSITIONS)?,
@@ -37,6 +41,11 @@ impl ReportContext {
             for number in &numbers {
                 let found = waivers::find(tx, *number, at)?;
                 texts.waivers.extend(found.map(|row| (*number, row.report)));
+            }
+            // One that was in force long ago is not among the newest.
+            for number in &retirements {
+                let found = dispositions::find(tx, *number)?;
+                texts.in_force.extend(found.map(|row| (*number, row.report)));
             }
             Ok(texts)
         };
@@ -63,7 +72,7 @@ impl DecisionTexts {
                 }
             }
             InForce::Retired(term) => {
-                let found = self.dispositions.iter().find(|one| one.number == term.number);
+                let found = self.in_force.get(&term.number);
                 DecisionReport {
                     lane: Lane::Retired,
                     number: term.number,

@@ -29,19 +29,23 @@ impl ReportContext {
     /// every site.
     ///
     /// # Errors
-    /// There is no such active order, or the store failed.
+    /// There is no such active order, no machine is counted at these sites, or the store failed.
     pub async fn forecast(&self, order: &OrderId, sites: Vec<SiteId>) -> Result<ForecastReport, ReportError> {
         let due = self.orders_asked(Some(order))?.first().and_then(|order| order.due());
         // The ends of the days of the longest window, and of the day before it.
         let days = WINDOWS[1] + 2;
         let from = Timestamp::from_millis(self.now.millis().saturating_sub(i64::from(days - 1) * DAY_MS));
+        let asked_sites = sites.clone();
         let asked = TimelineAsked { order: order.clone(), from: Some(from), sites, ..TimelineAsked::default_of(order) };
         let timeline = self.timeline(asked).await?;
         let present = timeline.days.last().filter(|day| day.at == self.now);
+        if !asked_sites.is_empty() && present.is_some_and(|day| day.counts.total == 0) {
+            return Err(ReportError::NoMachines { sites: asked_sites });
+        }
         let Some(present) = present.map(|day| day.counts.open()) else {
             // A count that is not known must not read as finished.
             let why = timeline.omitted.last().map_or(PastUnknown::RulesUnknown, |omitted| omitted.why);
-            return Err(ReportError::NotKnown { at: self.now, why, from: None });
+            return Err(ReportError::NotKnown { at: self.now, order: Some(order.clone()), why, from: None });
         };
         let open = OpenDays { ends: ends_in_a_row(&timeline.days, self.now), now: present };
         Ok(forecast(order, &open, due, self.now))

@@ -3,6 +3,7 @@
 use muster_proto::model::{Board, OrderId, PastUnknown, Timestamp};
 
 use super::board::board_of;
+use super::timeline::DAY_MS;
 use super::{ReportContext, ReportError};
 use crate::store::admin::past::bounds::bounds;
 use crate::store::admin::past::tally::tally;
@@ -19,12 +20,19 @@ struct BoardThen {
 type Found<T> = Result<T, (PastUnknown, Option<Timestamp>)>;
 
 impl ReportContext {
+    /// An instant that is asked for. The end of today means now.
+    pub(super) fn asked_instant(&self, at: Timestamp) -> Timestamp {
+        let end_of_today = (self.now.millis().div_euclid(DAY_MS) + 1) * DAY_MS - 1;
+        if at.millis() == end_of_today { self.now } else { at }
+    }
+
     /// The boards of the orders that were active at an instant, or of one: what was answered then.
     ///
     /// # Errors
     /// The instant is in the future, the order was not active then, something that the board needs is not known any more, or the
     /// store failed.
     pub async fn board_at(&self, order: Option<&OrderId>, at: Timestamp) -> Result<Vec<Board>, ReportError> {
+        let at = self.asked_instant(at);
         // An order that was not active, and what is not kept, have reasons of their own.
         if let Some(order) = order {
             self.known_at(order, at).await?;
@@ -36,7 +44,7 @@ impl ReportContext {
             let read = move |tx: &mut dyn AdminTx| board_then(tx, &id, &sites, at, now);
             let found = admin::read(self.store.as_ref(), "board_at", read).await?;
             let BoardThen { tally, overdue_duties } =
-                found.map_err(|(why, from)| ReportError::NotKnown { at, why, from })?;
+                found.map_err(|(why, from)| ReportError::NotKnown { at, order: Some(order.id.clone()), why, from })?;
             boards.push(Board { overdue_duties, ..board_of(order, &tally, at) });
         }
         Ok(boards)
@@ -51,8 +59,7 @@ impl ReportContext {
                     PastUnknown::LanesRemoved
                     | PastUnknown::SilenceRemoved
                     | PastUnknown::SilenceUnknown
-                    | PastUnknown::DecisionsRemoved
-                    | PastUnknown::Lost,
+                    | PastUnknown::DecisionsRemoved,
                 ..
             }) => Ok(()),
             known => known,
@@ -75,7 +82,7 @@ impl ReportContext {
                 // A mistyped id is no order that was not active.
                 self.known_order(order)?;
             }
-            return Err(ReportError::NotKnown { at, why, from });
+            return Err(ReportError::NotKnown { at, order: Some(order.clone()), why, from });
         }
         Ok(())
     }

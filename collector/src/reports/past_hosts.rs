@@ -55,15 +55,20 @@ impl ReportContext {
     /// # Errors
     /// The instant is in the future, something is not known any more, the page token is not valid, or the store failed.
     pub async fn past_hosts(&self, asked: PastHostsAsked) -> Result<Page<PastHost>, ReportError> {
-        let after = match asked.page.as_deref().map(str::parse::<i64>).transpose() {
-            Ok(after) => after.unwrap_or(0),
+        let asked = PastHostsAsked { at: self.asked_instant(asked.at), ..asked };
+        // The numbers of hosts are 32 bits long.
+        let after = match asked.page.as_deref().map(str::parse::<i32>).transpose() {
+            Ok(Some(after)) if after < 0 => return Err(ReportError::PageToken),
+            Ok(after) => i64::from(after.unwrap_or(0)),
             Err(_) => return Err(ReportError::PageToken),
         };
         let (rules, orders) = self.orders_at(asked.order.as_ref(), asked.at).await?;
         // A list that leaves hosts out because their lanes are not known would read as if they were finished.
         let mut known = Vec::new();
         for (order, then) in orders {
-            let then = then.map_err(|NotKnown { why, from }| ReportError::NotKnown { at: asked.at, why, from })?;
+            let unknown =
+                |NotKnown { why, from }| ReportError::NotKnown { at: asked.at, order: Some(order.clone()), why, from };
+            let then = then.map_err(unknown)?;
             known.push((order, then));
         }
         let sites = self.sites.intersection(&SiteScope::of(&asked.sites));
@@ -86,6 +91,7 @@ impl ReportContext {
         order: Option<&OrderId>,
         at: Timestamp,
     ) -> Result<PastHostReport, ReportError> {
+        let at = self.asked_instant(at);
         let stored = self.find(asked).await?;
         if at < stored.enrolled_at {
             return Err(ReportError::NotEnrolled { host: stored.facts.hostname, at, enrolled_at: stored.enrolled_at });
@@ -285,12 +291,12 @@ fn shown(host: &HostThen, at: Timestamp) -> PastHost {
     }
 }
 
-/// Where a host was under an order. One that waited for its first judgement was `unknown` if the order applied to it.
+/// Where a host was under an order. One that waited for its first judgement was `unknown`, as on the board.
 fn verdict(host: &HostThen, number: i64, order: &Order, then: &OrderThen, at: Timestamp) -> Option<PastVerdict> {
     let past = host.past(number);
     let place = past.place(at, &order.id, then.patience)?;
     let is_judged = past.span_at(at).is_some();
-    let in_scope = if is_judged { place.lane.is_some() } else { order.binds(host.platform, &host.site, &host.labels) };
+    let in_scope = !is_judged || place.lane.is_some();
     let awake = past.span_at(at).map_or(Lane::Unknown, |span| span.lane);
     let lane = place.lane.filter(|_| in_scope).unwrap_or(awake);
     let fell_silent = past.last_seen_by(at).map(|seen| seen.plus(then.patience));

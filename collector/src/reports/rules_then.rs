@@ -9,7 +9,7 @@ use super::{ReportContext, ReportError};
 use crate::rules::{PackError, RuleBase, RuleErrors, RulePack, RuleSet};
 use crate::store::admin;
 use crate::store::admin::orders::{self, KeptRules, Packed};
-use crate::store::admin::past::bounds::first_entry;
+use crate::store::admin::past::bounds::{first_entry, lost_until};
 
 /// Rule sets that are kept in memory. Reading one with another catalogue takes about as long as a start.
 const KEPT: usize = 4;
@@ -45,16 +45,20 @@ impl ReportContext {
     /// The rules that were in force at an instant.
     ///
     /// # Errors
-    /// The instant is in the future, rules of that time are not kept or cannot be used by this version, or the store failed.
+    /// The instant is in the future, a restore has lost what happened then, rules of that time are not kept or cannot be used by this version, or the store failed.
     pub(super) async fn rules_at(&self, at: Timestamp) -> Result<Arc<RuleSet>, ReportError> {
         if at > self.now {
             return Err(ReportError::InTheFuture { at, now: self.now });
         }
-        let version = move |tx: &mut dyn admin::AdminTx| Ok((orders::version_at(tx, at)?, first_entry(tx)?));
-        let (version, first) = admin::read(self.store.as_ref(), "rules_version_at", version).await?;
+        let version =
+            move |tx: &mut dyn admin::AdminTx| Ok((orders::version_at(tx, at)?, first_entry(tx)?, lost_until(tx, at)?));
+        let (version, first, lost) = admin::read(self.store.as_ref(), "rules_version_at", version).await?;
+        if lost.is_some() {
+            return Err(ReportError::NotKnown { at, order: None, why: PastUnknown::Lost, from: lost });
+        }
         let first = first.filter(|first| at < *first);
         let why = if first.is_some() { PastUnknown::BeforeFirst } else { PastUnknown::RulesUnknown };
-        let unknown = ReportError::NotKnown { at, why, from: first };
+        let unknown = ReportError::NotKnown { at, order: None, why, from: first };
         let Some(version) = version else { return Err(unknown) };
         if version == self.rules.version {
             return Ok(Arc::clone(&self.rules));

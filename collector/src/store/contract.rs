@@ -165,6 +165,7 @@ macro_rules! suite {
             new_rules_put_every_host_on_the_judge_queue_once
             the_days_of_a_timeline_are_what_the_board_said_on_them
             the_tally_and_the_hosts_of_a_day_are_what_they_were_on_it
+            a_host_that_has_just_come_back_was_silent_once
             days_whose_lanes_were_removed_are_left_out_with_the_reason
             changes_are_listed_with_their_causes
             silence_and_return_are_changes_though_check_ins_are_answered_from_memory

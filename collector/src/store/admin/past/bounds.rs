@@ -32,6 +32,19 @@ pub(crate) fn first_entry(tx: &mut dyn AdminTx) -> Step<Option<Timestamp>> {
     tx.query(FIRST, &[])?.first().map(|row| row.time(0)).transpose()
 }
 
+/// When the store was restored from a backup that was made before an instant; `None` if no restore has lost that instant.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn lost_until(tx: &mut dyn AdminTx, at: Timestamp) -> Step<Option<Timestamp>> {
+    for row in tx.query(LOST, &[])? {
+        if row.time(0)? < at && at < row.time(1)? {
+            return row.time(1).map(Some);
+        }
+    }
+    Ok(None)
+}
+
 /// What is known of the past of an order from an instant on.
 ///
 /// # Errors

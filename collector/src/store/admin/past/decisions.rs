@@ -18,8 +18,8 @@ const WAIVERS: &str =
      ORDER BY w.host, a.no";
 const RETIREMENTS: &str = "SELECT x.host, d.no, d.kind, d.requested_at, d.decided_at, x.ended_at, x.returned_at,
          d.requested_by, d.decided_by, d.needs_second
-     FROM disposition_host x JOIN disposition d ON d.no = x.disposition
-     WHERE x.host > $1 AND x.host <= $2 AND d.state = 3 AND d.decided_at <= $4
+     FROM disposition_host x CROSS JOIN disposition d
+     WHERE x.host > $1 AND x.host <= $2 AND d.no = x.disposition AND d.state = 3 AND d.decided_at <= $4
          AND (x.ended_at IS NULL OR x.ended_at > $3) AND (x.returned_at IS NULL OR x.returned_at > $3)
      ORDER BY x.host, d.no";
 

@@ -36,23 +36,25 @@ const IN_FORCE: &str = "SELECT i.site, v.lane, v.in_scope, i.listed, count(*)
 const AWAY: &str =
     "SELECT i.site, i.listed, count(*) FROM identity_row i WHERE i.last_seen < $2 AND i.enrolled_at <= $1
      GROUP BY i.site, i.listed ORDER BY i.site, i.listed";
-const WERE_AWAY: &str = "SELECT i.site, i.listed, count(*) FROM gap_row g JOIN listed_row i ON i.no = g.host
-     WHERE g.until > $1 AND g.since < $2 GROUP BY i.site, i.listed ORDER BY i.site, i.listed";
+// A gap may be stored a moment before the check-in that ended it; until then AWAY counts the host.
+const WERE_AWAY: &str = "SELECT i.site, i.listed, count(*) FROM gap_row g JOIN identity_row i ON i.no = g.host
+     WHERE g.until > $1 AND g.since < $2 AND i.last_seen >= g.until GROUP BY i.site, i.listed ORDER BY i.site, i.listed";
 const AWAY_NOW: &str = "SELECT i.site, v.lane, v.in_scope, i.listed, count(*)
      FROM identity_row i JOIN lane_now v ON v.host = i.no AND v.order_no = $3
      WHERE i.last_seen < $2 AND v.since <= $1
      GROUP BY i.site, v.lane, v.in_scope, i.listed ORDER BY i.site, v.lane, v.in_scope, i.listed";
+// SQLite takes the tables of a CROSS JOIN in their order: few hosts have been away, and all have past lanes.
 const AWAY_BEFORE: &str = "SELECT i.site, v.lane, v.in_scope, i.listed, count(*)
-     FROM identity_row i JOIN lane_before v ON v.host = i.no AND v.order_no = $3
-     WHERE i.last_seen < $2 AND v.since <= $1 AND v.until > $1
+     FROM identity_row i CROSS JOIN lane_before v
+     WHERE v.host = i.no AND v.order_no = $3 AND i.last_seen < $2 AND v.since <= $1 AND v.until > $1
      GROUP BY i.site, v.lane, v.in_scope, i.listed ORDER BY i.site, v.lane, v.in_scope, i.listed";
 const WERE_AWAY_NOW: &str = "SELECT i.site, v.lane, v.in_scope, i.listed, count(*)
-     FROM gap_row g JOIN listed_row i ON i.no = g.host JOIN lane_now v ON v.host = g.host AND v.order_no = $3
-     WHERE g.until > $1 AND g.since < $2 AND v.since <= $1
+     FROM gap_row g JOIN identity_row i ON i.no = g.host JOIN lane_now v ON v.host = g.host AND v.order_no = $3
+     WHERE g.until > $1 AND g.since < $2 AND i.last_seen >= g.until AND v.since <= $1
      GROUP BY i.site, v.lane, v.in_scope, i.listed ORDER BY i.site, v.lane, v.in_scope, i.listed";
 const WERE_AWAY_BEFORE: &str = "SELECT i.site, v.lane, v.in_scope, i.listed, count(*)
-     FROM gap_row g JOIN listed_row i ON i.no = g.host JOIN lane_before v ON v.host = g.host AND v.order_no = $3
-     WHERE g.until > $1 AND g.since < $2 AND v.since <= $1 AND v.until > $1
+     FROM gap_row g JOIN identity_row i ON i.no = g.host JOIN lane_before v ON v.host = g.host AND v.order_no = $3
+     WHERE g.until > $1 AND g.since < $2 AND i.last_seen >= g.until AND v.since <= $1 AND v.until > $1
      GROUP BY i.site, v.lane, v.in_scope, i.listed ORDER BY i.site, v.lane, v.in_scope, i.listed";
 
 const ENTRIES: &str =
@@ -68,8 +70,9 @@ const ENTRIES_LOST: &str = "SELECT 2, e.site, e.platform, count(*) FROM roster_e
          (SELECT 1 FROM roster_entry_history p WHERE p.entry = e.no AND p.since <= $1 AND p.until > $1)
      GROUP BY e.site, e.platform ORDER BY e.site, e.platform";
 
-/// Hosts that became machines of the roster since the instant, or were one then.
-pub(crate) const RELISTED: &str = "SELECT host, 1, 0 FROM roster_entry WHERE host IS NOT NULL AND since > $1
+/// Hosts that became machines of the roster since the instant, or were one then. Those that enrolled since are not counted then.
+pub(crate) const RELISTED: &str = "SELECT e.host, 1, 0 FROM roster_entry e JOIN listed_row i ON i.no = e.host
+     WHERE e.since > $1 AND i.enrolled_at <= $1
      UNION ALL SELECT host, 0, 1 FROM roster_entry_history WHERE host IS NOT NULL AND since <= $1 AND until > $1
      ORDER BY 1, 2, 3";
 

@@ -297,7 +297,7 @@ fn two_processes_with_one_key_show_within_a_few_check_ins_of_each() {
 }
 
 #[test]
-fn gaps_are_kept_for_ninety_days() {
-    let gap = Gap { since: at(1), until: at(100 * DAY) };
-    assert_eq!(gap.kept_from(), at(10 * DAY));
+fn gaps_are_kept_for_two_years() {
+    let gap = Gap { since: at(1), until: at(1_000 * DAY) };
+    assert_eq!(gap.kept_from(), at(270 * DAY));
 }
