@@ -20,6 +20,9 @@ pub(crate) struct TimelineInstant {
 /// Machines by the code of their lane; 0 is out of scope.
 type ByLane = [u64; Lane::ALL.len() + 1];
 
+/// The lanes before and after, and the cause.
+type Step = (Option<Lane>, Option<Lane>, Cause);
+
 /// What is known of one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InstantCounts<G> {
@@ -35,7 +38,7 @@ pub(crate) struct InstantCounts<G> {
 pub(crate) struct Timeline<G> {
     instants: Vec<TimelineInstant>,
     groups: BTreeMap<G, Vec<ByLane>>,
-    steps: Vec<BTreeMap<(Option<Lane>, Option<Lane>, Cause), u64>>,
+    steps: Vec<BTreeMap<Step, u64>>,
 }
 
 impl<G: Ord + Clone> Timeline<G> {
@@ -107,12 +110,7 @@ fn day_counts(counts: &ByLane) -> DayCounts {
 
 /// The lanes before and after, and the cause of the last change between both instants; `None` if the lane is the same. `at` is the
 /// instant before, `until` the one after.
-fn step(
-    at: Timestamp,
-    before: Option<PlaceThen>,
-    now: Option<PlaceThen>,
-    until: Timestamp,
-) -> Option<(Option<Lane>, Option<Lane>, Cause)> {
+fn step(at: Timestamp, before: Option<PlaceThen>, now: Option<PlaceThen>, until: Timestamp) -> Option<Step> {
     let lane = |place: Option<PlaceThen>| place.and_then(|place| place.lane);
     let (from, to) = (lane(before), lane(now));
     let now = now.filter(|_| from != to)?;
