@@ -13,6 +13,7 @@ mod bulk;
 mod catalogue;
 mod changes;
 mod client;
+mod decided;
 mod dispositions;
 mod due;
 mod duties;

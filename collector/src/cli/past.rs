@@ -6,8 +6,8 @@ use muster_proto::model::{FindingsSort, HostsSort, Lane, OrderId, PastHost, Past
 
 use super::args::{FindingsArgs, HostsFilterArgs, WrongUsage};
 use super::client::{Client, Part, PastFilter};
+use super::decided::decided;
 use super::exit::{of_boards, of_past};
-use super::host::decided;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, instant, or_dash};
 use super::timeline::why;
 

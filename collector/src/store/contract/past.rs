@@ -48,7 +48,7 @@ fn end(day: u64) -> Timestamp {
     Timestamp::from_millis(at(second(day + 1, 0)).millis() - 1)
 }
 
-/// Numbers that look as if they had no order.
+/// Numbers in no visible order.
 fn mixed(one: u64, other: u64) -> u64 {
     let mut mixed = (one << 32 ^ other).wrapping_add(77).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

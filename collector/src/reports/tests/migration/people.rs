@@ -51,7 +51,7 @@ impl Simulation {
             }
         }
         for machine in (0..machines()).filter(|n| script::is_excused(*n) && day == script::EXCUSED) {
-            self.decides(machine, ByHand::Excuse("in the store room".to_owned()), now).await;
+            self.decides(machine, ByHand::Excuse("in storage".to_owned()), now).await;
             self.log.add(now, Event::Excused { machine });
         }
         for machine in (0..machines()).filter(|n| script::is_reimaged(*n) && day == script::REIMAGED) {

@@ -16,7 +16,7 @@ pub(super) const RETURNED: u64 = 70;
 pub(super) const SITES_LEFT: &[&str] = &["hq", "plant"];
 pub(super) const NEW_PATIENCE: u64 = 10;
 
-/// Numbers that look as if they had no order.
+/// Numbers in no visible order.
 const fn mixed(machine: u32, other: u64) -> u64 {
     let mut mixed = ((machine as u64) << 32 ^ other).wrapping_add(77).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
