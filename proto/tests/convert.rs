@@ -527,7 +527,7 @@ fn an_error_names_the_field() {
 #[test]
 fn the_past_is_the_same_after_it_was_sent() {
     let counts = DayCounts { lanes: [(Lane::Replace, 2), (Lane::Silent, 1)].into(), out_of_scope: 3, total: 6 };
-    let group = |site| TimelineGroup { site, counts: counts.clone() };
+    let group = |site| TimelineGroup { site, label: Some(Label::new("vip").expect("valid")), counts: counts.clone() };
     let timeline = TimelineReport {
         order: OrderId::new("us-bis").expect("valid"),
         days: vec![TimelineDay {

@@ -37,7 +37,7 @@ fn rows(report: &TimelineReport, by: Option<TimelineBy>) -> Vec<Vec<String>> {
                     step.hosts.to_string(),
                 ]
             })),
-            Some(TimelineBy::Site) | None => {
+            Some(TimelineBy::Site | TimelineBy::Label) | None => {
                 for (site, counts) in parts(day, by) {
                     let mut row = |lane: &str, hosts: u64| {
                         rows.push(vec![day.at.to_rfc3339(), site.clone(), lane.to_owned(), hosts.to_string()]);
@@ -52,14 +52,15 @@ fn rows(report: &TimelineReport, by: Option<TimelineBy>) -> Vec<Vec<String>> {
     rows
 }
 
-/// The counts of a day: of each site, or of all.
+/// The counts of a day: of each site or label, or of all.
 fn parts(day: &TimelineDay, by: Option<TimelineBy>) -> Vec<(String, &DayCounts)> {
     match by {
-        Some(TimelineBy::Site) => {
-            let site = |group: &muster_proto::model::TimelineGroup| {
-                group.site.as_ref().map(ToString::to_string).unwrap_or_default()
+        Some(TimelineBy::Site | TimelineBy::Label) => {
+            let name = |group: &muster_proto::model::TimelineGroup| {
+                let site = group.site.as_ref().map(ToString::to_string);
+                group.label.as_ref().map(ToString::to_string).or(site).unwrap_or_default()
             };
-            day.groups.iter().map(|group| (site(group), &group.counts)).collect()
+            day.groups.iter().map(|group| (name(group), &group.counts)).collect()
         }
         Some(TimelineBy::Cause) | None => vec![(String::new(), &day.counts)],
     }
@@ -77,6 +78,9 @@ pub(super) fn page(report: &TimelineReport, by: Option<TimelineBy>, paint: &Pain
     if by == Some(TimelineBy::Site) {
         text.push_str("  sites are those of now: a host that was moved counts at its new site on all days\n");
     }
+    if by == Some(TimelineBy::Label) {
+        text.push_str("  labels are those of then: a host with several counts at each, and one with none at none\n");
+    }
     for omitted in &report.omitted {
         text.push_str(&format!("  {}\n", left_out(omitted)));
     }
@@ -84,7 +88,7 @@ pub(super) fn page(report: &TimelineReport, by: Option<TimelineBy>, paint: &Pain
 }
 
 fn counts(report: &TimelineReport, by: Option<TimelineBy>, paint: &Paint) -> String {
-    let is_by_site = by == Some(TimelineBy::Site);
+    let is_divided = matches!(by, Some(TimelineBy::Site | TimelineBy::Label));
     let days = || report.days.iter().map(|day| &day.counts);
     // Lanes in which no machine ever was would only take space.
     let lanes: Vec<Lane> = Lane::ALL
@@ -94,21 +98,21 @@ fn counts(report: &TimelineReport, by: Option<TimelineBy>, paint: &Paint) -> Str
         .collect();
     let is_outside = days().any(|counts| counts.out_of_scope > 0);
     let mut header = vec!["day"];
-    header.extend(is_by_site.then_some("site"));
+    header.extend(by.filter(|_| is_divided).map(TimelineBy::name));
     header.extend(lanes.iter().map(|lane| lane.name()));
     header.extend(is_outside.then_some("out of scope"));
     header.push("total");
-    header.extend((!is_by_site).then_some("changed lane"));
+    header.extend((!is_divided).then_some("changed lane"));
     let mut table = Table::new(&header);
     for day in &report.days {
-        for (site, counts) in parts(day, by) {
+        for (name, counts) in parts(day, by) {
             let mut cells = vec![Cell::text(label(day.at))];
-            cells.extend(is_by_site.then(|| Cell::text(if site.is_empty() { "-" } else { &site })));
+            cells.extend(is_divided.then(|| Cell::text(if name.is_empty() { "-" } else { &name })));
             let of = |lane: &Lane| Cell::number(counts.lanes.get(lane).copied().unwrap_or_default());
             cells.extend(lanes.iter().map(of));
             cells.extend(is_outside.then(|| Cell::number(counts.out_of_scope)));
             cells.push(Cell::number(counts.total));
-            cells.extend((!is_by_site).then(|| Cell::text(causes(&day.steps))));
+            cells.extend((!is_divided).then(|| Cell::text(causes(&day.steps))));
             table.row(cells);
         }
     }
@@ -199,9 +203,10 @@ mod tests {
             at,
             counts: counts_of(replace, clear),
             groups: vec![
-                muster_proto::model::TimelineGroup { site: None, counts: counts_of(0, 1) },
+                muster_proto::model::TimelineGroup { site: None, label: None, counts: counts_of(0, 1) },
                 muster_proto::model::TimelineGroup {
                     site: Some("hq".parse().expect("valid")),
+                    label: None,
                     counts: counts_of(replace, clear - 1),
                 },
             ],

@@ -1,10 +1,12 @@
 //! A timeline: how many machines were in each lane of an order at the end of each day, and why that changed.
 
 use muster_proto::limits;
-use muster_proto::model::{OrderId, SiteId, TimelineDay, TimelineGroup, TimelineReport, Timestamp};
+use muster_proto::model::{
+    DayCounts, OrderId, SiteId, TimelineBy, TimelineDay, TimelineGroup, TimelineReport, Timestamp,
+};
 
 use super::{ReportContext, ReportError};
-use crate::store::admin::past::timeline::{self, TimelineFound};
+use crate::store::admin::past::timeline::{self, Group, GroupedBy, TimelineFound};
 use crate::store::{SiteScope, admin};
 
 /// A day in UTC, which has no leap seconds here.
@@ -23,15 +25,15 @@ pub struct TimelineAsked {
     pub to: Option<Timestamp>,
     /// Only machines of these sites; empty is every site.
     pub sites: Vec<SiteId>,
-    /// Also the counts of each site.
-    pub by_site: bool,
+    /// Also the counts of each site or label. The steps are there in any case.
+    pub by: Option<TimelineBy>,
 }
 
 impl TimelineAsked {
     /// Of the last 90 days of the whole fleet.
     #[must_use]
     pub fn default_of(order: &OrderId) -> Self {
-        Self { order: order.clone(), from: None, to: None, sites: Vec::new(), by_site: false }
+        Self { order: order.clone(), from: None, to: None, sites: Vec::new(), by: None }
     }
 }
 
@@ -40,8 +42,8 @@ impl ReportContext {
     /// known are left out, with the reason.
     ///
     /// # Errors
-    /// There never was such an order, the days are in the future, too many, or in the wrong order, there are too many sites for so
-    /// many days, or the store failed.
+    /// There never was such an order, the days are in the future, too many, or in the wrong order, there are too many sites or labels for
+    /// so many days, or the store failed.
     pub async fn timeline(&self, asked: TimelineAsked) -> Result<TimelineReport, ReportError> {
         let instants = instants(asked.from, asked.to, self.now)?;
         let asked = timeline::TimelineAsked {
@@ -49,7 +51,11 @@ impl ReportContext {
             instants,
             now: self.now,
             sites: self.sites.intersection(&SiteScope::of(&asked.sites)),
-            by_site: asked.by_site,
+            by: match asked.by {
+                Some(TimelineBy::Site) => Some(GroupedBy::Site),
+                Some(TimelineBy::Label) => Some(GroupedBy::Label),
+                Some(TimelineBy::Cause) | None => None,
+            },
         };
         let (order, days) = (asked.order.clone(), asked.instants.len());
         let read = move |tx: &mut dyn admin::AdminTx| timeline::timeline(tx, &asked);
@@ -65,10 +71,17 @@ impl ReportContext {
         let days = known.into_iter().map(|day| TimelineDay {
             at: day.at,
             counts: day.counts,
-            groups: day.groups.into_iter().map(|(site, counts)| TimelineGroup { site, counts }).collect(),
+            groups: day.groups.into_iter().map(group).collect(),
             steps: day.steps,
         });
         Ok(TimelineReport { order, days: days.collect(), omitted })
+    }
+}
+
+fn group((group, counts): (Group, DayCounts)) -> TimelineGroup {
+    match group {
+        Group::Site(site) => TimelineGroup { site, label: None, counts },
+        Group::Label(label) => TimelineGroup { site: None, label: Some(label), counts },
     }
 }
 

@@ -166,6 +166,7 @@ macro_rules! suite {
             the_days_of_a_timeline_are_what_the_board_said_on_them
             the_tally_and_the_hosts_of_a_day_are_what_they_were_on_it
             a_host_that_has_just_come_back_was_silent_once
+            a_timeline_by_label_has_the_labels_of_each_day
             days_whose_lanes_were_removed_are_left_out_with_the_reason
             changes_are_listed_with_their_causes
             silence_and_return_are_changes_though_check_ins_are_answered_from_memory

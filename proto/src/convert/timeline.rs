@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{ConvertError, code, id, instant, present};
 use crate::model::{
-    Cause, DayCounts, ForecastReport, ForecastState, Lane, LaneStep, OmittedDays, OrderId, PastUnknown, RateForecast,
-    SiteId, TimelineDay, TimelineGroup, TimelineReport, Timestamp,
+    Cause, DayCounts, ForecastReport, ForecastState, Label, Lane, LaneStep, OmittedDays, OrderId, PastUnknown,
+    RateForecast, SiteId, TimelineDay, TimelineGroup, TimelineReport, Timestamp,
 };
 use crate::wire;
 
@@ -78,7 +78,8 @@ impl TryFrom<wire::TimelineDay> for TimelineDay {
 impl From<TimelineGroup> for wire::TimelineGroup {
     fn from(group: TimelineGroup) -> Self {
         let site = group.site.map(|site| site.to_string()).unwrap_or_default();
-        Self { site, counts: Some(group.counts.into()) }
+        let label = group.label.map(|label| label.to_string()).unwrap_or_default();
+        Self { site, counts: Some(group.counts.into()), label }
     }
 }
 
@@ -86,8 +87,10 @@ impl TryFrom<wire::TimelineGroup> for TimelineGroup {
     type Error = ConvertError;
     fn try_from(group: wire::TimelineGroup) -> Result<Self, ConvertError> {
         let site = Some(group.site).filter(|site| !site.is_empty());
+        let label = Some(group.label).filter(|label| !label.is_empty());
         Ok(Self {
             site: site.map(|site| id("TimelineGroup.site", SiteId::new(site))).transpose()?,
+            label: label.map(|label| id("TimelineGroup.label", Label::new(label))).transpose()?,
             counts: present("TimelineGroup.counts", group.counts)?.try_into()?,
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::closed_list::closed_list;
-use super::{Cause, Lane, OrderId, SiteId, Timestamp};
+use super::{Cause, Label, Lane, OrderId, SiteId, Timestamp};
 
 closed_list! {
     /// How a timeline divides its numbers.
@@ -12,7 +12,8 @@ closed_list! {
         Site = 1, "site";
         /// The machines that came into each lane, by the cause.
         Cause = 2, "cause";
-        // By label: 3, with its groups in `TimelineDay::groups`.
+        /// The counts of the hosts with each label.
+        Label = 3, "label";
     }
 }
 
@@ -76,6 +77,9 @@ pub struct LaneStep {
 pub struct TimelineGroup {
     /// The site; `None` for machines of the roster of which no list says it.
     pub site: Option<SiteId>,
+    /// The label, if the counts are divided by labels; then there is no site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
     /// Its counts.
     pub counts: DayCounts,
 }
@@ -87,7 +91,8 @@ pub struct TimelineDay {
     pub at: Timestamp,
     /// The counts.
     pub counts: DayCounts,
-    /// The same by site, if that was asked for.
+    /// The same by site or by label, if that was asked for. Labels are those of then; a host can have several or none, so counts by
+    /// label do not add up.
     pub groups: Vec<TimelineGroup>,
     /// What changed since the instant before in the timeline. For each lane they add up to the difference of the counts.
     pub steps: Vec<LaneStep>,

@@ -27,7 +27,7 @@ impl Fleet {
             from: request.from_ms.map(Timestamp::from_millis),
             to: request.to_ms.map(Timestamp::from_millis),
             sites: sites("GetTimelineRequest.sites", request.sites)?,
-            by_site: by == Some(TimelineBy::Site),
+            by,
         };
         Ok(Response::new(self.or_status(self.context(caller).timeline(asked).await)?.into()))
     }

@@ -38,6 +38,7 @@ pub(in crate::cli) struct ForecastArgs {
 fn by() -> impl TypedValueParser<Value = TimelineBy> {
     let help = |by: TimelineBy| match by {
         TimelineBy::Site => "how many machines are in each lane at each site",
+        TimelineBy::Label => "how many hosts with each label are in each lane",
         TimelineBy::Cause => "how many machines changed lane, from which to which, and why",
     };
     let value = |by: &TimelineBy| PossibleValue::new(by.name()).help(help(*by));

@@ -21,7 +21,7 @@ use crate::store::admin::dispositions::retire::{UnretireAsked, unretire};
 use crate::store::admin::dispositions::returned;
 use crate::store::admin::orders::{KeptOrder, KeptRules, Packed};
 use crate::store::admin::past::tally::{RELISTED, tally};
-use crate::store::admin::past::timeline::{TimelineAsked, TimelineFound, timeline};
+use crate::store::admin::past::timeline::{Group, GroupedBy, TimelineAsked, TimelineFound, timeline};
 use crate::store::admin::past::{decisions, portion, snapshot};
 use crate::store::admin::waivers::clean;
 use crate::store::admin::waivers::decide::WaiverAct;
@@ -252,9 +252,8 @@ pub(super) fn scopes() -> [SiteScope; 2] {
     [SiteScope::All, SiteScope::Only(vec![plant()])]
 }
 
-async fn read(store: &Arc<dyn Store>, sites: SiteScope, by_site: bool) -> TimelineFound {
-    let asked =
-        TimelineAsked { order: order(), instants: (0..DAYS).map(end).collect(), now: end(DAYS), sites, by_site };
+async fn read(store: &Arc<dyn Store>, sites: SiteScope, by: Option<GroupedBy>) -> TimelineFound {
+    let asked = TimelineAsked { order: order(), instants: (0..DAYS).map(end).collect(), now: end(DAYS), sites, by };
     admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads")
 }
 
@@ -361,7 +360,7 @@ pub(crate) async fn the_days_of_a_timeline_are_what_the_board_said_on_them(backe
         .collect();
     assert_eq!(seen, Lane::ALL, "every lane has hosts on some day");
     for (n, sites) in scopes().into_iter().enumerate() {
-        let found = read(&store, sites, true).await;
+        let found = read(&store, sites, Some(GroupedBy::Site)).await;
         let off = OmittedDays { from: end(28), until: end(30), why: PastUnknown::NotActive };
         assert_eq!((found.omitted, found.is_known), (vec![off], true));
         let days: BTreeMap<u64, &DayCounts> =
@@ -380,10 +379,11 @@ pub(crate) async fn the_days_of_a_timeline_are_what_the_board_said_on_them(backe
             assert_eq!(groups, pair[0].counts.total, "the sites add up");
         }
     }
-    let by_site = read(&store, SiteScope::All, true).await.days;
-    let only = read(&store, SiteScope::Only(vec![plant()]), false).await.days;
+    let by_site = read(&store, SiteScope::All, Some(GroupedBy::Site)).await.days;
+    let only = read(&store, SiteScope::Only(vec![plant()]), None).await.days;
     for (day, only) in by_site.iter().zip(&only) {
-        let of_plant = day.groups.iter().find(|(site, _)| *site == Some(plant())).map(|(_, counts)| counts);
+        let of_plant =
+            day.groups.iter().find(|(site, _)| *site == Group::Site(Some(plant()))).map(|(_, counts)| counts);
         let total = of_plant.map_or(0, |counts| counts.total);
         assert_eq!(
             (total, of_plant.map(|counts| &counts.lanes)),
@@ -391,7 +391,36 @@ pub(crate) async fn the_days_of_a_timeline_are_what_the_board_said_on_them(backe
         );
         assert!(only.groups.is_empty());
     }
-    assert!(by_site.iter().any(|day| day.groups.iter().any(|(site, _)| site.is_none())), "a machine without a site");
+    assert!(
+        by_site.iter().any(|day| day.groups.iter().any(|(site, _)| *site == Group::Site(None))),
+        "a machine without a site"
+    );
+}
+
+pub(crate) async fn a_timeline_by_label_has_the_labels_of_each_day(backend: impl Backend) {
+    let store = backend.open();
+    let mut simulation = Simulation::start(Arc::clone(&store)).await;
+    recorded(&store, &mut simulation).await;
+    drop(simulation);
+    let label = |tx: &mut dyn AdminTx| {
+        let sql = "INSERT INTO host_label (host, label, since, until) SELECT no, 'wave-1', $1, $2 FROM host_row WHERE id = $3";
+        let host = host(1);
+        tx.note_progress(sql, &[end(10).into(), end(20).into(), host.as_bytes().as_slice().into()])?;
+        Ok(())
+    };
+    admin::write(store.as_ref(), "label", acting(1), label).await.expect("labels");
+    let days = read(&store, SiteScope::All, Some(GroupedBy::Label)).await.days;
+    let group = Group::Label("wave-1".parse().expect("a label"));
+    let labelled: Vec<Timestamp> = days
+        .iter()
+        .filter(|day| day.groups.iter().any(|(of, counts)| *of == group && counts.total == 1))
+        .map(|day| day.at)
+        .collect();
+    let known: Vec<Timestamp> = days.iter().map(|day| day.at).filter(|at| (end(10)..end(20)).contains(at)).collect();
+    assert!(!known.is_empty());
+    assert_eq!(labelled, known, "from the day on which it got the label to the day before it lost it");
+    let undivided = read(&store, SiteScope::All, None).await.days;
+    assert!(days.iter().zip(&undivided).all(|(day, all)| day.counts == all.counts && day.steps == all.steps));
 }
 
 pub(crate) async fn a_host_that_has_just_come_back_was_silent_once(backend: impl Backend) {
@@ -418,7 +447,7 @@ pub(crate) async fn days_whose_lanes_were_removed_are_left_out_with_the_reason(b
     for day in 0..DAYS {
         simulation.day(day).await;
     }
-    let before = read(&store, SiteScope::All, false).await;
+    let before = read(&store, SiteScope::All, None).await;
     let instant = end(12);
     let step = HistoryStep {
         after: 0,
@@ -429,7 +458,7 @@ pub(crate) async fn days_whose_lanes_were_removed_are_left_out_with_the_reason(b
         unfinished: instant,
     };
     assert!(store.history_remove(step).await.expect("removes").verdicts > 0);
-    let after = read(&store, SiteScope::All, false).await;
+    let after = read(&store, SiteScope::All, None).await;
     let removed = OmittedDays { from: end(0), until: end(11), why: PastUnknown::LanesRemoved };
     assert_eq!(after.omitted.first(), Some(&removed));
     assert_eq!(after.days.len() + 12, before.days.len());
@@ -437,10 +466,10 @@ pub(crate) async fn days_whose_lanes_were_removed_are_left_out_with_the_reason(b
     let ended = |ended_before| clean::Limits { ended_before, refused_before: at(0), begun_before: at(0) };
     let clean = move |tx: &mut dyn AdminTx| clean::remove(tx, ended(end(15)));
     assert!(!admin::write(store.as_ref(), "clean", acting(0), clean).await.expect("removes"), "nothing ended before");
-    assert_eq!(read(&store, SiteScope::All, false).await, after);
+    assert_eq!(read(&store, SiteScope::All, None).await, after);
     let clean = move |tx: &mut dyn AdminTx| clean::remove(tx, ended(end(17)));
     while admin::write(store.as_ref(), "clean", acting(0), clean).await.expect("removes") {}
-    let decided = read(&store, SiteScope::All, false).await;
+    let decided = read(&store, SiteScope::All, None).await;
     let removed = OmittedDays { from: end(12), until: end(16), why: PastUnknown::DecisionsRemoved };
     assert_eq!(decided.omitted[1], removed);
     assert_eq!(decided.days[1..], after.days[6..], "the other days are as they were");
@@ -451,7 +480,7 @@ pub(crate) async fn days_whose_lanes_were_removed_are_left_out_with_the_reason(b
         instants: vec![first, end(39)],
         now: end(DAYS),
         sites: SiteScope::All,
-        by_site: false,
+        by: None,
     };
     let ask = async |asked: TimelineAsked| {
         admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads")
@@ -483,7 +512,7 @@ pub(super) fn reads_everything(tx: &mut dyn AdminTx) {
     let order: OrderId = "a".parse().expect("valid");
     // What was decided before was removed.
     let (instants, now) = (vec![at(2_010), at(2_040)], at(2_040));
-    let asked = TimelineAsked { order, instants, now, sites: SiteScope::All, by_site: true };
+    let asked = TimelineAsked { order, instants, now, sites: SiteScope::All, by: Some(GroupedBy::Label) };
     assert_eq!(timeline(tx, &asked).expect("reads").days.len(), 2);
     let then = OrderThen { patience: SHORTEST, platforms: Vec::new(), sites: Vec::new() };
     drop(tally(tx, &asked.order, &then, at(40), &SiteScope::All).expect("reads"));

@@ -19,6 +19,7 @@ pub(crate) struct TimelineInstant {
 
 /// Machines by the code of their lane; 0 is out of scope.
 type ByLane = [u64; Lane::ALL.len() + 1];
+const NONE: ByLane = [0; Lane::ALL.len() + 1];
 
 /// The lanes before and after, and the cause.
 type Step = (Option<Lane>, Option<Lane>, Cause);
@@ -37,6 +38,7 @@ pub(crate) struct InstantCounts<G> {
 #[derive(Debug)]
 pub(crate) struct Timeline<G> {
     instants: Vec<TimelineInstant>,
+    all: Vec<ByLane>,
     groups: BTreeMap<G, Vec<ByLane>>,
     steps: Vec<BTreeMap<Step, u64>>,
 }
@@ -45,7 +47,8 @@ impl<G: Ord + Clone> Timeline<G> {
     /// Of these instants, in their order.
     pub(crate) fn new(instants: Vec<TimelineInstant>) -> Self {
         let steps = vec![BTreeMap::new(); instants.len()];
-        Self { instants, groups: BTreeMap::new(), steps }
+        let all = vec![NONE; instants.len()];
+        Self { instants, all, groups: BTreeMap::new(), steps }
     }
 
     /// How many groups have machines.
@@ -54,20 +57,11 @@ impl<G: Ord + Clone> Timeline<G> {
     }
 
     /// Counts one machine, which is in the place that is given for each instant.
-    pub(crate) fn add(&mut self, group: &G, place: impl Fn(&TimelineInstant) -> Option<PlaceThen>) {
-        if !self.groups.contains_key(group) {
-            self.groups.insert(group.clone(), vec![[0; Lane::ALL.len() + 1]; self.instants.len()]);
-        }
-        let Some(counts) = self.groups.get_mut(group) else { return };
+    pub(crate) fn add(&mut self, place: impl Fn(&TimelineInstant) -> Option<PlaceThen>) {
         let mut before: Option<(Timestamp, Option<PlaceThen>)> = None;
-        for ((instant, counts), steps) in self.instants.iter().zip(counts).zip(&mut self.steps) {
+        for ((instant, counts), steps) in self.instants.iter().zip(&mut self.all).zip(&mut self.steps) {
             let now = place(instant);
-            if let Some(place) = now.filter(|place| place.is_counted) {
-                let code = place.lane.map_or(0, |lane| usize::from(lane.code()));
-                if let Some(count) = counts.get_mut(code) {
-                    *count += 1;
-                }
-            }
+            count(counts, now);
             if let Some((at, before)) = before
                 && let Some(step) = step(at, before, now, instant.at)
             {
@@ -77,25 +71,44 @@ impl<G: Ord + Clone> Timeline<G> {
         }
     }
 
+    /// Counts a machine in a group at the instants at which it has a place there. It can be in several groups.
+    pub(crate) fn add_to(&mut self, group: &G, place: impl Fn(&TimelineInstant) -> Option<PlaceThen>) {
+        if !self.groups.contains_key(group) {
+            self.groups.insert(group.clone(), vec![NONE; self.instants.len()]);
+        }
+        let Some(counts) = self.groups.get_mut(group) else { return };
+        for (instant, counts) in self.instants.iter().zip(counts) {
+            count(counts, place(instant));
+        }
+    }
+
     /// What was counted.
     pub(crate) fn finish(self) -> Vec<InstantCounts<G>> {
-        let Self { instants, groups, steps } = self;
+        let Self { instants, all, groups, steps } = self;
         let instants = instants.into_iter().zip(steps).enumerate();
         let of = |(n, (instant, steps)): (usize, (TimelineInstant, BTreeMap<_, _>))| {
-            let mut all = [0; Lane::ALL.len() + 1];
             let mut parts = Vec::new();
             for (group, counts) in &groups {
                 let Some(part) = counts.get(n) else { continue };
-                all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
                 if part.iter().any(|machines| *machines > 0) {
                     parts.push((group.clone(), day_counts(part)));
                 }
             }
             let step = |((from, to, cause), hosts)| LaneStep { from, to, cause, hosts };
             let steps = steps.into_iter().map(step).collect();
-            InstantCounts { at: instant.at, counts: day_counts(&all), groups: parts, steps }
+            InstantCounts { at: instant.at, counts: day_counts(all.get(n).unwrap_or(&NONE)), groups: parts, steps }
         };
         instants.map(of).collect()
+    }
+}
+
+/// Counts a machine in its lane.
+fn count(counts: &mut ByLane, place: Option<PlaceThen>) {
+    if let Some(place) = place.filter(|place| place.is_counted) {
+        let code = place.lane.map_or(0, |lane| usize::from(lane.code()));
+        if let Some(count) = counts.get_mut(code) {
+            *count += 1;
+        }
     }
 }
 

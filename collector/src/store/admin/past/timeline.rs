@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use muster_proto::limits;
-use muster_proto::model::{EntryState, OmittedDays, OrderId, Platform, SiteId, Timestamp};
+use muster_proto::model::{EntryState, Label, OmittedDays, OrderId, Platform, SiteId, Timestamp};
 
 use super::bounds::bounds;
 use super::decisions;
@@ -23,6 +23,8 @@ const NOW: &str = "SELECT host, since, lane, in_scope, cause FROM lane_now
      WHERE host > $1 AND host <= $2 AND order_no = $3 ORDER BY host";
 const GAPS: &str = "SELECT host, since, until FROM gap_row
      WHERE host > $1 AND host <= $2 AND until > $3 AND since / 86400000 < until / 86400000 ORDER BY host, since";
+const LABELS: &str = "SELECT host, label, since, until FROM host_label
+     WHERE host > $1 AND host <= $2 AND (until IS NULL OR until > $3) ORDER BY host, label, since";
 const ENTRIES: &str = "SELECT no, site, platform, listed_at, state, since FROM roster_entry
      WHERE no > $1 ORDER BY no LIMIT $2";
 const ENTRIES_BEFORE: &str = "SELECT entry, since, until, state FROM roster_entry_history
@@ -30,7 +32,7 @@ const ENTRIES_BEFORE: &str = "SELECT entry, since, until, state FROM roster_entr
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[ORDER, HOSTS, BEFORE, NOW, GAPS, ENTRIES, ENTRIES_BEFORE];
+pub(super) const STATEMENTS: &[&str] = &[ORDER, HOSTS, BEFORE, NOW, GAPS, LABELS, ENTRIES, ENTRIES_BEFORE];
 
 /// Machines that are read at a time.
 const PORTION: i64 = 2_000;
@@ -43,17 +45,33 @@ pub(crate) struct TimelineAsked {
     pub(crate) instants: Vec<Timestamp>,
     pub(crate) now: Timestamp,
     pub(crate) sites: SiteScope,
-    /// Whether the counts of each site are asked for.
-    pub(crate) by_site: bool,
+    /// By what the counts are divided, too.
+    pub(crate) by: Option<GroupedBy>,
+}
+
+/// What divides machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupedBy {
+    /// Their sites of now.
+    Site,
+    /// The labels that they had then. A host can have several or none, so these counts do not add up to all.
+    Label,
+}
+
+/// Machines of one site or with one label.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Group {
+    /// `None` if no list says the site of a machine of the roster.
+    Site(Option<SiteId>),
+    Label(Label),
 }
 
 /// The counts of the instants that are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TimelineFound {
-    /// Of the sites, if they are asked for; otherwise all machines are of the group `None`.
-    pub(crate) days: Vec<InstantCounts<Option<SiteId>>>,
+    pub(crate) days: Vec<InstantCounts<Group>>,
     pub(crate) omitted: Vec<OmittedDays>,
-    /// Whether there are more sites than a timeline of so many days may have. The days then have no groups.
+    /// Whether there are more sites or labels than a timeline of so many days may have. The days then have no groups.
     pub(crate) has_too_many_groups: bool,
     /// Whether rules of this time knew the order.
     pub(crate) is_known: bool,
@@ -88,7 +106,7 @@ pub(crate) fn timeline(tx: &mut dyn AdminTx, asked: &TimelineAsked) -> Step<Time
         && count_entries(tx, asked, first, most, &mut counted)?;
     found.has_too_many_groups = !is_counted;
     found.days = counted.finish();
-    if found.has_too_many_groups || !asked.by_site {
+    if found.has_too_many_groups {
         found.days.iter_mut().for_each(|day| day.groups.clear());
     }
     Ok(found)
@@ -101,7 +119,7 @@ fn count_hosts(
     order: i64,
     first: Timestamp,
     most: usize,
-    counted: &mut Timeline<Option<SiteId>>,
+    counted: &mut Timeline<Group>,
 ) -> Step<bool> {
     let mut after = 0;
     loop {
@@ -137,9 +155,22 @@ fn count_hosts(
                 past.decisions = decisions;
             }
         }
+        if asked.by == Some(GroupedBy::Label) {
+            for row in tx.query(LABELS, &[range[0], range[1], first.into()])? {
+                let Some((_, past)) = hosts.get(&row.int(0)?) else { continue };
+                let (since, until) = (row.time(2)?, row.maybe_time(3)?);
+                counted.add_to(&Group::Label(row.parse("a label", 1)?), |instant| {
+                    let had = since <= instant.at && until.is_none_or(|until| instant.at < until);
+                    past.place(instant.at, &asked.order, instant.order.patience).filter(|_| had)
+                });
+            }
+        }
         for (site, past) in hosts.into_values() {
-            let group = asked.by_site.then_some(site);
-            counted.add(&group, |instant| past.place(instant.at, &asked.order, instant.order.patience));
+            let place = |instant: &TimelineInstant| past.place(instant.at, &asked.order, instant.order.patience);
+            counted.add(place);
+            if asked.by == Some(GroupedBy::Site) {
+                counted.add_to(&Group::Site(Some(site)), place);
+            }
         }
         if counted.groups() > most {
             return Ok(false);
@@ -154,7 +185,7 @@ fn count_entries(
     asked: &TimelineAsked,
     first: Timestamp,
     most: usize,
-    counted: &mut Timeline<Option<SiteId>>,
+    counted: &mut Timeline<Group>,
 ) -> Step<bool> {
     let mut after = 0;
     loop {
@@ -176,8 +207,11 @@ fn count_entries(
             }
         }
         for entry in entries.into_values() {
-            let group = entry.site.clone().filter(|_| asked.by_site);
-            counted.add(&group, |instant| entry.place(instant.at, &instant.order));
+            let place = |instant: &TimelineInstant| entry.place(instant.at, &instant.order);
+            counted.add(place);
+            if asked.by == Some(GroupedBy::Site) {
+                counted.add_to(&Group::Site(entry.site.clone()), place);
+            }
         }
         if counted.groups() > most {
             return Ok(false);

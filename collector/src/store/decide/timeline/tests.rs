@@ -201,7 +201,8 @@ fn rebuilt(pasts: &[HostPast]) -> Vec<InstantCounts<u8>> {
     let instant = |day: u64| TimelineInstant { at: at((day + 1) * DAY - 1), order: order() };
     let mut timeline = Timeline::new((0..DAYS).map(instant).collect());
     for (n, past) in pasts.iter().enumerate() {
-        timeline.add(&((n % 3) as u8), |instant| past.place(instant.at, &id(), instant.order.patience));
+        timeline.add(|instant| past.place(instant.at, &id(), instant.order.patience));
+        timeline.add_to(&((n % 3) as u8), |instant| past.place(instant.at, &id(), instant.order.patience));
     }
     timeline.finish()
 }
