@@ -194,7 +194,7 @@ impl Simulation {
     /// A host reports, unless it is away for some days.
     async fn reports(&mut self, n: u8, day: u64) {
         let Some(seq) = self.seq.get_mut(&n) else { return };
-        if mixed(u64::from(n), day / 6) % 3 == 0 {
+        if mixed(u64::from(n), day / 6).is_multiple_of(3) {
             return;
         }
         let seconds = second(day, 3_600 + u64::from(n) * 600);
