@@ -97,7 +97,7 @@ fn every_action_is_in_the_ledger_with_its_actor() -> Result<()> {
 fn the_last_administrator_stays_and_the_collector_is_the_way_back() -> Result<()> {
     let mut lab = Lab::start()?;
     let refused = lab.muster(&["accounts", "revoke", "admin"])?.expect_code(1)?;
-    assert!(refused.stderr.contains("last person's account"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("last account held by a person"), "{}", refused.stderr);
     let ada = account(&lab, "ada", &["--role", "admin"])?;
     by(&lab, &ada, &["accounts", "revoke", "admin"])?.expect_code(0)?;
     let ended = lab.muster(&["status"])?.expect_code(1)?;
