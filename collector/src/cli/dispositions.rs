@@ -59,8 +59,8 @@ async fn list(mut client: Client, all: bool, screen: &mut Screen<'_>) -> anyhow:
 pub(super) async fn retire(mut client: Client, asked: RetireArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let (evidence, file) = evidence(&asked.evidence)?;
     let (selection, lines) = bulk::selection(&asked.selection)?;
-    // A dry run of a note says which hosts are meant.
-    let (change, value) = (BulkKind::Note.code().into(), evidence.clone());
+    // A dry run of a note says which hosts are meant, whatever the note is.
+    let (change, value) = (BulkKind::Note.code().into(), "retire".to_owned());
     let first = wire::ChangeHostsRequest { selection: Some(selection.clone()), change, value, ..Default::default() };
     let seen = client.hosts_change(wire::ChangeHostsRequest { dry_run: true, ..first }, lines.clone()).await?;
     if asked.selection.dry_run || seen.selected == 0 {
