@@ -14,6 +14,7 @@ mod renewal;
 mod restore;
 mod roster;
 mod seal;
+mod session;
 mod throttling;
 mod token;
 mod waiver;
@@ -38,6 +39,7 @@ pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
 pub use roster::{EntryDecision, ImportRefusal, ListAsked, RosterImport, entry_decide, roster_advance};
 pub use seal::{seal_key_claim, seal_key_get};
+pub use session::{Session, SessionTimes, session_end, session_find, session_open, session_seen};
 pub use throttling::{hosts_throttled, throttling_ended};
 pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
 pub use waiver::{WaiverAsked, WaiverDecision, waiver_ask, waiver_check, waiver_decide};
@@ -247,6 +249,9 @@ pub enum ActionError {
     /// An applied file is damaged in the store.
     #[error("read what is applied")]
     Pack(#[source] PackError),
+    /// A user of the collector's machine has no session.
+    #[error("only an account can log in to the web board")]
+    NotAnAccount,
     /// The operating system returned no random numbers.
     #[error("the operating system returned no random numbers")]
     NoRandom,

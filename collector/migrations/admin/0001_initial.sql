@@ -48,6 +48,20 @@ CREATE TABLE account_token (
 );
 CREATE INDEX account_token_by_account ON account_token (account);
 
+-- Who is logged in to the pages. A session ends with its account, with the token that opened it, at `expires_at`, and some time
+-- after `seen_at`. There are at most 20 of an account and 10,000 in all.
+CREATE TABLE session (
+    id          text NOT NULL PRIMARY KEY,
+    secret_hash bytes NOT NULL CHECK (octet_length(secret_hash) = 32),
+    account     text NOT NULL REFERENCES account (id),
+    token       text NOT NULL,
+    created_at  bigint NOT NULL,
+    expires_at  bigint NOT NULL,
+    seen_at     bigint NOT NULL
+);
+CREATE INDEX session_by_account ON session (account, created_at);
+CREATE INDEX session_by_seen ON session (seen_at, id);
+
 -- What sets a host apart from the others: see HostMark in the model. Most hosts have no row. `note` is why, if a person said
 -- so; `host` is the number of a host's row.
 CREATE TABLE host_mark (

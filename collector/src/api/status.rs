@@ -145,6 +145,7 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
             };
             Status::new(code, refused.to_string())
         }
+        ActionError::NotAnAccount => Status::permission_denied(refused.to_string()),
         ActionError::TooManyTokens => Status::resource_exhausted(refused.to_string()),
         ActionError::OtherSite { .. } => Status::permission_denied(refused.to_string()),
         ActionError::Account { refusal, .. } => {

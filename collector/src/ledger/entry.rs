@@ -79,6 +79,18 @@ pub enum Entry {
         /// Its id.
         account: AccountId,
     },
+    /// A person logged in to the web board.
+    SessionOpened {
+        /// The public part of the session.
+        session: TokenId,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// A person logged out.
+    SessionEnded {
+        /// The public part of the session.
+        session: TokenId,
+    },
     /// A host enrolled.
     HostEnrolled {
         /// Its id.
@@ -515,6 +527,8 @@ impl Entry {
             Self::AccountCreated { .. } => EntryKind::AccountCreated,
             Self::AccountRotated { .. } => EntryKind::AccountRotated,
             Self::AccountRevoked { .. } => EntryKind::AccountRevoked,
+            Self::SessionOpened { .. } => EntryKind::SessionOpened,
+            Self::SessionEnded { .. } => EntryKind::SessionEnded,
             Self::HostEnrolled { .. } => EntryKind::HostEnrolled,
             Self::HostRekeyed { .. } => EntryKind::HostRekeyed,
             Self::HostsRevoked(_) => EntryKind::HostsRevoked,
@@ -591,6 +605,8 @@ impl Entry {
             | Self::AccountCreated { .. }
             | Self::AccountRotated { .. }
             | Self::AccountRevoked { .. }
+            | Self::SessionOpened { .. }
+            | Self::SessionEnded { .. }
             | Self::RulesAdopted { .. }
             | Self::OrdersApplied { .. }
             | Self::OrderActivated { .. }
@@ -637,6 +653,8 @@ impl Entry {
             | Self::AccountCreated { .. }
             | Self::AccountRotated { .. }
             | Self::AccountRevoked { .. }
+            | Self::SessionOpened { .. }
+            | Self::SessionEnded { .. }
             | Self::HostEnrolled { .. }
             | Self::HostRekeyed { .. }
             | Self::HostReadmitted { .. }
@@ -680,6 +698,8 @@ impl Entry {
             | Self::AccountRevoked { account } => Some(account),
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
+            | Self::SessionOpened { .. }
+            | Self::SessionEnded { .. }
             | Self::HostEnrolled { .. }
             | Self::HostRekeyed { .. }
             | Self::HostsRevoked(_)

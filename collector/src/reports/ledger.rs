@@ -136,6 +136,10 @@ fn sentence(entry: &Entry, names: &Names) -> String {
             format!("new token of account {}; its previous tokens end {}", account(id), others_end_at.whole_seconds())
         }
         Entry::AccountRevoked { account: id } => format!("account {} and its tokens", account(id)),
+        Entry::SessionOpened { session, expires_at } => {
+            format!("session {session} of the web board, until {}", expires_at.whole_seconds())
+        }
+        Entry::SessionEnded { session } => format!("session {session} of the web board"),
         Entry::HostEnrolled { host, site, token } => {
             format!("{} at site {site}, with token {token}", host_name(host, names))
         }

@@ -22,6 +22,7 @@ pub(crate) mod recorder;
 pub(crate) mod roster;
 pub(crate) mod seal;
 pub(crate) mod sealing;
+pub(crate) mod sessions;
 mod sites;
 pub(in crate::store) mod system_users;
 pub(crate) mod throttled;
@@ -102,6 +103,7 @@ pub(crate) fn statements() -> Vec<&'static str> {
         seal::STATEMENTS,
         sealing::STATEMENTS,
         orders::STATEMENTS,
+        sessions::STATEMENTS,
         sites::STATEMENTS,
         system_users::STATEMENTS,
         throttled::STATEMENTS,

@@ -29,6 +29,7 @@ mod retention;
 mod roster;
 mod sealing;
 mod searches;
+mod sessions;
 mod size;
 mod snapshots;
 mod software;
@@ -71,6 +72,7 @@ pub(crate) use retention::*;
 pub(crate) use roster::*;
 pub(crate) use sealing::*;
 pub(crate) use searches::*;
+pub(crate) use sessions::*;
 pub(crate) use size::*;
 pub(crate) use snapshots::*;
 pub(crate) use software::*;
@@ -132,6 +134,7 @@ macro_rules! suite {
             administrative_work_is_one_transaction_with_an_actor
             a_host_that_administration_requeues_is_judged_again
             accounts_are_created_rotated_and_revoked
+            sessions_are_opened_found_and_end_with_their_account
             tokens_that_expired_long_ago_leave_space
             the_ledger_is_filtered_and_paged
             a_snapshot_becomes_current_when_its_last_section_is_there

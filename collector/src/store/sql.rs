@@ -219,7 +219,8 @@ pub trait AdminTx {
     /// # Errors
     /// The database fails, or the transaction only reads.
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64>;
-    /// Executes a statement that writes only what a job still has to do. This is no action, so it needs no ledger entry.
+    /// Executes a statement that writes only what a job still has to do, or that a session was used or is over. This is no
+    /// action, so it needs no ledger entry.
     ///
     /// # Errors
     /// The database fails, or the transaction only reads.

@@ -149,7 +149,7 @@ name_id! {
     SiteId, "site", 64
 }
 name_id! {
-    /// The public part of an enrollment or account token. At most 32 bytes.
+    /// The public part of an enrollment or account token, or of a session. At most 32 bytes.
     TokenId, "token id", 32
 }
 name_id! {

@@ -98,6 +98,10 @@ closed_list! {
         HostsUnretired = 87, "hosts-unretired";
         /// Hosts reported again after they were retired.
         HostsReturned = 88, "hosts-returned";
+        /// A person logged in to the web board.
+        SessionOpened = 90, "session-opened";
+        /// A person logged out of the web board.
+        SessionEnded = 91, "session-ended";
     }
 }
 

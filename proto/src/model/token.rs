@@ -80,7 +80,7 @@ impl PartialEq for TokenSecret {
 
 impl Eq for TokenSecret {}
 
-/// An account's token, `id.secret`. `Display` shows the secret, `Debug` does not.
+/// An account's token or the token of a session, `id.secret`. `Display` shows the secret, `Debug` does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// The public part.

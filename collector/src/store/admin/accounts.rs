@@ -35,6 +35,7 @@ const GET: &str = "SELECT id, name, role, holder, created_at, revoked_at FROM ac
 const TOKENS_OF: &str = "SELECT account, id, created_at, expires_at, revoked_at FROM account_token WHERE account = $1
      ORDER BY created_at DESC, id";
 const FORGET_TOKENS: &str = "DELETE FROM account_token WHERE account = $1";
+const END_SESSIONS: &str = "DELETE FROM session WHERE account = $1";
 const FORGET_SITES: &str = "DELETE FROM account_site WHERE account = $1";
 const FORGET: &str = "DELETE FROM account WHERE id = $1";
 const SITES_OF: &str =
@@ -179,6 +180,7 @@ pub(crate) fn revoke(
     }
     tx.execute(REVOKE, &[account.id.as_str().into(), now.into()])?;
     tx.execute(REVOKE_TOKENS, &[account.id.as_str().into(), now.into()])?;
+    tx.execute(END_SESSIONS, &[account.id.as_str().into()])?;
     tx.record(Entry::AccountRevoked { account: account.id.clone() });
     Ok(Ok(AccountReport { revoked_at: Some(now), ..account.clone() }))
 }
@@ -237,8 +239,7 @@ pub(crate) fn by_token(tx: &mut dyn AdminTx, id: &TokenId) -> Step<Option<TokenH
     let rows = tx.query(BY_TOKEN, &[id.as_str().into()])?;
     let Some(row) = rows.first() else { return Ok(None) };
     let account: AccountId = row.parse("an account", 3)?;
-    let sites = tx.query(SITES_OF, &[account.as_str().into()])?;
-    let sites = sites.iter().map(|row| row.parse("a site", 0)).collect::<Step<Vec<SiteId>>>()?;
+    let sites = sites_of(tx, &account)?;
     Ok(Some(TokenHolder {
         secret_hash: row.bytes(0)?,
         expires_at: row.maybe_time(1)?,
@@ -246,8 +247,15 @@ pub(crate) fn by_token(tx: &mut dyn AdminTx, id: &TokenId) -> Step<Option<TokenH
         account,
         name: row.parse("an account", 4)?,
         role: row.parse("an account", 5)?,
-        sites: SiteScope::of(&sites),
+        sites,
     }))
+}
+
+/// The sites to which an account is bound.
+pub(super) fn sites_of(tx: &mut dyn AdminTx, account: &AccountId) -> Step<SiteScope> {
+    let sites = tx.query(SITES_OF, &[account.as_str().into()])?;
+    let sites = sites.iter().map(|row| row.parse("a site", 0)).collect::<Step<Vec<SiteId>>>()?;
+    Ok(SiteScope::of(&sites))
 }
 
 fn account_of(row: &Row, sites: Vec<SiteId>, tokens: Vec<AccountTokenReport>) -> Step<AccountReport> {
@@ -274,7 +282,7 @@ fn token_of(row: &Row) -> Step<AccountTokenReport> {
 
 /// Deletes an account that was revoked long ago. The ledger keeps its id.
 pub(crate) fn forget(tx: &mut dyn AdminTx, id: &AccountId) -> Step<()> {
-    for statement in [FORGET_TOKENS, FORGET_SITES, FORGET] {
+    for statement in [END_SESSIONS, FORGET_TOKENS, FORGET_SITES, FORGET] {
         tx.execute(statement, &[id.as_str().into()])?;
     }
     Ok(())
@@ -308,6 +316,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     SITES_OF,
     GET,
     TOKENS_OF,
+    END_SESSIONS,
     FORGET_TOKENS,
     FORGET_SITES,
     FORGET,

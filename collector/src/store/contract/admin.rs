@@ -18,6 +18,16 @@ use crate::store::admin::hosts::HostsMeant;
 use crate::store::admin::ledger::{ByActor, LedgerPage, LedgerQuery};
 use crate::store::{AccountRefusal, AdminTx, NewToken, SiteScope, Store, StoreError, admin};
 
+/// A viewer with this token: `t-NAME`.
+pub(super) async fn create_viewer(store: &Arc<dyn Store>, name: &str, sites: &[&str]) {
+    create(store, new_account(name, Role::Viewer, sites, 1)).await.expect("creates");
+}
+
+pub(super) async fn revoke_account(store: &Arc<dyn Store>, name: &'static str, second: u64) {
+    let revoke = move |tx: &mut dyn AdminTx| accounts::revoke(tx, &whole(), name, at(second));
+    admin::write(store.as_ref(), "account_revoke", acting(second), revoke).await.expect("asks").expect("revokes");
+}
+
 async fn accounts_of(store: &Arc<dyn Store>) -> Vec<AccountReport> {
     admin::read(store.as_ref(), "account_list", accounts::list).await.expect("lists")
 }
@@ -314,6 +324,7 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
     recorded(28, Box::new(|tx| super::decisions::all(tx))).await;
     duties::found(store, 1, 1, 30).await;
     recorded(40, Box::new(|tx| duties::all(tx))).await;
+    recorded(18, Box::new(super::sessions::all)).await;
     let forget = |tx: &mut dyn AdminTx| {
         assert_eq!(admin::tokens::prune(tx, at(400 * 86_400)).expect("prunes"), 2, "all but the newest");
         accounts::forget(tx, &AccountId::new("id-bob").expect("an id")).expect("forgets");
@@ -341,6 +352,7 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
         drop(tx.query(accounts::FIRST_UNTIL, &[]).expect("asks"));
         drop(accounts::by_token(tx, &"r12".parse().expect("an id")).expect("asks"));
         drop(admin::tokens::list(tx).expect("lists"));
+        drop(admin::roster::entries::of_host(tx, host(1), &whole()).expect("asks"));
         drop(admin::hosts::count(tx, &SiteScope::All).expect("counts"));
         drop(admin::ledger::follow(tx, 0, 100).expect("reads"));
         let all = LedgerQuery { rows: 100, ..LedgerQuery::default() };

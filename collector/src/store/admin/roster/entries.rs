@@ -21,6 +21,7 @@ const LIST_OF_STATE: &str = "SELECT no, name, site, counted_site, platform, stat
 const HOST: &str =
     "SELECT h.id, h.hostname, h.site, r.last_seen FROM host_row h JOIN identity_row r ON r.no = h.no WHERE h.no = $1";
 const CANDIDATES: &str = "SELECT host, agreeing, why FROM roster_candidate WHERE entry = $1 ORDER BY host";
+const OF_HOST: &str = "SELECT e.no FROM roster_entry e JOIN host_row h ON h.no = e.host WHERE h.id = $1";
 const SOURCES: &str = "SELECT no, name, imported_at FROM roster_source ORDER BY name";
 const OF_SOURCE: &str = "SELECT e.state, count(*) FROM roster_record r JOIN roster_entry e ON e.no = r.entry
      WHERE r.source = $1 AND r.closed_at IS NULL GROUP BY e.state ORDER BY e.state";
@@ -30,7 +31,7 @@ const COUNTS: &str =
 /// Every statement of this file.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[COLUMNS_OF_ONE, LIST, LIST_OF_STATE, HOST, CANDIDATES, SOURCES, OF_SOURCE, COUNTS];
+    &[COLUMNS_OF_ONE, LIST, LIST_OF_STATE, HOST, CANDIDATES, OF_HOST, SOURCES, OF_SOURCE, COUNTS];
 
 /// Entries that are read at a time.
 const PORTION: i64 = 500;
@@ -117,6 +118,16 @@ pub(crate) fn get(tx: &mut dyn AdminTx, number: u64, sites: &SiteScope) -> Step<
         return Ok(None);
     }
     Ok(reports(tx, &[row], sites)?.pop())
+}
+
+/// The entry that a host is matched with.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn of_host(tx: &mut dyn AdminTx, host: HostId, sites: &SiteScope) -> Step<Option<EntryReport>> {
+    let rows = tx.query(OF_HOST, &[host.as_bytes().as_slice().into()])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    get(tx, row.count(0)?, sites)
 }
 
 /// The sources, in the order of their names.

@@ -1,0 +1,114 @@
+//! Sessions of the web board. A person shows a token once and then has a session, whose own token is in a cookie. The store
+//! gets its hash only.
+//!
+//! Here is the place for other ways to log in: each proves an account in its own way, and then opens a session.
+
+use std::time::Duration;
+
+use muster_proto::model::{Timestamp, Token, TokenId};
+
+use super::{ActionError, Caller, random};
+use crate::ledger::actor::Actor;
+use crate::store::admin::sessions::{self, NewSession};
+use crate::store::{Acting, Store, admin};
+
+/// A session that is used within this time is not noted again.
+const NOTED_FOR: Duration = Duration::from_secs(60);
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionTimes {
+    /// From the login on.
+    pub whole: Duration,
+    /// Without being used.
+    pub idle: Duration,
+}
+
+/// A session in use.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Its public part.
+    pub id: TokenId,
+    /// Who is logged in.
+    pub caller: Caller,
+    /// When it was last used, to the minute.
+    pub seen_at: Timestamp,
+}
+
+/// Opens a session for a caller who has shown a token. Returns the token of the session, which the caller's browser keeps.
+///
+/// # Errors
+/// The caller is not an account, or the store fails.
+pub async fn session_open(
+    store: &dyn Store,
+    caller: &Caller,
+    times: SessionTimes,
+    now: Timestamp,
+) -> Result<Token, ActionError> {
+    let Actor::Account { account, token } = &caller.actor else { return Err(ActionError::NotAnAccount) };
+    let session = Token { id: random::token_id()?, secret: random::secret()? };
+    let new = NewSession {
+        id: session.id.clone(),
+        secret_hash: session.secret.hash(),
+        account: account.clone(),
+        token: token.clone(),
+        now,
+        expires_at: now.plus(times.whole),
+        idle_since: now.minus(times.idle),
+    };
+    let open = move |tx: &mut dyn admin::AdminTx| sessions::open(tx, &new);
+    admin::write(store, "session_open", caller.acting(now), open).await?;
+    Ok(session)
+}
+
+/// The session with this token: `None` if it is unknown or over, if its secret is wrong, or if the token or the account that
+/// opened it is no longer accepted.
+///
+/// # Errors
+/// The store fails.
+pub async fn session_find(
+    store: &dyn Store,
+    token: &Token,
+    times: SessionTimes,
+    now: Timestamp,
+) -> Result<Option<Session>, ActionError> {
+    let id = token.id.clone();
+    let found = admin::read(store, "session_find", move |tx| sessions::find(tx, &id)).await?;
+    // Compare even if the id is unknown, so that the duration does not reveal which ids exist.
+    let expected = found.as_ref().map_or([0_u8; 32], |found| found.holder.secret_hash);
+    let is_same = token.secret.matches(&expected);
+    let lasts = |found: &sessions::StoredSession| {
+        now < found.expires_at && now.since(found.seen_at) < times.idle && !found.holder.is_revoked
+    };
+    let found = found.filter(|found| is_same && lasts(found));
+    let found = found.filter(|found| found.holder.expires_at.is_none_or(|end| now < end));
+    Ok(found.map(|found| {
+        let holder = found.holder;
+        let caller = Caller::account(holder.account, found.token, holder.name.to_string(), holder.role, holder.sites);
+        Session { id: token.id.clone(), caller, seen_at: found.seen_at }
+    }))
+}
+
+/// Notes that a session was used, unless that was noted a moment ago.
+///
+/// # Errors
+/// The store fails.
+pub async fn session_seen(store: &dyn Store, session: &Session, now: Timestamp) -> Result<(), ActionError> {
+    if now.since(session.seen_at) < NOTED_FOR {
+        return Ok(());
+    }
+    let id = session.id.clone();
+    let acting = Acting { actor: session.caller.actor.clone(), now };
+    admin::write(store, "session_seen", acting, move |tx| sessions::seen(tx, &id, now)).await?;
+    Ok(())
+}
+
+/// Ends a session: its person has logged out. One that is over already is no error.
+///
+/// # Errors
+/// The store fails.
+pub async fn session_end(store: &dyn Store, session: &Session, now: Timestamp) -> Result<(), ActionError> {
+    let id = session.id.clone();
+    admin::write(store, "session_end", session.caller.acting(now), move |tx| sessions::end(tx, &id)).await?;
+    Ok(())
+}

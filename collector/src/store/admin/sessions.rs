@@ -1,0 +1,119 @@
+//! Sessions of the web board: opened with a token, found by the id in a cookie, ended.
+//!
+//! A session has no rights of its own. Whenever it is used, the token that opened it and the account are read again.
+
+use muster_proto::model::{AccountId, Timestamp, TokenId};
+
+use super::accounts::{self, TokenHolder};
+use crate::ledger::entry::Entry;
+use crate::store::sql::{AdminTx, Step};
+
+/// Sessions of one account. Somebody who opens another one ends the oldest.
+const PER_ACCOUNT: i64 = 20;
+/// Sessions of all accounts. Beyond them, those that were not used for the longest time end.
+/// Tests have fewer.
+const MOST: i64 = if cfg!(test) { 30 } else { 10_000 };
+
+const OPEN: &str = "INSERT INTO session (id, secret_hash, account, token, created_at, expires_at, seen_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $5)";
+const END_OVER: &str = "DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2";
+const END_OLDEST: &str = "DELETE FROM session WHERE account = $1 AND id NOT IN
+     (SELECT id FROM session WHERE account = $1 ORDER BY created_at DESC, id LIMIT $2)";
+const COUNT: &str = "SELECT count(*) FROM session";
+const END_UNUSED: &str = "DELETE FROM session WHERE id IN (SELECT id FROM session ORDER BY seen_at, id LIMIT $1)";
+const FIND: &str = "SELECT s.secret_hash, s.token, s.expires_at, s.seen_at, t.expires_at, t.revoked_at, a.id, a.name, a.role,
+     a.revoked_at FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account WHERE s.id = $1";
+const SEEN: &str = "UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2";
+const END: &str = "DELETE FROM session WHERE id = $1";
+
+/// A new session. Of its secret, only the hash is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct NewSession {
+    pub(crate) id: TokenId,
+    pub(crate) secret_hash: [u8; 32],
+    pub(crate) account: AccountId,
+    /// The token with which the person logged in.
+    pub(crate) token: TokenId,
+    pub(crate) now: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    /// Sessions that were last used then or earlier are over.
+    pub(crate) idle_since: Timestamp,
+}
+
+/// A session as it is stored: its times, its secret and its account are not checked yet.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredSession {
+    pub(crate) expires_at: Timestamp,
+    /// When it was last used.
+    pub(crate) seen_at: Timestamp,
+    pub(crate) token: TokenId,
+    /// The account, with the hash of the session's secret.
+    pub(crate) holder: TokenHolder,
+}
+
+/// Opens a session. Those that are over are removed, and so are others beyond the bounds.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn open(tx: &mut dyn AdminTx, new: &NewSession) -> Step<()> {
+    // They have ended already, so that they are removed is no action.
+    tx.note_progress(END_OVER, &[new.now.into(), new.idle_since.into()])?;
+    let account = new.account.as_str().into();
+    tx.note_progress(END_OLDEST, &[account, (PER_ACCOUNT - 1).into()])?;
+    let count = tx.query(COUNT, &[])?.first().map(|row| row.int(0)).transpose()?.unwrap_or_default();
+    if count >= MOST {
+        tx.note_progress(END_UNUSED, &[(count - MOST + 1).into()])?;
+    }
+    let (id, hash) = (new.id.as_str().into(), new.secret_hash.as_slice().into());
+    let values = [id, hash, account, new.token.as_str().into(), new.now.into(), new.expires_at.into()];
+    tx.execute(OPEN, &values)?;
+    tx.record(Entry::SessionOpened { session: new.id.clone(), expires_at: new.expires_at });
+    Ok(())
+}
+
+/// The session with this id.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn find(tx: &mut dyn AdminTx, id: &TokenId) -> Step<Option<StoredSession>> {
+    let rows = tx.query(FIND, &[id.as_str().into()])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let account: AccountId = row.parse("an account", 6)?;
+    let sites = accounts::sites_of(tx, &account)?;
+    let holder = TokenHolder {
+        secret_hash: row.bytes(0)?,
+        expires_at: row.maybe_time(4)?,
+        is_revoked: row.maybe_time(5)?.is_some() || row.maybe_time(9)?.is_some(),
+        account,
+        name: row.parse("an account", 7)?,
+        role: row.parse("an account", 8)?,
+        sites,
+    };
+    let token = row.parse("an account token", 1)?;
+    Ok(Some(StoredSession { expires_at: row.time(2)?, seen_at: row.time(3)?, token, holder }))
+}
+
+/// Notes that a session was used.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn seen(tx: &mut dyn AdminTx, id: &TokenId, now: Timestamp) -> Step<()> {
+    tx.note_progress(SEEN, &[id.as_str().into(), now.into()])?;
+    Ok(())
+}
+
+/// Ends a session. Returns whether there was one.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn end(tx: &mut dyn AdminTx, id: &TokenId) -> Step<bool> {
+    let ended = tx.execute(END, &[id.as_str().into()])? > 0;
+    if ended {
+        tx.record(Entry::SessionEnded { session: id.clone() });
+    }
+    Ok(ended)
+}
+
+/// Every statement of this file.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[OPEN, END_OVER, END_OLDEST, COUNT, END_UNUSED, FIND, SEEN, END];

@@ -1,0 +1,91 @@
+//! Sessions of the web board: bounded, and no longer accepted than their token and their account.
+
+use std::sync::Arc;
+
+use muster_proto::model::{AccountId, EntryKind, TokenId};
+
+use super::Backend;
+use super::kit::{acting, assert_healthy, at, ledger};
+use crate::store::admin::sessions::{self, NewSession, StoredSession};
+use crate::store::{AdminTx, Store, admin};
+
+fn id(name: &str) -> TokenId {
+    TokenId::new(name).expect("an id")
+}
+
+fn new_session(name: &str, account: &str, second: u64) -> NewSession {
+    NewSession {
+        id: id(name),
+        secret_hash: [7; 32],
+        account: AccountId::new(format!("id-{account}")).expect("an id"),
+        token: id(&format!("t-{account}")),
+        now: at(second),
+        expires_at: at(second + 1_000),
+        idle_since: at(second.saturating_sub(100)),
+    }
+}
+
+async fn open(store: &Arc<dyn Store>, name: &str, account: &str, second: u64) {
+    let new = new_session(name, account, second);
+    let open = move |tx: &mut dyn AdminTx| sessions::open(tx, &new);
+    admin::write(store.as_ref(), "session_open", acting(second), open).await.expect("opens");
+}
+
+async fn find(store: &Arc<dyn Store>, name: &str) -> Option<StoredSession> {
+    let id = id(name);
+    admin::read(store.as_ref(), "session_find", move |tx| sessions::find(tx, &id)).await.expect("asks")
+}
+
+pub(crate) async fn sessions_are_opened_found_and_end_with_their_account(backend: impl Backend) {
+    let store = backend.open();
+    for name in ["ada", "bob"] {
+        super::admin::create_viewer(&store, name, &["hq"]).await;
+    }
+    open(&store, "one", "bob", 10).await;
+    let found = find(&store, "one").await.expect("is there");
+    assert_eq!((found.holder.name.as_str(), found.holder.secret_hash, found.token), ("bob", [7; 32], id("t-bob")));
+    assert_eq!((found.expires_at, found.seen_at, found.holder.scope_text()), (at(1_010), at(10), "hq".to_owned()));
+    assert!(!found.holder.is_revoked && found.holder.expires_at == Some(at(1_000)), "those of the token");
+    assert!(find(&store, "two").await.is_none());
+    // It is used, and never earlier than before.
+    for (second, seen) in [(50, 50), (40, 50)] {
+        let note = move |tx: &mut dyn AdminTx| sessions::seen(tx, &id("one"), at(second));
+        admin::write(store.as_ref(), "session_seen", acting(second), note).await.expect("notes");
+        assert_eq!(find(&store, "one").await.expect("is there").seen_at, at(seen));
+    }
+    // Those that are over go when another one is opened: unused for a hundred seconds, or at their end.
+    open(&store, "two", "ada", 60).await;
+    open(&store, "three", "ada", 151).await;
+    assert!(find(&store, "one").await.is_none() && find(&store, "two").await.is_some());
+    // Beyond the bound of an account its oldest go, and those of others stay.
+    open(&store, "bobs", "bob", 152).await;
+    for n in 0..20 {
+        open(&store, &format!("s{n}"), "ada", 153).await;
+    }
+    assert!(find(&store, "two").await.is_none() && find(&store, "three").await.is_none());
+    assert!(find(&store, "s0").await.is_some() && find(&store, "bobs").await.is_some());
+    // Ended once.
+    let end = |tx: &mut dyn AdminTx| sessions::end(tx, &id("s0"));
+    assert!(admin::write(store.as_ref(), "session_end", acting(154), end).await.expect("ends"));
+    assert!(!admin::write(store.as_ref(), "session_end", acting(155), end).await.expect("is over"));
+    // An account that is revoked takes its sessions along, and a later account of the same name has none.
+    super::admin::revoke_account(&store, "bob", 156).await;
+    assert!(find(&store, "bobs").await.is_none());
+    let kinds: Vec<EntryKind> = ledger(&store, 0, 100).await.iter().map(|row| row.entry.kind()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == EntryKind::SessionOpened).count(), 24);
+    assert_eq!(kinds.iter().filter(|kind| **kind == EntryKind::SessionEnded).count(), 1);
+    assert_healthy(&store).await;
+}
+
+/// Everything that can be done with sessions, for the comparison of both databases.
+pub(super) fn all(tx: &mut dyn AdminTx) {
+    // More than the bound of all accounts together.
+    for (account, count) in [("ada", 20), ("zed", 15)] {
+        for n in 0..count {
+            sessions::open(tx, &new_session(&format!("{account}-{n}"), account, 30)).expect("opens");
+        }
+    }
+    sessions::seen(tx, &id("zed-3"), at(40)).expect("notes");
+    assert!(sessions::find(tx, &id("zed-14")).expect("asks").is_some());
+    assert!(sessions::end(tx, &id("zed-14")).expect("ends"));
+}
