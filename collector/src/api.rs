@@ -1,12 +1,16 @@
-//! The operators' side of the collector: gRPC, and the probes.
+//! The operators' side of the collector: gRPC, pages, and the probes.
 //!
-//! `grpc` has the access checks of both gRPC ports and FleetService; `probes` is health and metrics over plain HTTP.
+//! `grpc` has the access checks of both gRPC ports and FleetService; `web` has the pages of the operators' port, and `port`
+//! chooses between the two; `probes` is health and metrics over plain HTTP.
 
 mod access;
 pub mod grpc;
+mod port;
 pub mod probes;
 mod resources;
 mod status;
+pub mod web;
 
 pub use access::Access;
+pub use port::OperatorsPort;
 pub use resources::ResourceWatch;

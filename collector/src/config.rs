@@ -24,6 +24,7 @@ mod span;
 mod store;
 mod uploads;
 mod waivers;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +49,7 @@ pub use span::format_span;
 pub use store::{StoreAddress, StoreCheck};
 pub use uploads::Uploads;
 pub use waivers::Waivers;
+pub use web::Web;
 
 use drain::DrainKeys;
 use muster_proto::settings::Layers;
@@ -89,6 +91,8 @@ pub struct Settings {
     pub enrollment: Enrollment,
     /// `[waivers]`: how many people a waiver needs, and how long it may last.
     pub waivers: Waivers,
+    /// `[web]`: the pages of the operators' port.
+    pub web: Web,
     /// `[probes]`: health and metrics.
     pub probes: Probes,
     /// `[rules]`: catalogue and orders.
@@ -119,6 +123,7 @@ struct Keys {
     retention: Retention,
     enrollment: Enrollment,
     waivers: Waivers,
+    web: Web,
     probes: Probes,
     rules: RulesKeys,
     pace: PaceKeys,
@@ -141,6 +146,7 @@ impl Default for Keys {
             retention: Retention::default(),
             enrollment: Enrollment::default(),
             waivers: Waivers::default(),
+            web: Web::default(),
             probes: Probes::default(),
             rules: RulesKeys::default(),
             pace: PaceKeys::default(),
@@ -184,6 +190,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
     keys.agents.check(layers);
     keys.operators.check(layers);
     keys.listeners.check(layers);
+    keys.web.check(layers);
     keys.probes.check(layers);
     keys.uploads.check(layers);
     keys.budgets.check(layers);
@@ -209,6 +216,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
         retention: keys.retention,
         enrollment: keys.enrollment,
         waivers: keys.waivers,
+        web: keys.web,
         probes: keys.probes,
         pace: keys.pace.settle(layers),
         drain: keys.drain.settle(layers),

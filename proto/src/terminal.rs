@@ -12,7 +12,7 @@ mod table;
 mod width;
 
 pub use crate::model::is_hidden;
-pub use escape::{Escaping, json_text, page, printable};
+pub use escape::{Escaping, json_text, page, printable, spreadsheet_cell};
 pub use output::PipeSafe;
 pub use paint::Paint;
 pub use progress::{Progress, ShownProgress, StderrAboveProgress};

@@ -1,4 +1,5 @@
-//! Access checks: an account's token in `authorization: Bearer id.secret`, and the role that the method needs.
+//! Access checks: who calls, by an account's token or by a session of the web board, and whether the rule of what is asked
+//! admits the caller.
 
 use std::sync::Arc;
 
@@ -7,10 +8,11 @@ use http::header::AUTHORIZATION;
 use muster_proto::model::{Role, Token};
 use tonic::Status;
 
+use super::grpc::methods::SiteRule;
 use super::status::of_action;
-use crate::actions::{Caller, account_by_token};
+use crate::actions::{self, ActionError, Caller, Session, SessionTimes, account_by_token};
 use crate::clock::Clock;
-use crate::store::Store;
+use crate::store::{SiteScope, Store};
 use crate::telemetry::Metrics;
 use crate::tls::PeerHandle;
 
@@ -38,33 +40,89 @@ impl Access {
     /// `UNAUTHENTICATED` without a valid token, `PERMISSION_DENIED` without the role, `RESOURCE_EXHAUSTED` after too many wrong
     /// tokens or with too many calls at once. None repeats the token.
     pub async fn admit(&self, headers: &HeaderMap, needed: Role, peer: Option<&PeerHandle>) -> Result<Caller, Status> {
-        let token = token_of(headers)?;
+        let caller = self.by_token(&token_of(headers)?, peer).await?;
+        may_role(&caller, needed)?;
+        Ok(caller)
+    }
+
+    /// The account of a token. The connection then counts as the account's.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` without a valid token, `RESOURCE_EXHAUSTED` after too many wrong tokens or with too many calls at once.
+    pub async fn by_token(&self, token: &Token, peer: Option<&PeerHandle>) -> Result<Caller, Status> {
+        let find = account_by_token(self.store.as_ref(), token, (self.clock)());
+        let found = self.proven(token, peer, find, |caller| caller).await?;
+        // One text for every case, so that the answer does not reveal which ids exist.
+        found.ok_or_else(|| Status::unauthenticated("the token is unknown, expired or revoked"))
+    }
+
+    /// The session of a token; `None` if it is over. The connection then counts as that of the session's account.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` after too many wrong tokens or with too many calls at once.
+    pub async fn by_session(
+        &self,
+        token: &Token,
+        times: SessionTimes,
+        peer: Option<&PeerHandle>,
+    ) -> Result<Option<Session>, Status> {
+        let find = actions::session_find(self.store.as_ref(), token, times, (self.clock)());
+        self.proven(token, peer, find, |session| &session.caller).await
+    }
+
+    /// What a token stands for. Wrong ones are counted and too many of them not tried.
+    async fn proven<T>(
+        &self,
+        token: &Token,
+        peer: Option<&PeerHandle>,
+        find: impl Future<Output = Result<Option<T>, ActionError>>,
+        caller: impl Fn(&T) -> &Caller,
+    ) -> Result<Option<T>, Status> {
         let hash = token.secret.hash();
         peer.map_or(Ok(()), |peer| peer.may_try(&hash)).map_err(|wait| {
             let seconds = wait.as_secs() + 1;
             Status::resource_exhausted(format!("too many wrong tokens from this address; try again in {seconds} s"))
         })?;
-        let found = account_by_token(self.store.as_ref(), &token, (self.clock)()).await;
-        let found = found.map_err(|error| of_action(&error, &self.metrics))?;
+        let found = find.await.map_err(|error| of_action(&error, &self.metrics))?;
         if let Some(peer) = peer {
             peer.tried(hash, found.is_some());
         }
-        // One text for every case, so that the answer does not reveal which ids exist.
-        let caller = found.ok_or_else(|| Status::unauthenticated("the token is unknown, expired or revoked"))?;
-        if let Some(peer) = peer {
-            peer.prove(caller.name.as_bytes());
+        if let (Some(peer), Some(found)) = (peer, &found) {
+            peer.prove(caller(found).name.as_bytes());
             if peer.has_too_many_calls() {
                 let text = "more calls of this account at once than listeners.calls_per_account; try again later";
                 return Err(Status::resource_exhausted(text));
             }
         }
-        // The role comes after the secret, so that a stranger cannot find out what an id may do.
-        if caller.role < needed {
-            let text = format!("the role {} does not allow this; {needed} is required", caller.role);
-            return Err(Status::permission_denied(text));
-        }
-        Ok(caller)
+        Ok(found)
     }
+}
+
+/// Refuses a caller whose role does not suffice. It comes after the secret, so that a stranger cannot find out what an id may do.
+fn may_role(caller: &Caller, needed: Role) -> Result<(), Status> {
+    if caller.role >= needed {
+        return Ok(());
+    }
+    let text = format!("the role {} does not allow this; {needed} is required", caller.role);
+    Err(Status::permission_denied(text))
+}
+
+/// Refuses a caller who is bound to sites what cannot be divided by site.
+pub(super) fn may_sites(caller: &Caller, sites: SiteRule) -> Result<(), Status> {
+    if sites != SiteRule::WholeFleet || caller.scope == SiteScope::All {
+        return Ok(());
+    }
+    let text = format!("this needs an account for the whole fleet; your account is bound to {}", caller.scope);
+    Err(Status::permission_denied(text))
+}
+
+/// Refuses a caller whom the rule of a method does not admit.
+///
+/// # Errors
+/// `PERMISSION_DENIED`.
+pub(super) fn may(caller: &Caller, (needed, sites): (Role, SiteRule)) -> Result<(), Status> {
+    may_role(caller, needed)?;
+    may_sites(caller, sites)
 }
 
 fn token_of(headers: &HeaderMap) -> Result<Token, Status> {

@@ -7,7 +7,7 @@ mod dispositions;
 mod duties;
 mod fleet;
 mod host_actions;
-mod methods;
+pub(super) mod methods;
 mod operators;
 mod orders;
 mod past;

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use muster_proto::model::Timestamp;
-use muster_proto::terminal::{Escaping, PipeSafe, page as escaped_page, printable};
+use muster_proto::terminal::{Escaping, PipeSafe, page as escaped_page, printable, spreadsheet_cell};
 
 use super::args::Output;
 use crate::config::format_span;
@@ -78,7 +78,7 @@ impl<'w> Screen<'w> {
                 let mut csv = csv::Writer::from_writer(&mut self.out);
                 csv.write_record(answer.header)?;
                 for row in rows() {
-                    csv.write_record(row.iter().map(|cell| harmless(cell)))?;
+                    csv.write_record(row.iter().map(|cell| spreadsheet_cell(cell)))?;
                 }
                 csv.flush()?;
             }
@@ -99,12 +99,6 @@ impl<'w> Screen<'w> {
 pub(crate) fn counted(count: impl TryInto<u64>, noun: &str) -> String {
     let count = count.try_into().unwrap_or(u64::MAX);
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Escapes a cell, and quotes one that a spreadsheet would run as a formula. Names come from hosts, which may be hostile.
-fn harmless(cell: &str) -> String {
-    let mark = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    format!("{mark}{}", printable(cell))
 }
 
 /// A text from a host or a file, with its hidden characters escaped. [`Screen::show`] does it too; it is needed here where
@@ -205,6 +199,6 @@ mod tests {
         let coloured = shown(Output::Table, name, Paint::new(true, Some(80)));
         assert!(coloured.starts_with("\u{1b}[1mhost\u{1b}[0m =web\\u{202e}"), "{coloured:?}");
         assert!(coloured.contains("\\u{1b}[2J"), "{coloured:?}");
-        assert_eq!(harmless("web-1"), "web-1");
+        assert_eq!(spreadsheet_cell("web-1"), "web-1");
     }
 }

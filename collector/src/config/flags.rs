@@ -18,7 +18,7 @@ pub struct Flags {
     /// Address and port for agents (mutual TLS)
     #[arg(long, value_name = "ADDRESS", global = true, help_heading = "Global options")]
     pub agents_listen: Option<String>,
-    /// Address and port for operators (TLS and a token)
+    /// Address and port for operators (TLS; gRPC with a token, and the web board)
     #[arg(long, value_name = "ADDRESS", global = true, help_heading = "Global options")]
     pub operators_listen: Option<String>,
     /// Address and port for health and metrics (plain HTTP)

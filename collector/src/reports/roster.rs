@@ -1,6 +1,6 @@
 //! The roster for readers.
 
-use muster_proto::model::{EntryReport, EntryState, RosterSourceReport};
+use muster_proto::model::{EntryReport, EntryState, HostId, RosterSourceReport};
 
 use super::paging::{decode, encode};
 use super::{Page, ReportContext, ReportError};
@@ -47,6 +47,16 @@ impl ReportContext {
         let get = move |tx: &mut dyn admin::AdminTx| entries::get(tx, number, &sites);
         let found = admin::read(self.store.as_ref(), "roster_get", get).await?;
         found.ok_or(ReportError::NoRosterEntry { number })
+    }
+
+    /// The entry that a host is matched with.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn roster_entry_of(&self, host: HostId) -> Result<Option<EntryReport>, ReportError> {
+        let sites = self.sites.clone();
+        let find = move |tx: &mut dyn admin::AdminTx| entries::of_host(tx, host, &sites);
+        Ok(admin::read(self.store.as_ref(), "roster_of_host", find).await?)
     }
 
     /// The lists that were imported.

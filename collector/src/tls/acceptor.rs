@@ -1,4 +1,5 @@
-//! Accepts connections, does the TLS handshake, and serves HTTP/2 until the stop; then drains.
+//! Accepts connections, does the TLS handshake, and serves HTTP/2, or HTTP/1.1 where the TLS settings offer it, until the
+//! stop; then drains.
 //!
 //! Connections are accepted at once; `admission` decides which are kept. Strangers queue for their handshakes among
 //! themselves. Every wait for a peer has a time limit.
@@ -24,6 +25,7 @@ use tracing::{debug, warn};
 use super::PeerCertificate;
 use super::activity::TimeBounds;
 use super::gatekeeper::{Gatekeeper, PeerBounds, PeerHandle};
+use super::server::HTTP1;
 use crate::shutdown::StopToken;
 use crate::telemetry::{HandshakeEnd, ListenerName, Metrics};
 
@@ -33,6 +35,8 @@ const BACKLOG: u32 = 4096;
 const PING_EVERY: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const HEADER_BYTES: u32 = 16 * 1024;
+/// For HTTP/1.1, the bytes of the head of a request, and of an answer that waits for the peer.
+const HTTP1_BYTES: usize = 16 * 1024;
 
 /// How often a failure to accept is logged.
 const ACCEPT_WARNING_EVERY: Duration = Duration::from_secs(60);
@@ -221,6 +225,7 @@ impl Worker {
         };
         let Some(stream) = stream else { return };
         let certificate = peer_certificate(&stream);
+        let is_http1 = stream.get_ref().1.alpn_protocol() == Some(HTTP1);
         if let PeerCertificate::Shown(facts) = &certificate {
             // The host and not its key: a host may have certificates for many keys.
             match &facts.host {
@@ -228,7 +233,7 @@ impl Worker {
                 None => peer.prove(&facts.public_key),
             }
         }
-        let connection = connection_of(stream, certificate, peer.clone(), self.limits, handler);
+        let connection = connection_of(stream, is_http1, certificate, peer.clone(), self.limits, handler);
         let served = watcher.watch(connection);
         tokio::pin!(served);
         loop {
@@ -312,6 +317,7 @@ fn peer_certificate(stream: &TlsStream<TcpStream>) -> PeerCertificate {
 
 fn connection_of<F, R>(
     stream: TlsStream<TcpStream>,
+    is_http1: bool,
     certificate: PeerCertificate,
     peer: PeerHandle,
     limits: ListenerLimits,
@@ -321,7 +327,10 @@ where
     F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response<Body>> + Send + 'static,
 {
-    let mut builder = Builder::new(TokioExecutor::new()).http2_only();
+    // A peer that names no version in the handshake speaks HTTP/2.
+    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = if is_http1 { builder.http1_only() } else { builder.http2_only() };
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.times.first_request).max_buf_size(HTTP1_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())

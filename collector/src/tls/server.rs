@@ -118,6 +118,11 @@ impl ResolvesServerCert for ServerCertificate {
     }
 }
 
+/// The names of the versions of HTTP in a handshake (the IANA registry of ALPN protocol ids).
+const HTTP2: &[u8] = b"h2";
+/// See [`HTTP2`].
+pub(super) const HTTP1: &[u8] = b"http/1.1";
+
 /// TLS settings of the agents' port: a client certificate of this CA, or none.
 ///
 /// # Errors
@@ -136,22 +141,27 @@ pub fn agents_config(
     let builder = ServerConfig::builder_with_provider(Arc::clone(&certificate.provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(LenientOnExpiry::new(strict)));
-    finish(builder.with_cert_resolver(Arc::clone(certificate) as Arc<dyn ResolvesServerCert>))
+    finish(builder.with_cert_resolver(Arc::clone(certificate) as Arc<dyn ResolvesServerCert>), &[HTTP2])
 }
 
-/// TLS settings of the operators' port: no client certificate; every call carries a token.
+/// TLS settings of the operators' port: no client certificate; every call carries a token or a session. With
+/// `has_pages`, peers may also choose HTTP/1.1.
 ///
 /// # Errors
 /// rustls refuses the settings.
-pub fn operators_config(certificate: &Arc<ServerCertificate>) -> Result<Arc<ServerConfig>, rustls::Error> {
+pub fn operators_config(
+    certificate: &Arc<ServerCertificate>,
+    has_pages: bool,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(&certificate.provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth();
-    finish(builder.with_cert_resolver(Arc::clone(certificate) as Arc<dyn ResolvesServerCert>))
+    let versions = if has_pages { [HTTP2, HTTP1].as_slice() } else { &[HTTP2] };
+    finish(builder.with_cert_resolver(Arc::clone(certificate) as Arc<dyn ResolvesServerCert>), versions)
 }
 
-fn finish(mut config: ServerConfig) -> Result<Arc<ServerConfig>, rustls::Error> {
-    config.alpn_protocols = vec![b"h2".to_vec()];
+fn finish(mut config: ServerConfig, versions: &[&[u8]]) -> Result<Arc<ServerConfig>, rustls::Error> {
+    config.alpn_protocols = versions.iter().map(|version| version.to_vec()).collect();
     // Stateless tickets: after an outage the fleet resumes without full handshakes, and the collector stores nothing.
     config.ticketer = ring::Ticketer::new()?;
     config.send_tls13_tickets = 2;

@@ -73,6 +73,14 @@ pub fn json_text(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A cell of a file for spreadsheets: hidden characters are escaped, and a text that a spreadsheet would run as a formula is
+/// quoted. Names come from hosts, which may be hostile.
+#[must_use]
+pub fn spreadsheet_cell(cell: &str) -> String {
+    let mark = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    format!("{mark}{}", printable(cell))
+}
+
 /// A writer that escapes hidden characters of the text that is written to it.
 ///
 /// Each call must bring whole characters, as `serde_json`, `writeln!` and the log do; other bytes become U+FFFD.

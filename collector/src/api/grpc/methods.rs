@@ -8,7 +8,7 @@ pub(super) const SERVICE: &str = "muster.v1.FleetService";
 
 /// What a method does for a caller that is bound to sites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SiteRule {
+pub(in crate::api) enum SiteRule {
     /// The answer has nothing of any site: rules, the version, the caller's own account.
     NoSite,
     /// The answer has only what belongs to the caller's sites. Its only numbers of the whole collector are the length and
@@ -96,12 +96,16 @@ pub(super) const METHODS: [Method; 59] = [
     method("GetAttestation", Role::Viewer, SiteRule::Named),
 ];
 
+/// The rule of a method of the service; an unknown one needs the highest role.
+pub(in crate::api) fn rule_of_method(name: &str) -> (Role, SiteRule) {
+    let found = METHODS.iter().find(|method| method.name == name);
+    found.map_or((Role::Admin, SiteRule::WholeFleet), |method| (method.role, method.sites))
+}
+
 /// The rule of a path. An unknown method needs the highest role. Reflection and unknown services tell nothing about the
 /// fleet, but they still need a token.
 pub(super) fn rule_of(path: &str) -> (Role, SiteRule) {
-    let Some(name) = method_of(path, SERVICE) else { return (Role::Viewer, SiteRule::NoSite) };
-    let found = METHODS.iter().find(|method| method.name == name);
-    found.map_or((Role::Admin, SiteRule::WholeFleet), |method| (method.role, method.sites))
+    method_of(path, SERVICE).map_or((Role::Viewer, SiteRule::NoSite), rule_of_method)
 }
 
 #[cfg(test)]

@@ -12,11 +12,11 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
-use super::methods::{METHODS, SERVICE, SiteRule, rule_of};
+use super::methods::{METHODS, SERVICE, rule_of};
 use super::{Fleet, count, known, method_of, pass, refuse};
 use crate::actions::Caller;
 use crate::api::Access;
-use crate::store::SiteScope;
+use crate::api::access::may_sites;
 use crate::telemetry::{ListenerName, Metrics};
 use crate::tls::PeerHandle;
 
@@ -66,10 +66,7 @@ impl OperatorsGate {
         }
         let (role, sites) = rule_of(path);
         let caller = self.access.admit(headers, role, peer).await?;
-        if sites == SiteRule::WholeFleet && caller.scope != SiteScope::All {
-            let text = format!("this needs an account for the whole fleet; your account is bound to {}", caller.scope);
-            return Err(Status::permission_denied(text));
-        }
+        may_sites(&caller, sites)?;
         Ok(caller)
     }
 }

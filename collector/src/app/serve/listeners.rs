@@ -5,9 +5,11 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::Collector;
-use crate::api::Access;
+use crate::actions::SessionTimes;
 use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
 use crate::api::probes::{self, ProbesState};
+use crate::api::web::{Web, WebParts};
+use crate::api::{Access, OperatorsPort};
 use crate::config::{self, Settings};
 use crate::ingest::{AgentIngest, IngestSettings};
 use crate::reports::Searches;
@@ -56,18 +58,21 @@ impl Collector {
     where
         H: tonic_health::pb::health_server::Health,
     {
+        let searches = searches(&self.settings.searches);
         let fleet = Fleet::new(
             Arc::clone(&self.store),
             Arc::clone(&self.in_force),
             Arc::clone(&self.clock),
             self.authority.pin(),
             Arc::clone(&self.readiness),
-            (searches(&self.settings.searches), self.settings.waivers),
+            (searches.clone(), self.settings.waivers),
             Arc::clone(&self.resources),
         );
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
+        let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), searches));
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
+        let port = OperatorsPort::new(gate, pages);
         let bounds = &self.settings.listeners;
         let times = TimeBounds {
             first_request: bounds.first_request,
@@ -81,9 +86,26 @@ impl Collector {
             (bounds.per_account, bounds.calls_per_account),
             times,
         );
-        let config = tls::operators_config(&self.certificate).context("the operators' TLS settings")?;
+        let has_pages = self.settings.web.enabled;
+        let config = tls::operators_config(&self.certificate, has_pages).context("the operators' TLS settings")?;
         let listener = self.tls_listener(ListenerName::operators, listening, config, limits);
-        Ok(tls::serve(listener, move |request| gate.clone().answer(request)))
+        Ok(tls::serve(listener, move |request| port.clone().answer(request)))
+    }
+
+    /// The web board.
+    fn pages(&self, access: Access, searches: Searches) -> Web {
+        let settings = self.settings.web;
+        Web::new(WebParts {
+            store: Arc::clone(&self.store),
+            rules: Arc::clone(&self.in_force),
+            clock: Arc::clone(&self.clock),
+            access,
+            searches,
+            readiness: Arc::clone(&self.readiness),
+            resources: Arc::clone(&self.resources),
+            sessions: SessionTimes { whole: settings.session, idle: settings.session_idle },
+            page_deadline: settings.page_deadline,
+        })
     }
 
     fn tls_listener(

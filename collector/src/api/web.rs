@@ -1,0 +1,41 @@
+//! The web board: pages for people, on the operators' port beside gRPC.
+//!
+//! ```text
+//!  request ─► answer: forged? ─► route ─► visitor: session, rule of the page ─► page: reports ─► template ─► headers
+//! ```
+//!
+//! A page asks `reports` and shows what it gets; it computes no number. A route names the methods of FleetService that it
+//! answers like, and `access` checks their rules before its page runs. The address holds the whole state of a page.
+
+mod about;
+mod answer;
+mod assets;
+mod board;
+mod changes;
+mod chrome;
+mod coverage;
+mod csv;
+mod duties;
+mod find;
+mod findings;
+mod forged;
+mod format;
+mod headers;
+mod host;
+mod hosts;
+mod ledger;
+mod login;
+mod order;
+mod orders;
+mod paging;
+mod query;
+mod refusal;
+mod routes;
+mod software;
+mod state;
+#[cfg(test)]
+mod tests;
+mod visitor;
+
+pub use answer::Web;
+pub use state::WebParts;

@@ -1,0 +1,142 @@
+//! `/changes`: which hosts changed lane, and why.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{RawQuery, State as Extract};
+use axum::response::Response;
+use muster_proto::model::{ChangeRow, Lane, OrderId, SiteId};
+
+use super::chrome::{Chrome, page};
+use super::csv;
+use super::format::{LaneMark, Moment, name, number};
+use super::paging::{Choice, Pager, choices};
+use super::query::Query;
+use super::refusal::Refusal;
+use super::state::State;
+use super::visitor::Visitor;
+use crate::reports::ChangesAsked;
+
+const KEYS: &[&str] = &["days", "order", "site", "rows", "page"];
+const HEADER: &[&str] = &["at", "host", "hostname", "site", "order", "from", "to", "cause"];
+/// How far back, in days: the choices of the menu.
+const DAYS: [u64; 4] = [1, 7, 30, 90];
+
+#[derive(Template)]
+#[template(path = "changes.html")]
+struct ChangesPage {
+    chrome: Chrome,
+    days: Vec<Choice>,
+    orders: Vec<Choice>,
+    site: String,
+    hosts: String,
+    causes: Vec<(&'static str, String)>,
+    rows: Vec<Row>,
+    pager: Pager,
+}
+
+struct Row {
+    at: Moment,
+    host: String,
+    name: String,
+    site: String,
+    order: String,
+    from: Option<LaneMark>,
+    to: Option<LaneMark>,
+    cause: &'static str,
+}
+
+impl Row {
+    fn of(change: &ChangeRow) -> Self {
+        Self {
+            at: Moment::at(change.at),
+            host: change.host.to_string(),
+            name: name(&change.hostname),
+            site: change.site.to_string(),
+            order: change.order.to_string(),
+            from: change.from.map(LaneMark::of),
+            to: change.to.map(LaneMark::of),
+            cause: change.cause.name(),
+        }
+    }
+}
+
+fn asked(query: &Query) -> Result<ChangesAsked, Refusal> {
+    let days: u64 = query.one("days")?.unwrap_or(DAYS[0]);
+    let order: Option<OrderId> = query.one("order")?;
+    Ok(ChangesAsked {
+        span: Duration::from_secs(days.saturating_mul(86_400)),
+        order,
+        sites: query.list::<SiteId>("site")?,
+        rows: query.rows()?,
+        page: query.page(),
+    })
+}
+
+/// `GET /changes`.
+pub(super) async fn show(
+    Extract(state): Extract<State>,
+    visitor: Visitor,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Refusal> {
+    let query = Query::read(raw.as_deref(), KEYS)?;
+    let asked = asked(&query)?;
+    let context = &visitor.context;
+    let (mut report, next) = state.or_refusal(context.changes(asked.clone()).await)?;
+    // Only the first page has the counts.
+    if query.has("page") {
+        let first = ChangesAsked { page: None, rows: 1, ..asked };
+        let (counts, _) = state.or_refusal(context.changes(first).await)?;
+        report = muster_proto::model::ChangesReport { changes: report.changes, ..counts };
+    }
+    let orders = context.orders(true);
+    let days = |days: &u64| (days.to_string(), if *days == 1 { "a day".to_owned() } else { format!("{days} days") });
+    page(&ChangesPage {
+        chrome: Chrome::new(&state, &visitor, "/changes"),
+        days: choices(&query, "days", DAYS.iter().map(days)),
+        orders: choices(
+            &query,
+            "order",
+            orders.iter().filter(|order| order.active).map(|order| (order.id.to_string(), order.id.to_string())),
+        ),
+        site: query.get("site").to_owned(),
+        hosts: number(report.hosts),
+        causes: report.causes.iter().map(|(cause, count)| (cause.name(), number(*count))).collect(),
+        rows: report.changes.iter().map(Row::of).collect(),
+        pager: Pager::new("/changes", &query, next.as_deref(), report.changes.len(), Some(report.total), "change")
+            .with_file("/changes.csv", &query),
+    })
+}
+
+/// `GET /changes.csv`.
+pub(super) async fn download(
+    Extract(state): Extract<State>,
+    visitor: Visitor,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Refusal> {
+    let asked = asked(&Query::read(raw.as_deref(), KEYS)?)?;
+    let context = visitor.context;
+    let read = move |page: Option<String>| {
+        let (state, context) = (state.clone(), context.clone());
+        let asked = ChangesAsked { rows: csv::ROWS, page, ..asked.clone() };
+        async move {
+            let (report, next) = state.or_refusal(context.changes(asked).await)?;
+            Ok((report.changes.iter().map(cells).collect(), next))
+        }
+    };
+    csv::file("changes", HEADER, read).await
+}
+
+fn cells(change: &ChangeRow) -> Vec<String> {
+    let lane = |lane: Option<Lane>| lane.map_or(String::new(), |lane| lane.to_string());
+    vec![
+        change.at.to_rfc3339(),
+        change.host.to_string(),
+        change.hostname.clone(),
+        change.site.to_string(),
+        change.order.to_string(),
+        lane(change.from),
+        lane(change.to),
+        change.cause.to_string(),
+    ]
+}

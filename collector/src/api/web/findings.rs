@@ -1,0 +1,184 @@
+//! `/findings`: hosts that are not finished.
+
+use askama::Template;
+use axum::extract::{RawQuery, State as Extract};
+use axum::response::Response;
+use muster_proto::model::{Finding, FindingsSort, Lane, OrderId, SiteId, Timestamp};
+
+use super::chrome::{Chrome, page};
+use super::csv;
+use super::format::{LaneMark, Moment, clean, name};
+use super::paging::{Choice, Pager, choices};
+use super::query::Query;
+use super::refusal::Refusal;
+use super::state::State;
+use super::visitor::Visitor;
+use crate::reports::FindingsQuery;
+
+const KEYS: &[&str] = &["order", "lane", "site", "sort", "rows", "page"];
+const HEADER: &[&str] = &[
+    "order",
+    "host",
+    "hostname",
+    "site",
+    "platform",
+    "lane",
+    "overdue",
+    "silent",
+    "presence",
+    "protection",
+    "since",
+    "last_seen",
+    "reason",
+    "advice",
+];
+
+#[derive(Template)]
+#[template(path = "findings.html")]
+struct FindingsPage {
+    chrome: Chrome,
+    orders: Vec<Choice>,
+    lanes: Vec<Choice>,
+    sorts: Vec<Choice>,
+    site: String,
+    has_several_orders: bool,
+    rows: Vec<FindingRow>,
+    pager: Pager,
+    /// Whether the question leaves some findings out.
+    is_filtered: bool,
+}
+
+struct FindingRow {
+    order: String,
+    host: String,
+    name: String,
+    site: String,
+    platform: &'static str,
+    lane: LaneMark,
+    overdue: bool,
+    presence: &'static str,
+    protection: &'static str,
+    since: Moment,
+    seen: Option<Moment>,
+    reason: String,
+}
+
+impl FindingRow {
+    fn of(finding: &Finding, now: Timestamp) -> Self {
+        Self {
+            order: finding.order.to_string(),
+            host: finding.host.to_string(),
+            name: name(&finding.hostname),
+            site: finding.site.to_string(),
+            platform: finding.platform.name(),
+            lane: LaneMark::of(finding.lane),
+            overdue: finding.overdue,
+            presence: finding.presence.name(),
+            protection: finding.protection.name(),
+            since: Moment::ago(finding.since, now),
+            seen: finding.last_seen.map(|seen| Moment::ago(seen, now)),
+            reason: clean(&finding.reason, 300),
+        }
+    }
+}
+
+fn asked(query: &Query) -> Result<FindingsQuery, Refusal> {
+    let lanes: Vec<Lane> = query.list("lane")?;
+    if let Some(lane) = lanes.iter().find(|lane| lane.is_finished()) {
+        let text =
+            format!("Hosts in the lane `{lane}` are finished, so they are no findings. The list of hosts has them.");
+        return Err(Refusal::asked(text));
+    }
+    Ok(FindingsQuery {
+        order: query.one::<OrderId>("order")?,
+        lanes,
+        sites: query.list::<SiteId>("site")?,
+        sort: query.one("sort")?.unwrap_or(FindingsSort::Lane),
+        rows: query.rows()?,
+        page: query.page(),
+    })
+}
+
+/// `GET /findings`.
+pub(super) async fn show(
+    Extract(state): Extract<State>,
+    visitor: Visitor,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Refusal> {
+    let query = Query::read(raw.as_deref(), KEYS)?;
+    let asked = asked(&query)?;
+    let context = &visitor.context;
+    let found = state.or_refusal(context.findings(asked.clone()).await)?;
+    // Only the first page has the total.
+    let total = match found.total {
+        Some(total) => Some(total),
+        None => state.or_refusal(context.findings(FindingsQuery { page: None, rows: 1, ..asked }).await)?.total,
+    };
+    let orders = context.orders(false);
+    let now = state.now();
+    let pager = Pager::new("/findings", &query, found.next.as_deref(), found.rows.len(), total, "finding");
+    let unfinished = Lane::ALL.iter().filter(|lane| !lane.is_finished());
+    page(&FindingsPage {
+        chrome: Chrome::new(&state, &visitor, "/findings"),
+        has_several_orders: orders.len() > 1,
+        orders: choices(&query, "order", orders.iter().map(|order| (order.id.to_string(), order.id.to_string()))),
+        lanes: choices(&query, "lane", unfinished.map(|lane| (lane.to_string(), lane.to_string()))),
+        sorts: choices(
+            &query,
+            "sort",
+            FindingsSort::ALL.iter().map(|sort| (sort.to_string(), sort_name(*sort).to_owned())),
+        ),
+        site: query.get("site").to_owned(),
+        rows: found.rows.iter().map(|finding| FindingRow::of(finding, now)).collect(),
+        pager: pager.with_file("/findings.csv", &query),
+        is_filtered: ["order", "lane", "site"].iter().any(|key| query.has(key)),
+    })
+}
+
+const fn sort_name(sort: FindingsSort) -> &'static str {
+    match sort {
+        FindingsSort::Lane => "worst first",
+        FindingsSort::Name => "host name",
+        FindingsSort::Site => "site",
+        FindingsSort::LastSeen => "longest unseen",
+        FindingsSort::Since => "longest in the lane",
+    }
+}
+
+/// `GET /findings.csv`.
+pub(super) async fn download(
+    Extract(state): Extract<State>,
+    visitor: Visitor,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Refusal> {
+    let asked = asked(&Query::read(raw.as_deref(), KEYS)?)?;
+    let context = visitor.context;
+    let read = move |page: Option<String>| {
+        let (state, context) = (state.clone(), context.clone());
+        let asked = FindingsQuery { rows: csv::ROWS, page, ..asked.clone() };
+        async move {
+            let found = state.or_refusal(context.findings(asked).await)?;
+            Ok((found.rows.iter().map(cells).collect(), found.next))
+        }
+    };
+    csv::file("findings", HEADER, read).await
+}
+
+fn cells(finding: &Finding) -> Vec<String> {
+    vec![
+        finding.order.to_string(),
+        finding.host.to_string(),
+        finding.hostname.clone(),
+        finding.site.to_string(),
+        finding.platform.to_string(),
+        finding.lane.to_string(),
+        finding.overdue.to_string(),
+        finding.silent.to_string(),
+        finding.presence.to_string(),
+        finding.protection.to_string(),
+        finding.since.to_rfc3339(),
+        finding.last_seen.map(Timestamp::to_rfc3339).unwrap_or_default(),
+        finding.reason.clone(),
+        finding.advice.clone(),
+    ]
+}

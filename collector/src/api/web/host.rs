@@ -1,0 +1,244 @@
+//! `/hosts/ID`: one host: its verdicts and what would clear it, the evidence, the sources, the history, the machine.
+
+mod verdict;
+
+use askama::Template;
+use axum::extract::{Path, State as Extract};
+use axum::response::{IntoResponse, Response};
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode};
+use muster_proto::model::{
+    EntryReport, Evidence, Explanation, HitReport, HostReport, LaneChange, Outcome, SourceReport, Timestamp,
+};
+
+use super::chrome::{Chrome, page};
+use super::format::{LaneMark, Moment, clean, name, number};
+use super::query::Query;
+use super::refusal::Refusal;
+use super::state::State;
+use super::visitor::Visitor;
+use crate::reports::ReportError;
+use verdict::VerdictView;
+
+/// Items that a host with very many of them shows.
+const MOST: usize = 200;
+
+#[derive(Template)]
+#[template(path = "host.html")]
+struct HostPage {
+    chrome: Chrome,
+    name: String,
+    system: String,
+    site: String,
+    seen: Option<Moment>,
+    complete_scan: Option<Moment>,
+    marks: Vec<Mark>,
+    verdicts: Vec<VerdictView>,
+    products: Vec<Product>,
+    sources: Vec<Source>,
+    history: Vec<Change>,
+    duties: Vec<Duty>,
+    /// Names and values about the machine; those that are unknown are left out.
+    machine: Vec<(&'static str, String)>,
+    enrolled: Moment,
+    entry: Option<Entry>,
+    may_read_ledger: bool,
+    ledger_link: String,
+}
+
+struct Mark {
+    name: &'static str,
+    since: Moment,
+    reason: String,
+}
+
+struct Product {
+    name: String,
+    vendor: String,
+    version: String,
+    presence: &'static str,
+    category: String,
+    evidence: Vec<Seen>,
+    rule: String,
+}
+
+struct Seen {
+    source: String,
+    text: String,
+    path: String,
+}
+
+struct Source {
+    name: &'static str,
+    outcome: &'static str,
+    /// Whether something was not read that this system has.
+    is_gap: bool,
+    reason: String,
+    items: String,
+    needed: bool,
+}
+
+struct Change {
+    at: Moment,
+    order: String,
+    lane: LaneMark,
+    cause: &'static str,
+}
+
+struct Duty {
+    what: String,
+    order: String,
+    due: Moment,
+    overdue: bool,
+}
+
+struct Entry {
+    number: u64,
+    name: String,
+    basis: &'static str,
+    sources: String,
+}
+
+/// `GET /hosts/ID`, also with a name or another identifier that only one host has.
+pub(super) async fn show(
+    Extract(state): Extract<State>,
+    visitor: Visitor,
+    Path(asked): Path<String>,
+) -> Result<Response, Refusal> {
+    let explained = match visitor.context.explain(&asked, None).await {
+        Err(ReportError::Ambiguous { .. }) => return list_of(&asked),
+        explained => state.or_refusal(explained)?,
+    };
+    let entry = state.or_refusal(visitor.context.roster_entry_of(explained.host.id).await)?;
+    page(&view(&state, &visitor, &explained, entry.as_ref()))
+}
+
+/// Several hosts have the name, so the list shows them.
+fn list_of(asked: &str) -> Result<Response, Refusal> {
+    let place = HeaderValue::try_from(Query::default().with("name", asked).link("/hosts"));
+    let place = place.map_err(|_| Refusal::of_code(StatusCode::NOT_FOUND))?;
+    Ok((StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response())
+}
+
+fn view(state: &State, visitor: &Visitor, explained: &Explanation, entry: Option<&EntryReport>) -> HostPage {
+    let (host, now) = (&explained.host, state.now());
+    let mark = |mark: &muster_proto::model::MarkReport| Mark {
+        name: mark.mark.name(),
+        since: Moment::ago(mark.since, now),
+        reason: clean(&mark.reason, 500),
+    };
+    let duty = |duty: &muster_proto::model::DutyReport| Duty {
+        what: clean(if duty.what.is_empty() { &duty.clock } else { &duty.what }, 300),
+        order: duty.order.to_string(),
+        due: Moment::deadline(duty.due),
+        overdue: duty.overdue,
+    };
+    HostPage {
+        chrome: Chrome::new(state, visitor, "/hosts"),
+        name: name(if host.facts.hostname.is_empty() { "(no name)" } else { &host.facts.hostname }),
+        system: clean(&host.facts.os_name, 128),
+        site: host.site.to_string(),
+        seen: host.last_seen.map(|seen| Moment::ago(seen, now)),
+        complete_scan: host.complete_scan.map(|scan| Moment::ago(scan, now)),
+        marks: host.marks.iter().map(mark).collect(),
+        verdicts: host.verdicts.iter().map(|verdict| VerdictView::of(verdict, now)).collect(),
+        products: host.hits.iter().map(product).collect(),
+        sources: host.sources.iter().map(source).collect(),
+        history: explained.history.iter().rev().take(MOST).map(change).collect(),
+        duties: explained.duties.iter().take(MOST).map(duty).collect(),
+        machine: machine(host, now),
+        enrolled: Moment::at(host.enrolled_at),
+        entry: entry.map(entry_of),
+        may_read_ledger: visitor.may("ListLedger"),
+        ledger_link: Query::default().with("host", &host.id.to_string()).link("/ledger"),
+    }
+}
+
+fn product(hit: &HitReport) -> Product {
+    let seen = |evidence: &Evidence| Seen {
+        source: evidence.source.to_string(),
+        text: clean(&evidence.to_string(), 300),
+        path: clean(&evidence.path, 300),
+    };
+    Product {
+        name: name(&hit.name),
+        vendor: name(&hit.vendor),
+        version: name(&hit.version),
+        presence: hit.presence.name(),
+        category: name(&hit.category),
+        evidence: hit.evidence.iter().take(10).map(seen).collect(),
+        rule: hit.rule.clone(),
+    }
+}
+
+fn source(report: &SourceReport) -> Source {
+    Source {
+        name: report.source.name(),
+        outcome: report.outcome.name(),
+        is_gap: match report.outcome {
+            Outcome::Partial | Outcome::Denied | Outcome::Failed | Outcome::TimedOut => true,
+            Outcome::Found | Outcome::Empty | Outcome::NotApplicable => false,
+        },
+        reason: clean(&report.reason, 500),
+        items: number(report.observations),
+        needed: !report.needed_by.is_empty(),
+    }
+}
+
+fn change(change: &LaneChange) -> Change {
+    Change {
+        at: Moment::at(change.since),
+        order: change.order.to_string(),
+        lane: LaneMark::of(change.lane),
+        cause: change.cause.name(),
+    }
+}
+
+fn entry_of(entry: &EntryReport) -> Entry {
+    let sources: Vec<&str> =
+        entry.records.iter().filter(|record| record.closed.is_none()).map(|record| record.source.as_str()).collect();
+    Entry {
+        number: entry.number,
+        name: name(&entry.name),
+        basis: entry.basis.name(),
+        sources: clean(&sources.join(", "), 300),
+    }
+}
+
+/// What is known of the machine, without what is unknown.
+fn machine(host: &HostReport, now: Timestamp) -> Vec<(&'static str, String)> {
+    let identity = &host.facts.identity;
+    let list = |texts: &[String]| clean(&texts.iter().take(20).cloned().collect::<Vec<_>>().join(", "), 500);
+    let restart = match host.state.pending_reboot {
+        None => String::new(),
+        Some(true) => "needed".to_owned(),
+        Some(false) => "not needed".to_owned(),
+    };
+    let losses = host.state.losses.total();
+    let scanned = if host.facts.offline_root { "as a mounted image" } else { "while it runs" };
+    let facts = [
+        ("Host id", host.id.to_string()),
+        ("Full name", clean(&identity.fqdn, 255)),
+        ("Domain", clean(&identity.domain, 255)),
+        ("Addresses", list(&host.state.addresses)),
+        ("Serial number", clean(&identity.serial, 128)),
+        ("Hardware UUID", clean(&identity.hardware_uuid, 128)),
+        ("Asset tag", clean(&identity.asset_tag, 128)),
+        ("Network cards", list(&identity.macs)),
+        ("Chassis", clean(&identity.chassis, 128)),
+        ("Platform", format!("{} {}", host.facts.platform, clean(&host.facts.architecture, 64))),
+        ("Kernel", clean(&host.facts.kernel, 128)),
+        ("Agent", clean(&host.facts.agent_version, 64)),
+        ("Scanned", scanned.to_owned()),
+        ("Restart", restart),
+        ("Snapshot", host.snapshot.clone()),
+        ("Snapshot since", host.snapshot_since.map(|since| ago_text(since, now)).unwrap_or_default()),
+        ("Snapshots lost", if losses == 0 { String::new() } else { number(losses) }),
+        ("Enrolled with", host.enrolled_with.clone()),
+    ];
+    facts.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect()
+}
+
+fn ago_text(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", super::format::span(now.since(at)))
+}
