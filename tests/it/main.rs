@@ -39,4 +39,5 @@ mod terminal;
 mod together;
 mod units;
 mod waivers;
+mod web;
 mod windows;

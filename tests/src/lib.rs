@@ -12,10 +12,12 @@
 pub mod bare;
 pub mod binaries;
 pub mod booted;
+pub mod browser;
 pub mod canned;
 pub mod chance;
 pub mod door;
 pub mod eventually;
+pub mod html;
 pub mod hung;
 pub mod lab;
 pub mod left_out;
@@ -24,6 +26,7 @@ pub mod player;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod web_client;
 pub mod wine;
 pub mod wiretap;
 

@@ -1,0 +1,380 @@
+//! The web board, with the real programs: its numbers are those of gRPC, its bounds are those of the port, and a real browser
+//! finds nothing wrong with it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use muster_tests::browser::Browser;
+use muster_tests::canned::Root;
+use muster_tests::lab::{Lab, PATIENCE};
+use muster_tests::web_client::WebClient;
+use muster_tests::{door, eventually, left_out};
+use serde_json::Value;
+
+/// Finds what keeps people from using a page.
+const AUDIT: &str = include_str!("web/audit.js");
+/// A folder that keeps the pictures, for those who want to look at them.
+const PICTURES: &str = "MUSTER_TEST_PICTURES";
+
+/// Every page that needs no name of anything.
+const PAGES: [&str; 10] = [
+    "/",
+    "/findings",
+    "/hosts",
+    "/software?q=kaspersky",
+    "/coverage",
+    "/changes",
+    "/orders",
+    "/duties",
+    "/ledger",
+    "/about",
+];
+
+/// A collector with some hosts, a roster, and things that people did.
+fn fleet() -> Result<Lab> {
+    let lab = Lab::start()?;
+    for (name, root) in [
+        ("web-1", Root::debian("web-1")?),
+        ("db-1", Root::debian("db-1")?.with_kaspersky()?),
+        ("<b onmouseover=alert(1)>pc</b>", Root::debian("kiosk")?.with_kaspersky()?),
+    ] {
+        // The name is what the agent reports; the file of a hostile one has it, too.
+        root.write("etc/hostname", &format!("{name}\n"))?;
+        let agent = lab.enrolled_agent(&format!("agent-{}", name.len()))?;
+        agent.report(root.path())?;
+    }
+    lab.judged()?;
+    let list = lab.folder().join("list.csv");
+    std::fs::write(&list, "name,serial,site,owner\nweb-1,S1,lab,Ada\npc-7,S7,lab,<i>Bob</i>\npc-8,S8,lab,\n")?;
+    let list = list.display().to_string();
+    lab.muster(&["roster", "import", &list, "--source", "assets"])?.expect_code(0)?;
+    eventually("the roster is matched", PATIENCE, || {
+        let entries = lab.muster(&["roster", "-o", "json"])?.json()?;
+        let states = entries.as_array().context("a list")?.iter().filter(|entry| entry["state"] == "review").count();
+        Ok((states == 1).then_some(()))
+    })?;
+    lab.judged()?;
+    Ok(lab)
+}
+
+fn client(lab: &Lab) -> Result<WebClient> {
+    let mut client = WebClient::new(&lab.listening().operators, &lab.ca())?;
+    client.login(&std::fs::read_to_string(lab.data_dir().join("admin.token"))?)?;
+    Ok(client)
+}
+
+fn number(text: &str) -> Result<u64> {
+    text.replace(',', "").parse().with_context(|| text.to_owned())
+}
+
+#[test]
+fn the_pages_have_the_numbers_of_grpc() -> Result<()> {
+    let lab = fleet()?;
+    let client = client(&lab)?;
+    // The board: each lane, the whole, what is beside it.
+    let page = client.get("/")?.page()?;
+    let boards = lab.muster(&["board", "-o", "json"])?.json()?;
+    let orders = page.all("article");
+    let boards = boards.as_array().context("boards")?;
+    assert_eq!(orders.len(), boards.len());
+    for (shown, board) in orders.iter().zip(boards) {
+        let text = shown.text();
+        assert!(text.contains(board["order"]["id"].as_str().context("an id")?) && text.contains("adds up"), "{text}");
+        let cells = shown.of_class("cell");
+        assert_eq!(cells.len(), 12, "eleven lanes, and hosts out of scope");
+        for cell in cells {
+            let lane = cell.of_class("lane")[0].text();
+            let shown = number(&cell.all("b")[0].text())?;
+            let counts = &board["counts"];
+            let told = if lane == "out of scope" { &counts["out_of_scope"] } else { &counts["lanes"][lane.as_str()] };
+            assert_eq!(Some(shown), told.as_u64(), "{lane}");
+            let outside = cell.all("i").first().map(|outside| outside.text());
+            let told = if lane == "out of scope" {
+                &board["outside"]["out_of_scope"]
+            } else {
+                &board["outside"]["lanes"][lane.as_str()]
+            };
+            let told = told.as_u64().filter(|hosts| *hosts > 0).map(|hosts| format!("+{hosts}"));
+            assert_eq!(outside, told, "{lane}");
+        }
+        let roster = &board["roster"];
+        for (name, key) in [
+            ("On the roster", "listed"),
+            ("Missing", "missing"),
+            ("Excused", "excused"),
+            ("Hosts that no list has", "outside"),
+        ] {
+            let told = roster[key].to_string();
+            assert!(text.contains(&format!("{name} {told}")), "{name} {told}: {text}");
+        }
+        for (key, told) in [
+            ("overdue", &board["counts"]["overdue"]),
+            ("unprotected", &board["unprotected"]),
+            ("overdue", &board["overdue_duties"]),
+        ] {
+            assert!(text.contains(&format!("{told} {key}")) || told == 0, "{told} {key}: {text}");
+        }
+    }
+    lists(&lab, &client)?;
+    one_host_and_one_search(&lab, &client)
+}
+
+fn lists(lab: &Lab, client: &WebClient) -> Result<()> {
+    // Lists: what the operators' program writes as CSV is the file of the page, and the page has as many rows.
+    for (path, command) in [
+        ("/findings", "findings"),
+        ("/hosts", "hosts"),
+        ("/coverage", "roster"),
+        ("/duties", "duties"),
+        ("/changes", "changes"),
+    ] {
+        let told = lab.muster(&[command, "-o", "csv"])?.stdout;
+        let file = client.get(&format!("{path}.csv"))?;
+        assert_eq!(file.text, told, "{path}");
+        let rows = client.get(path)?.page()?.rows();
+        let rows = rows.iter().filter(|row| row.len() > 4).count();
+        // A page without rows has no table.
+        assert_eq!(rows, Some(told.lines().count()).filter(|lines| *lines > 1).unwrap_or_default(), "{path}");
+    }
+    // The ledger goes on while it is read, so its oldest entries are compared.
+    let told = lab.muster(&["ledger", "--limit", "1000", "-o", "csv"])?.stdout;
+    let file = client.get("/ledger.csv")?.text;
+    let oldest = |text: &str| text.lines().rev().take(5).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(oldest(&file), oldest(&told));
+    Ok(())
+}
+
+fn one_host_and_one_search(lab: &Lab, client: &WebClient) -> Result<()> {
+    let told = lab.muster(&["host", "db-1", "-o", "json"])?.json()?;
+    let id = told["id"].as_str().context("an id")?;
+    let found = client.get("/find?q=db-1")?;
+    assert_eq!((found.status, found.header("location")), (303, format!("/hosts/{id}").as_str()));
+    let page = client.get(&format!("/hosts/{id}"))?.page()?;
+    let text = page.text();
+    for verdict in told["verdicts"].as_array().context("verdicts")? {
+        for key in ["lane", "presence", "protection", "advice"] {
+            assert!(text.contains(verdict[key].as_str().context("a text")?), "{key} {}: {text}", verdict[key]);
+        }
+        for reason in verdict["reasons"].as_array().context("reasons")? {
+            assert!(text.contains(reason["text"].as_str().context("a text")?), "{}: {text}", reason["text"]);
+        }
+        for command in verdict["commands"].as_array().context("commands")? {
+            assert!(text.contains(command["command"].as_str().context("a text")?), "{}", command["command"]);
+        }
+    }
+    for (list, key) in [("sources", "source"), ("hits", "name")] {
+        for item in told[list].as_array().context("a list")? {
+            assert!(text.contains(item[key].as_str().context("a text")?), "{}", item[key]);
+        }
+    }
+    let told = lab.muster(&["software", "kesl", "-o", "json"])?.json()?;
+    let text = client.get("/software?q=kesl")?.page()?.text();
+    let hosts = told["hosts_total"].as_u64().context("a number")?;
+    assert!(hosts == 2 && text.contains("2 hosts have at least one"), "{text}");
+    for edition in told["editions"].as_array().context("editions")? {
+        assert!(text.contains(edition["name"].as_str().context("a name")?), "{edition}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_port_serves_grpc_and_pages_and_keeps_its_bounds() -> Result<()> {
+    let lab = Lab::start_with_settings("[listeners]\nfirst_request = \"2s\"\n[operators]\nconnections = 6\n")?;
+    let client = client(&lab)?;
+    lab.muster(&["status"])?.expect_code(0)?;
+    assert_eq!(client.get("/")?.status, 200);
+    // A head beyond the bound, a body beyond it, and a page that is none.
+    let long = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx-long: {}\r\n", "x".repeat(40_000));
+    assert_eq!(client.send(&long, "")?.status, 431);
+    assert_eq!(client.post("/login", &format!("token={}", "x".repeat(100_000)))?.status, 413);
+    assert_eq!(client.get("/nothing")?.status, 404);
+    // A call of gRPC by HTTP/1.1 is none, and a session is no token for gRPC.
+    let call = "POST /muster.v1.FleetService/GetBoard HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/grpc\r\n\
+                sec-fetch-site: same-origin\r\ncontent-length: 0\r\n";
+    assert_eq!(client.send(call, "")?.status, 404);
+    // Silent and slow peers are closed in time, and keep nobody out meanwhile.
+    let begun = Instant::now();
+    let mut held = Vec::new();
+    for n in 0..12 {
+        let mut tcp = TcpStream::connect(&lab.listening().operators)?;
+        tcp.set_read_timeout(Some(PATIENCE))?;
+        if n % 2 == 0 {
+            tcp.write_all(&[0x16, 3, 1])?;
+        }
+        held.push(tcp);
+    }
+    assert_eq!(client.get("/about")?.status, 200, "a person who has proven who they are comes through");
+    lab.muster(&["status"])?.expect_code(0)?;
+    for tcp in &mut held {
+        // The end of the connection, or a reset.
+        let _ = tcp.read(&mut [0; 64]);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    // Half of a head is closed like no head at all.
+    slow_head(&lab)?;
+    // Without pages, the port is what it was.
+    let lab = Lab::start_with_settings("[web]\nenabled = false\n")?;
+    lab.muster(&["status"])?.expect_code(0)?;
+    let client = WebClient::new(&lab.listening().operators, &lab.ca())?;
+    assert!(client.get("/login").is_err(), "HTTP/1.1 is not offered");
+    Ok(())
+}
+
+/// A peer that sends the head of a request byte by byte is closed after the time of a first request.
+fn slow_head(lab: &Lab) -> Result<()> {
+    let mut config = door::client_config(&lab.ca(), None)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let name = rustls::pki_types::ServerName::try_from("localhost")?;
+    let connection = rustls::ClientConnection::new(std::sync::Arc::new(config), name)?;
+    let tcp = TcpStream::connect(&lab.listening().operators)?;
+    tcp.set_read_timeout(Some(Duration::from_millis(200)))?;
+    let mut stream = rustls::StreamOwned::new(connection, tcp);
+    let begun = Instant::now();
+    for byte in b"GET / HTTP/1.1\r\nx-slow: ".iter().chain(std::iter::repeat(&b'x')) {
+        let is_closed = stream.write_all(&[*byte]).and_then(|()| stream.flush()).is_err()
+            || matches!(stream.read(&mut [0; 64]), Ok(0))
+            || begun.elapsed() > Duration::from_secs(20);
+        if is_closed {
+            break;
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "closed after {:?}", begun.elapsed());
+    Ok(())
+}
+
+#[test]
+fn wrong_tokens_are_throttled_for_pages_as_for_grpc() -> Result<()> {
+    let lab = Lab::start_with_settings("[listeners]\nwrong_tokens = 3\nwrong_token_period = \"1h\"\n")?;
+    let mut good = client(&lab)?;
+    let guess = WebClient::new(&lab.listening().operators, &lab.ca())?;
+    let statuses: Result<Vec<u16>> =
+        (0..5).map(|n| Ok(guess.post("/login", &format!("token=guess-{n}.{}", "a".repeat(52)))?.status)).collect();
+    assert_eq!(statuses?, [200, 200, 200, 429, 429]);
+    // Who is logged in stays so, and a token that was right lately is still tried.
+    assert_eq!(good.get("/")?.status, 200);
+    good.login(&std::fs::read_to_string(lab.data_dir().join("admin.token"))?)?;
+    let metrics = lab.probe("/metrics")?.1;
+    assert!(metrics.contains("muster_wrong_tokens_total{listener=\"operators\"} 5"), "{metrics}");
+    Ok(())
+}
+
+#[test]
+fn a_browser_finds_nothing_wrong_with_any_page() -> Result<()> {
+    if !Browser::is_installed() {
+        left_out("the web board in a browser", "chromium or chromedriver is not installed");
+        return Ok(());
+    }
+    let lab = fleet()?;
+    let pictures = std::env::var_os(PICTURES).map_or_else(|| lab.folder().join("pictures"), PathBuf::from);
+    std::fs::create_dir_all(&pictures)?;
+    let browser = Browser::start(lab.folder())?;
+    let base = format!("https://localhost:{}", lab.listening().operators.rsplit(':').next().context("a port")?);
+    // Without a session every page leads to the form, and the form back to the page.
+    browser.open(&format!("{base}/findings?lane=replace"))?;
+    assert!(browser.url()?.contains("/login?next="), "{}", browser.url()?);
+    looked_at(&browser, "login", &pictures)?;
+    browser.type_into("#token", "nobody.aaaa")?;
+    browser.click("button.primary")?;
+    let refused = browser.run("return document.querySelector('[role=alert]').textContent")?;
+    assert!(refused.as_str().is_some_and(|text| text.contains("no token")), "{refused}");
+    let token = std::fs::read_to_string(lab.data_dir().join("admin.token"))?;
+    browser.type_into("#token", token.trim())?;
+    browser.click("button.primary")?;
+    assert_eq!(browser.url()?, format!("{base}/findings?lane=replace"));
+    let host = browser.run("return document.querySelector('tbody a').getAttribute('href')")?;
+    let host = host.as_str().context("a link to a host")?.to_owned();
+    let order = browser.run("return (await (await fetch('/orders')).text()).match(/\\/orders\\/us-bis[^\"]*/)[0]")?;
+    let order = order.as_str().context("a link to an order")?.to_owned();
+    let pages = PAGES.iter().map(|page| (*page).to_owned()).chain([host, order, "/no-such-page".to_owned()]);
+    for page in pages {
+        browser.open(&format!("{base}{page}"))?;
+        let name = page
+            .trim_matches('/')
+            .split(['/', '?'])
+            .next()
+            .filter(|name| !name.is_empty())
+            .unwrap_or("board")
+            .to_owned();
+        let name = if page.len() > 20 { format!("{name}-one") } else { name };
+        looked_at(&browser, &name, &pictures)?;
+    }
+    interaction(&browser, &base)?;
+    without_scripts(&browser, &base)
+}
+
+/// The page in light and dark, wide and narrow, and on paper: nothing is refused, nothing fails, nothing keeps people out.
+fn looked_at(browser: &Browser, name: &str, pictures: &Path) -> Result<()> {
+    for (kind, width, is_dark, is_paper) in [
+        ("light", 1440, false, false),
+        ("dark", 1440, true, false),
+        ("phone", 360, false, false),
+        ("wide", 2560, true, false),
+        ("print", 800, false, true),
+    ] {
+        browser.emulate(width, is_dark, is_paper)?;
+        let faults = if is_paper { Value::Null } else { browser.run(AUDIT)? };
+        browser.picture(&pictures.join(format!("{name}-{kind}.png")))?;
+        let faults = faults.as_array().cloned().unwrap_or_default();
+        assert!(
+            faults.is_empty(),
+            "{name} {kind}:\n{}",
+            faults.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+        );
+    }
+    let console = browser.console()?;
+    // The page of an error has the status of an error, which the console reports.
+    let console: Vec<String> = console.into_iter().filter(|line| !line.contains("status of 404")).collect();
+    assert!(console.is_empty(), "{name}: {console:?}");
+    browser.emulate(1440, false, false)
+}
+
+/// Filters by a click, the board's newer numbers, the search box, and the end of the session.
+fn interaction(browser: &Browser, base: &str) -> Result<()> {
+    browser.open(&format!("{base}/findings"))?;
+    browser.click("input[name=lane][value=replace]")?;
+    eventually("the filter is applied", PATIENCE, || Ok(browser.url()?.contains("lane=replace").then_some(())))?;
+    let local = browser.run("return document.querySelectorAll('time[data-local]').length")?;
+    assert!(local.as_u64().is_some_and(|times| times > 0), "times are shown in the viewer's zone");
+    browser.type_into(".find input", "db-1\n")?;
+    eventually("the host is found", PATIENCE, || Ok(browser.url()?.contains("/hosts/").then_some(())))?;
+    // By keyboard alone: the first stop leads to the content.
+    browser.open(base)?;
+    browser.type_into("body", "\u{e004}")?;
+    let first = browser.run("return document.activeElement.className")?;
+    assert_eq!(first, "skip");
+    browser.open(&format!("{base}/about"))?;
+    browser.click(".who button")?;
+    eventually("logged out", PATIENCE, || Ok(browser.url()?.ends_with("/login").then_some(())))?;
+    browser.open(&format!("{base}/hosts"))?;
+    assert!(browser.url()?.contains("/login?next="), "{}", browser.url()?);
+    let console = browser.console()?;
+    assert!(console.is_empty(), "{console:?}");
+    Ok(())
+}
+
+/// Everything works without the script.
+fn without_scripts(browser: &Browser, base: &str) -> Result<()> {
+    browser.scripts(false)?;
+    browser.open(&format!("{base}/findings"))?;
+    assert!(browser.url()?.contains("/login"), "{}", browser.url()?);
+    Ok(())
+}
+
+#[test]
+fn a_person_of_a_site_sees_that_site_alone() -> Result<()> {
+    let lab = fleet()?;
+    for (name, site, sees) in [("here", "lab", true), ("elsewhere", "plant", false)] {
+        let created = lab.muster(&["accounts", "create", name, "--role", "viewer", "--site", site])?.expect_code(0)?;
+        let mut client = WebClient::new(&lab.listening().operators, &lab.ca())?;
+        client.login(&created.stdout)?;
+        for path in ["/findings", "/hosts", "/software?q=kesl", "/changes"] {
+            assert_eq!(client.get(path)?.page()?.text().contains("db-1"), sees, "{path} by {name}");
+        }
+        assert_eq!(client.get("/hosts/db-1")?.status, if sees { 200 } else { 404 });
+        assert_eq!(client.get("/ledger")?.status, 403);
+    }
+    Ok(())
+}
