@@ -53,7 +53,7 @@ pub(super) async fn show(
         Actor::Account { account, .. } => {
             state.or_refused(actions::account_of_caller(state.store.as_ref(), account).await)?
         }
-        Actor::Collector { .. } | Actor::Rules | Actor::Judge | Actor::Agent | Actor::Roster => None,
+        Actor::Collector { .. } | Actor::Rules | Actor::Judge | Actor::Agent | Actor::Roster | Actor::Bulk => None,
     };
     let mark = |mark: &muster_proto::model::HostMark| Query::default().with("mark", mark.name()).link("/hosts");
     page(&AboutPage {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{RawQuery, State as Extract};
 use axum::response::Response;
-use muster_proto::model::{ChangeRow, Lane, OrderId, SiteId};
+use muster_proto::model::{ChangeRow, ChangesReport, Lane, OrderId, SiteId};
 
 use super::chrome::{Chrome, page};
 use super::csv;
@@ -17,7 +17,7 @@ use super::state::State;
 use super::visitor::Visitor;
 use crate::reports::ChangesAsked;
 
-const KEYS: &[&str] = &["days", "order", "site", "rows", "page"];
+const KEYS: &[&str] = &["where", "days", "order", "site", "rows", "page"];
 const HEADER: &[&str] = &["at", "host", "hostname", "site", "order", "from", "to", "cause"];
 /// How far back, in days: the choices of the menu.
 const DAYS: [u64; 4] = [1, 7, 30, 90];
@@ -29,6 +29,9 @@ struct ChangesPage {
     days: Vec<Choice>,
     orders: Vec<Choice>,
     site: String,
+    filter: String,
+    /// What is wrong with the filter.
+    problem: String,
     hosts: String,
     causes: Vec<(&'static str, String)>,
     rows: Vec<Row>,
@@ -68,6 +71,7 @@ fn asked(query: &Query) -> Result<ChangesAsked, Refusal> {
         span: Duration::from_secs(days.saturating_mul(86_400)),
         order,
         sites: query.list::<SiteId>("site")?,
+        filter: query.filter()?,
         rows: query.rows()?,
         page: query.page(),
     })
@@ -80,14 +84,19 @@ pub(super) async fn show(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
     let query = Query::read(raw.as_deref(), KEYS)?;
-    let asked = asked(&query)?;
+    // A wrong filter stays in its box, with what is wrong about it.
+    let problem = query.filter().err().map(|refused| refused.text).unwrap_or_default();
+    let asked = asked(&if problem.is_empty() { query.clone() } else { query.without("where") })?;
     let context = &visitor.context;
-    let (mut report, next) = state.or_refusal(context.changes(asked.clone()).await)?;
+    let (mut report, next) = match problem.as_str() {
+        "" => state.or_refusal(context.changes(asked.clone()).await)?,
+        _ => (ChangesReport::default(), None),
+    };
     // Only the first page has the counts.
-    if query.has("page") {
+    if query.has("page") && problem.is_empty() {
         let first = ChangesAsked { page: None, rows: 1, ..asked };
         let (counts, _) = state.or_refusal(context.changes(first).await)?;
-        report = muster_proto::model::ChangesReport { changes: report.changes, ..counts };
+        report = ChangesReport { changes: report.changes, ..counts };
     }
     let orders = context.orders(true);
     let days = |days: &u64| (days.to_string(), if *days == 1 { "a day".to_owned() } else { format!("{days} days") });
@@ -100,6 +109,8 @@ pub(super) async fn show(
             orders.iter().filter(|order| order.active).map(|order| (order.id.to_string(), order.id.to_string())),
         ),
         site: query.get("site").to_owned(),
+        filter: query.get("where").to_owned(),
+        problem,
         hosts: number(report.hosts),
         causes: report.causes.iter().map(|(cause, count)| (cause.name(), number(*count))).collect(),
         rows: report.changes.iter().map(Row::of).collect(),

@@ -13,9 +13,9 @@ use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
-use crate::reports::FindingsQuery;
+use crate::reports::{FindingsQuery, Page};
 
-const KEYS: &[&str] = &["order", "lane", "site", "sort", "rows", "page"];
+const KEYS: &[&str] = &["where", "order", "lane", "site", "sort", "rows", "page"];
 const HEADER: &[&str] = &[
     "order",
     "host",
@@ -41,6 +41,9 @@ struct FindingsPage {
     lanes: Vec<Choice>,
     sorts: Vec<Choice>,
     site: String,
+    filter: String,
+    /// What is wrong with the filter.
+    problem: String,
     has_several_orders: bool,
     rows: Vec<FindingRow>,
     pager: Pager,
@@ -93,6 +96,7 @@ fn asked(query: &Query) -> Result<FindingsQuery, Refusal> {
         order: query.one::<OrderId>("order")?,
         lanes,
         sites: query.list::<SiteId>("site")?,
+        filter: query.filter()?,
         sort: query.one("sort")?.unwrap_or(FindingsSort::Lane),
         rows: query.rows()?,
         page: query.page(),
@@ -106,9 +110,14 @@ pub(super) async fn show(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
     let query = Query::read(raw.as_deref(), KEYS)?;
-    let asked = asked(&query)?;
+    // A wrong filter stays in its box, with what is wrong about it.
+    let problem = query.filter().err().map(|refused| refused.text).unwrap_or_default();
+    let asked = asked(&if problem.is_empty() { query.clone() } else { query.without("where") })?;
     let context = &visitor.context;
-    let found = state.or_refusal(context.findings(asked.clone()).await)?;
+    let found = match problem.as_str() {
+        "" => state.or_refusal(context.findings(asked.clone()).await)?,
+        _ => Page { rows: Vec::new(), next: None, total: Some(0) },
+    };
     // Only the first page has the total.
     let total = match found.total {
         Some(total) => Some(total),
@@ -129,9 +138,11 @@ pub(super) async fn show(
             FindingsSort::ALL.iter().map(|sort| (sort.to_string(), sort_name(*sort).to_owned())),
         ),
         site: query.get("site").to_owned(),
+        filter: query.get("where").to_owned(),
+        problem,
         rows: found.rows.iter().map(|finding| FindingRow::of(finding, now)).collect(),
         pager: pager.with_file("/findings.csv", &query),
-        is_filtered: ["order", "lane", "site"].iter().any(|key| query.has(key)),
+        is_filtered: ["where", "order", "lane", "site"].iter().any(|key| query.has(key)),
     })
 }
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use muster_proto::model::{
-    EntryReport, Evidence, Explanation, HitReport, HostReport, LaneChange, Outcome, SourceReport, Timestamp,
+    EntryReport, Evidence, Explanation, HitReport, HostNote, HostReport, LaneChange, Outcome, SourceReport, Timestamp,
 };
 
 use super::chrome::{Chrome, page};
@@ -33,6 +33,9 @@ struct HostPage {
     seen: Option<Moment>,
     complete_scan: Option<Moment>,
     marks: Vec<Mark>,
+    labels: Vec<String>,
+    owner: String,
+    notes: Vec<Note>,
     verdicts: Vec<VerdictView>,
     products: Vec<Product>,
     sources: Vec<Source>,
@@ -44,6 +47,12 @@ struct HostPage {
     entry: Option<Entry>,
     may_read_ledger: bool,
     ledger_link: String,
+}
+
+struct Note {
+    at: Moment,
+    by: String,
+    text: String,
 }
 
 struct Mark {
@@ -141,6 +150,9 @@ fn view(state: &State, visitor: &Visitor, explained: &Explanation, entry: Option
         seen: host.last_seen.map(|seen| Moment::ago(seen, now)),
         complete_scan: host.complete_scan.map(|scan| Moment::ago(scan, now)),
         marks: host.marks.iter().map(mark).collect(),
+        labels: host.labels.iter().map(|label| name(label.label.as_str())).collect(),
+        owner: host.owner.as_ref().map(|owner| name(&owner.owner)).unwrap_or_default(),
+        notes: host.notes.iter().take(MOST).map(note).collect(),
         verdicts: host.verdicts.iter().map(|verdict| VerdictView::of(verdict, now)).collect(),
         products: host.hits.iter().map(product).collect(),
         sources: host.sources.iter().map(source).collect(),
@@ -152,6 +164,11 @@ fn view(state: &State, visitor: &Visitor, explained: &Explanation, entry: Option
         may_read_ledger: visitor.may("ListLedger"),
         ledger_link: Query::default().with("host", &host.id.to_string()).link("/ledger"),
     }
+}
+
+fn note(note: &HostNote) -> Note {
+    let by = if note.by.is_empty() { "on the collector".to_owned() } else { name(&note.by) };
+    Note { at: Moment::at(note.at), by, text: clean(&note.text, 2_000) }
 }
 
 fn product(hit: &HitReport) -> Product {

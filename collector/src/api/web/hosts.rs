@@ -13,11 +13,24 @@ use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
-use crate::reports::{HostsQuery, ReportContext};
+use crate::reports::{HostsQuery, Page, ReportContext};
 
-const KEYS: &[&str] = &["order", "lane", "silent", "site", "name", "mark", "token", "sort", "rows", "page"];
-const HEADER: &[&str] =
-    &["id", "hostname", "site", "platform", "os_name", "last_seen", "order", "lane", "overdue", "silent", "marks"];
+const KEYS: &[&str] = &["where", "order", "lane", "silent", "site", "name", "mark", "token", "sort", "rows", "page"];
+const HEADER: &[&str] = &[
+    "id",
+    "hostname",
+    "site",
+    "platform",
+    "os_name",
+    "last_seen",
+    "order",
+    "lane",
+    "overdue",
+    "silent",
+    "marks",
+    "labels",
+    "owner",
+];
 
 #[derive(Template)]
 #[template(path = "hosts.html")]
@@ -30,6 +43,9 @@ struct HostsPage {
     site: String,
     name: String,
     silent: bool,
+    filter: String,
+    /// What is wrong with the filter.
+    problem: String,
     /// The columns of lanes, one for each active order.
     columns: Vec<String>,
     rows: Vec<Row>,
@@ -46,6 +62,8 @@ struct Row {
     /// The lane under each order; `None` if the order does not apply to the host.
     lanes: Vec<Option<(LaneMark, bool)>>,
     marks: String,
+    labels: Vec<String>,
+    owner: String,
 }
 
 impl Row {
@@ -60,6 +78,8 @@ impl Row {
             seen: host.last_seen.map(|seen| Moment::ago(seen, now)),
             lanes: orders.iter().map(lane).collect(),
             marks: marks_of(host),
+            labels: host.labels.iter().map(|label| name(label.as_str())).collect(),
+            owner: name(&host.owner),
         }
     }
 }
@@ -70,7 +90,8 @@ fn asked(query: &Query, context: &ReportContext) -> Result<HostsQuery, Refusal> 
     let lanes: Vec<Lane> = query.list("lane")?;
     let sort = query.one("sort")?.unwrap_or(HostsSort::Name);
     let silent_only = query.has("silent");
-    if order.is_none() && (!lanes.is_empty() || silent_only || sort == HostsSort::Lane) {
+    let filter = query.filter()?;
+    if order.is_none() && filter.order().is_none() && (!lanes.is_empty() || silent_only || sort == HostsSort::Lane) {
         order = context.orders(false).into_iter().next().map(|order| order.id);
     }
     Ok(HostsQuery {
@@ -81,6 +102,7 @@ fn asked(query: &Query, context: &ReportContext) -> Result<HostsQuery, Refusal> 
         name: query.get("name").chars().take(253).collect(),
         marks: query.list::<HostMark>("mark")?,
         enrolled_with: query.one::<TokenId>("token")?,
+        filter,
         sort,
         rows: query.rows()?,
         page: query.page(),
@@ -95,8 +117,13 @@ pub(super) async fn show(
 ) -> Result<Response, Refusal> {
     let query = Query::read(raw.as_deref(), KEYS)?;
     let context = &visitor.context;
-    let asked = asked(&query, context)?;
-    let found = state.or_refusal(context.hosts(asked.clone()).await)?;
+    // A wrong filter stays in its box, with what is wrong about it.
+    let problem = query.filter().err().map(|refused| refused.text).unwrap_or_default();
+    let asked = asked(&if problem.is_empty() { query.clone() } else { query.without("where") }, context)?;
+    let found = match problem.as_str() {
+        "" => state.or_refusal(context.hosts(asked.clone()).await)?,
+        _ => Page { rows: Vec::new(), next: None, total: Some(0) },
+    };
     // The form shows the order that was taken.
     let query = asked.order.as_ref().map_or_else(|| query.clone(), |order| query.with("order", order.as_str()));
     let total = match found.total {
@@ -108,7 +135,7 @@ pub(super) async fn show(
     let names = |name: &'static str| (name.to_owned(), name.to_owned());
     let sort = |sort: &HostsSort| (sort.to_string(), sort_name(*sort).to_owned());
     let pager = Pager::new("/hosts", &query, found.next.as_deref(), found.rows.len(), total, "host");
-    let filters = ["order", "lane", "silent", "site", "name", "mark", "token"];
+    let filters = ["where", "order", "lane", "silent", "site", "name", "mark", "token"];
     page(&HostsPage {
         chrome: Chrome::new(&state, &visitor, "/hosts"),
         orders: choices(&query, "order", orders.iter().map(|order| (order.to_string(), order.to_string()))),
@@ -118,6 +145,8 @@ pub(super) async fn show(
         site: query.get("site").to_owned(),
         name: query.get("name").to_owned(),
         silent: query.has("silent"),
+        filter: query.get("where").to_owned(),
+        problem,
         rows: found.rows.iter().map(|host| Row::of(host, &orders, now)).collect(),
         columns: match orders.as_slice() {
             [_] => vec!["Lane".to_owned()],
@@ -162,7 +191,7 @@ fn cells(host: &HostRow) -> Vec<Vec<String>> {
         let system = [host.platform.to_string(), host.os_name.clone(), seen];
         let head = [host.id.to_string(), host.hostname.clone(), host.site.to_string()];
         let tail = [order, lane, overdue, silent].map(str::to_owned);
-        [head.as_slice(), &system, &tail, &[marks_of(host)]].concat()
+        [head.as_slice(), &system, &tail, &[marks_of(host), labels_of(host), host.owner.clone()]].concat()
     };
     // A host without a verdict must not be missing.
     if host.lanes.is_empty() {
@@ -177,4 +206,8 @@ fn cells(host: &HostRow) -> Vec<Vec<String>> {
 
 fn marks_of(host: &HostRow) -> String {
     host.marks.iter().map(|mark| mark.name()).collect::<Vec<_>>().join(", ")
+}
+
+fn labels_of(host: &HostRow) -> String {
+    host.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>().join(", ")
 }

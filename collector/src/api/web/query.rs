@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::format::clean;
 use super::refusal::Refusal;
+use crate::filter::Filter;
 
 /// Rows of a page.
 const ROWS: std::ops::RangeInclusive<usize> = 50..=500;
@@ -68,6 +69,14 @@ impl Query {
     pub(super) fn list<T: FromStr<Err: std::fmt::Display>>(&self, key: &str) -> Result<Vec<T>, Refusal> {
         let values = self.all(key).flat_map(|value| value.split([',', ' '])).filter(|value| !value.is_empty());
         values.map(|value| read(key, value)).collect()
+    }
+
+    /// The filter of a list; an empty text is every host.
+    ///
+    /// # Errors
+    /// The first mistake in it, with its column.
+    pub(super) fn filter(&self) -> Result<Filter, Refusal> {
+        Filter::parse(self.get("where")).map_err(|wrong| Refusal::asked(format!("The filter is wrong: {wrong}.")))
     }
 
     /// How many rows the page has.

@@ -345,6 +345,37 @@ async fn pages_lead_through_the_whole_list_and_the_file_has_all_of_it() {
 }
 
 #[tokio::test]
+async fn a_filter_narrows_lists_and_a_wrong_one_stays_in_its_box_with_its_mistake() {
+    let lab = Lab::start().await;
+    let cookie = lab.login("ada", Role::Viewer, &[]).await;
+    for path in ["/findings", "/hosts", "/changes"] {
+        let page = lab.get(&format!("{path}?where=site%3Anorth"), Some(&cookie)).await.html();
+        let text = page.text();
+        assert!(text.contains("host-north") && !text.contains("host-south"), "{path}: {text}");
+        let file = lab.get(&format!("{path}.csv?where=site%3Anorth"), Some(&cookie)).await;
+        if file.status == StatusCode::OK {
+            assert!(file.text.contains("host-north") && !file.text.contains("host-south"), "{path}: {}", file.text);
+        }
+        let answer = lab.get(&format!("{path}?where=colour%3A%3Cb%3Ered"), Some(&cookie)).await;
+        let page = answer.html();
+        assert_eq!((answer.status, page.faults()), (StatusCode::OK, Vec::new()), "{path}");
+        let typed = page
+            .all("input")
+            .iter()
+            .find(|input| input.attribute("name") == Some("where"))
+            .map(|input| input.attribute("value"));
+        assert_eq!(typed, Some(Some("colour:<b>red")), "{path}");
+        let told = page.of_class("alarm")[0].text();
+        assert!(told.contains("column") && told.contains("colour"), "{path}: {told}");
+        assert!(!page.text().contains("host-"), "{path}: a wrong filter shows no host");
+        assert_eq!(
+            lab.get(&format!("{path}.csv?where=colour%3Ared"), Some(&cookie)).await.status,
+            StatusCode::BAD_REQUEST
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_board_without_hosts_or_orders_says_what_to_do() {
     let lab = Lab::empty().await;
     let cookie = lab.login("ada", Role::Admin, &[]).await;
