@@ -109,10 +109,14 @@ impl WebClient {
         let tcp = TcpStream::connect(&self.address).context("connect to the operators' port")?;
         tcp.set_read_timeout(Some(crate::lab::PATIENCE))?;
         let mut stream = StreamOwned::new(connection, tcp);
-        write!(stream, "{head}\r\n{body}")?;
-        stream.flush()?;
+        // Who refuses a request closes the connection before it has arrived, so only the answer counts.
+        let sent = write!(stream, "{head}\r\n{body}").and_then(|()| stream.flush());
         let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).context("read an answer")?;
+        let read = stream.read_to_end(&mut bytes);
+        if bytes.is_empty() {
+            sent.context("send a request")?;
+            read.context("read an answer")?;
+        }
         let end =
             bytes.windows(4).position(|four| four == b"\r\n\r\n").context("an answer without an end of its head")?;
         let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
