@@ -39,7 +39,7 @@ pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
 pub use roster::{EntryDecision, ImportRefusal, ListAsked, RosterImport, entry_decide, roster_advance};
 pub use seal::{seal_key_claim, seal_key_get};
-pub use session::{Session, SessionTimes, session_end, session_find, session_open, session_seen};
+pub use session::{Session, SessionTimes, session_end, session_end_all, session_find, session_open, session_seen};
 pub use throttling::{hosts_throttled, throttling_ended};
 pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
 pub use waiver::{WaiverAsked, WaiverDecision, waiver_ask, waiver_check, waiver_decide};

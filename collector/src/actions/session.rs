@@ -12,7 +12,7 @@ use crate::ledger::actor::Actor;
 use crate::store::admin::sessions::{self, NewSession};
 use crate::store::{Acting, Store, admin};
 
-/// A session that is used within this time is not noted again.
+/// The longest time within which a session that is used again is not noted again.
 const NOTED_FOR: Duration = Duration::from_secs(60);
 
 /// How long sessions last.
@@ -33,6 +33,15 @@ pub struct Session {
     pub caller: Caller,
     /// When it was last used, to the minute.
     pub seen_at: Timestamp,
+}
+
+impl Session {
+    /// Whether it was noted so long ago that its use now is to be noted, too: a minute, and less for sessions that end soon
+    /// without use.
+    #[must_use]
+    pub fn is_due(&self, times: SessionTimes, now: Timestamp) -> bool {
+        now.since(self.seen_at) >= NOTED_FOR.min(times.idle / 4)
+    }
 }
 
 /// Opens a session for a caller who has shown a token. Returns the token of the session, which the caller's browser keeps.
@@ -89,14 +98,11 @@ pub async fn session_find(
     }))
 }
 
-/// Notes that a session was used, unless that was noted a moment ago.
+/// Notes that a session was used.
 ///
 /// # Errors
 /// The store fails.
 pub async fn session_seen(store: &dyn Store, session: &Session, now: Timestamp) -> Result<(), ActionError> {
-    if now.since(session.seen_at) < NOTED_FOR {
-        return Ok(());
-    }
     let id = session.id.clone();
     let acting = Acting { actor: session.caller.actor.clone(), now };
     admin::write(store, "session_seen", acting, move |tx| sessions::seen(tx, &id, now)).await?;
@@ -111,4 +117,32 @@ pub async fn session_end(store: &dyn Store, session: &Session, now: Timestamp) -
     let id = session.id.clone();
     admin::write(store, "session_end", session.caller.acting(now), move |tx| sessions::end(tx, &id)).await?;
     Ok(())
+}
+
+/// Ends all sessions of an account. Returns how many there were.
+///
+/// # Errors
+/// The caller is not an account, or the store fails.
+pub async fn session_end_all(store: &dyn Store, caller: &Caller, now: Timestamp) -> Result<usize, ActionError> {
+    let Actor::Account { account, .. } = &caller.actor else { return Err(ActionError::NotAnAccount) };
+    let account = account.clone();
+    let end = move |tx: &mut dyn admin::AdminTx| sessions::end_all(tx, &account);
+    Ok(admin::write(store, "session_end_all", caller.acting(now), end).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_use_is_noted_after_a_minute_or_a_quarter_of_the_idle_time() {
+        let seen_at = Timestamp::from_millis(1_767_000_000_000);
+        let session = Session { id: TokenId::new("one").expect("an id"), caller: Caller::collector("root"), seen_at };
+        let due = |idle: u64, after: u64| {
+            let times = SessionTimes { whole: Duration::from_secs(43_200), idle: Duration::from_secs(idle) };
+            session.is_due(times, seen_at.plus(Duration::from_secs(after)))
+        };
+        assert_eq!([due(3_600, 59), due(3_600, 60)], [false, true]);
+        assert_eq!([due(60, 14), due(60, 15)], [false, true]);
+    }
 }

@@ -40,7 +40,8 @@ impl Web {
     pub(super) fn check<K>(&self, layers: &mut Layers<K>) {
         let (minute, longest) = (Duration::from_secs(60), Duration::from_secs(30 * 86_400));
         layers.limit("web.session", &self.session, (minute, longest), |span| format_span(*span));
-        layers.limit("web.session_idle", &self.session_idle, (minute, longest), |span| format_span(*span));
+        // That a session is used is noted once a minute, beside the pages.
+        layers.limit("web.session_idle", &self.session_idle, (minute * 5, longest), |span| format_span(*span));
         let deadline = (Duration::from_secs(1), minute * 10);
         layers.limit("web.page_deadline", &self.page_deadline, deadline, |span| format_span(*span));
     }

@@ -8,8 +8,8 @@ use super::accounts::{self, TokenHolder};
 use crate::ledger::entry::Entry;
 use crate::store::sql::{AdminTx, Step};
 
-/// Sessions of one account. Somebody who opens another one ends the oldest.
-const PER_ACCOUNT: i64 = 20;
+/// Sessions of one account. Somebody who opens another one ends the one that was not used for the longest time.
+const PER_ACCOUNT: usize = 20;
 /// Sessions of all accounts. Beyond them, those that were not used for the longest time end.
 /// Tests have fewer.
 const MOST: i64 = if cfg!(test) { 30 } else { 10_000 };
@@ -17,10 +17,9 @@ const MOST: i64 = if cfg!(test) { 30 } else { 10_000 };
 const OPEN: &str = "INSERT INTO session (id, secret_hash, account, token, created_at, expires_at, seen_at)
      VALUES ($1, $2, $3, $4, $5, $6, $5)";
 const END_OVER: &str = "DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2";
-const END_OLDEST: &str = "DELETE FROM session WHERE account = $1 AND id NOT IN
-     (SELECT id FROM session WHERE account = $1 ORDER BY created_at DESC, id LIMIT $2)";
+const OF_ACCOUNT: &str = "SELECT id FROM session WHERE account = $1 ORDER BY seen_at, created_at, id";
 const COUNT: &str = "SELECT count(*) FROM session";
-const END_UNUSED: &str = "DELETE FROM session WHERE id IN (SELECT id FROM session ORDER BY seen_at, id LIMIT $1)";
+const UNUSED: &str = "SELECT id FROM session ORDER BY seen_at, id LIMIT $1";
 const FIND: &str = "SELECT s.secret_hash, s.token, s.expires_at, s.seen_at, t.expires_at, t.revoked_at, a.id, a.name, a.role,
      a.revoked_at FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account WHERE s.id = $1";
 const SEEN: &str = "UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2";
@@ -51,19 +50,25 @@ pub(crate) struct StoredSession {
     pub(crate) holder: TokenHolder,
 }
 
-/// Opens a session. Those that are over are removed, and so are others beyond the bounds.
+/// Opens a session. Those that are over are removed. Others beyond the bounds end, which is an entry for each: they were in use.
 ///
 /// # Errors
 /// The database fails.
 pub(crate) fn open(tx: &mut dyn AdminTx, new: &NewSession) -> Step<()> {
     // They have ended already, so that they are removed is no action.
     tx.note_progress(END_OVER, &[new.now.into(), new.idle_since.into()])?;
-    let account = new.account.as_str().into();
-    tx.note_progress(END_OLDEST, &[account, (PER_ACCOUNT - 1).into()])?;
+    let own = of_account(tx, &new.account)?;
+    for oldest in own.iter().take((own.len() + 1).saturating_sub(PER_ACCOUNT)) {
+        end(tx, oldest)?;
+    }
     let count = tx.query(COUNT, &[])?.first().map(|row| row.int(0)).transpose()?.unwrap_or_default();
     if count >= MOST {
-        tx.note_progress(END_UNUSED, &[(count - MOST + 1).into()])?;
+        let unused = tx.query(UNUSED, &[(count - MOST + 1).into()])?;
+        for row in &unused {
+            end(tx, &row.parse("a session", 0)?)?;
+        }
     }
+    let account = new.account.as_str().into();
     let (id, hash) = (new.id.as_str().into(), new.secret_hash.as_slice().into());
     let values = [id, hash, account, new.token.as_str().into(), new.now.into(), new.expires_at.into()];
     tx.execute(OPEN, &values)?;
@@ -114,6 +119,23 @@ pub(crate) fn end(tx: &mut dyn AdminTx, id: &TokenId) -> Step<bool> {
     Ok(ended)
 }
 
+/// Ends all sessions of an account. Returns how many there were.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn end_all(tx: &mut dyn AdminTx, account: &AccountId) -> Step<usize> {
+    let sessions = of_account(tx, account)?;
+    for session in &sessions {
+        end(tx, session)?;
+    }
+    Ok(sessions.len())
+}
+
+/// The sessions of an account. The first one was not used for the longest time.
+fn of_account(tx: &mut dyn AdminTx, account: &AccountId) -> Step<Vec<TokenId>> {
+    tx.query(OF_ACCOUNT, &[account.as_str().into()])?.iter().map(|row| row.parse("a session", 0)).collect()
+}
+
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[OPEN, END_OVER, END_OLDEST, COUNT, END_UNUSED, FIND, SEEN, END];
+pub(super) const STATEMENTS: &[&str] = &[OPEN, END_OVER, OF_ACCOUNT, COUNT, UNUSED, FIND, SEEN, END];

@@ -18,16 +18,6 @@ use crate::store::admin::hosts::HostsMeant;
 use crate::store::admin::ledger::{ByActor, LedgerPage, LedgerQuery};
 use crate::store::{AccountRefusal, AdminTx, NewToken, SiteScope, Store, StoreError, admin};
 
-/// A viewer with this token: `t-NAME`.
-pub(super) async fn create_viewer(store: &Arc<dyn Store>, name: &str, sites: &[&str]) {
-    create(store, new_account(name, Role::Viewer, sites, 1)).await.expect("creates");
-}
-
-pub(super) async fn revoke_account(store: &Arc<dyn Store>, name: &'static str, second: u64) {
-    let revoke = move |tx: &mut dyn AdminTx| accounts::revoke(tx, &whole(), name, at(second));
-    admin::write(store.as_ref(), "account_revoke", acting(second), revoke).await.expect("asks").expect("revokes");
-}
-
 async fn accounts_of(store: &Arc<dyn Store>) -> Vec<AccountReport> {
     admin::read(store.as_ref(), "account_list", accounts::list).await.expect("lists")
 }

@@ -334,3 +334,14 @@ pub(super) fn account_acting(name: &str, second: u64) -> Acting {
     let account = AccountId::new(format!("id-{name}")).expect("an id");
     Acting { actor: Actor::Account { account, token: TokenId::new("t").expect("an id") }, now: at(second) }
 }
+
+/// A viewer with this token: `t-NAME`.
+pub(super) async fn create_viewer(store: &Arc<dyn Store>, name: &str, sites: &[&str]) {
+    create(store, new_account(name, Role::Viewer, sites, 1)).await.expect("creates");
+}
+
+/// Revokes an account.
+pub(super) async fn revoke_account(store: &Arc<dyn Store>, name: &'static str, second: u64) {
+    let revoke = move |tx: &mut dyn AdminTx| accounts::revoke(tx, &whole(), name, at(second));
+    admin::write(store.as_ref(), "account_revoke", acting(second), revoke).await.expect("asks").expect("revokes");
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use muster_proto::model::{AccountId, EntryKind, TokenId};
 
 use super::Backend;
-use super::kit::{acting, assert_healthy, at, ledger};
+use super::kit::{acting, assert_healthy, at, create_viewer, ledger, revoke_account};
 use crate::store::admin::sessions::{self, NewSession, StoredSession};
 use crate::store::{AdminTx, Store, admin};
 
@@ -39,7 +39,7 @@ async fn find(store: &Arc<dyn Store>, name: &str) -> Option<StoredSession> {
 pub(crate) async fn sessions_are_opened_found_and_end_with_their_account(backend: impl Backend) {
     let store = backend.open();
     for name in ["ada", "bob"] {
-        super::admin::create_viewer(&store, name, &["hq"]).await;
+        create_viewer(&store, name, &["hq"]).await;
     }
     open(&store, "one", "bob", 10).await;
     let found = find(&store, "one").await.expect("is there");
@@ -57,23 +57,31 @@ pub(crate) async fn sessions_are_opened_found_and_end_with_their_account(backend
     open(&store, "two", "ada", 60).await;
     open(&store, "three", "ada", 151).await;
     assert!(find(&store, "one").await.is_none() && find(&store, "two").await.is_some());
-    // Beyond the bound of an account its oldest go, and those of others stay.
+    // Beyond the bound of an account those go that were not used for the longest time, and those of others stay.
     open(&store, "bobs", "bob", 152).await;
-    for n in 0..20 {
+    for n in 0..18 {
         open(&store, &format!("s{n}"), "ada", 153).await;
     }
-    assert!(find(&store, "two").await.is_none() && find(&store, "three").await.is_none());
+    let note = move |tx: &mut dyn AdminTx| sessions::seen(tx, &id("two"), at(155));
+    admin::write(store.as_ref(), "session_seen", acting(155), note).await.expect("notes");
+    open(&store, "s18", "ada", 155).await;
+    assert!(find(&store, "two").await.is_some(), "the oldest one is in use");
+    assert!(find(&store, "three").await.is_none(), "it was not used");
     assert!(find(&store, "s0").await.is_some() && find(&store, "bobs").await.is_some());
     // Ended once.
     let end = |tx: &mut dyn AdminTx| sessions::end(tx, &id("s0"));
-    assert!(admin::write(store.as_ref(), "session_end", acting(154), end).await.expect("ends"));
+    assert!(admin::write(store.as_ref(), "session_end", acting(155), end).await.expect("ends"));
     assert!(!admin::write(store.as_ref(), "session_end", acting(155), end).await.expect("is over"));
     // An account that is revoked takes its sessions along, and a later account of the same name has none.
-    super::admin::revoke_account(&store, "bob", 156).await;
+    revoke_account(&store, "bob", 156).await;
     assert!(find(&store, "bobs").await.is_none());
+    // All of one account, each with an entry.
+    let end_all = |tx: &mut dyn AdminTx| sessions::end_all(tx, &AccountId::new("id-ada").expect("an id"));
+    assert_eq!(admin::write(store.as_ref(), "session_end_all", acting(157), end_all).await.expect("ends"), 19);
+    assert!(find(&store, "two").await.is_none() && find(&store, "s18").await.is_none());
     let kinds: Vec<EntryKind> = ledger(&store, 0, 100).await.iter().map(|row| row.entry.kind()).collect();
-    assert_eq!(kinds.iter().filter(|kind| **kind == EntryKind::SessionOpened).count(), 24);
-    assert_eq!(kinds.iter().filter(|kind| **kind == EntryKind::SessionEnded).count(), 1);
+    assert_eq!(kinds.iter().filter(|kind| **kind == EntryKind::SessionOpened).count(), 23);
+    assert_eq!(kinds.iter().filter(|kind| **kind == EntryKind::SessionEnded).count(), 21, "s0, three, and all of ada");
     assert_healthy(&store).await;
 }
 
@@ -88,4 +96,6 @@ pub(super) fn all(tx: &mut dyn AdminTx) {
     sessions::seen(tx, &id("zed-3"), at(40)).expect("notes");
     assert!(sessions::find(tx, &id("zed-14")).expect("asks").is_some());
     assert!(sessions::end(tx, &id("zed-14")).expect("ends"));
+    let zed = AccountId::new("id-zed").expect("an id");
+    assert!(sessions::end_all(tx, &zed).expect("ends") > 0);
 }
