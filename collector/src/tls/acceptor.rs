@@ -225,7 +225,14 @@ impl Worker {
         };
         let Some(stream) = stream else { return };
         let certificate = peer_certificate(&stream);
-        let is_http1 = stream.get_ref().1.alpn_protocol() == Some(HTTP1);
+        let version = match stream.get_ref().1.alpn_protocol() {
+            Some(HTTP1) => PeerVersion::Http1,
+            // A peer that names no version in the handshake speaks one of those that are offered.
+            None if self.acceptor.config().alpn_protocols.iter().any(|offered| offered == HTTP1) => {
+                PeerVersion::Unnamed
+            }
+            Some(_) | None => PeerVersion::Http2,
+        };
         if let PeerCertificate::Shown(facts) = &certificate {
             // The host and not its key: a host may have certificates for many keys.
             match &facts.host {
@@ -233,7 +240,7 @@ impl Worker {
                 None => peer.prove(&facts.public_key),
             }
         }
-        let connection = connection_of(stream, is_http1, certificate, peer.clone(), self.limits, handler);
+        let connection = connection_of(stream, version, certificate, peer.clone(), self.limits, handler);
         let served = watcher.watch(connection);
         tokio::pin!(served);
         loop {
@@ -315,9 +322,18 @@ fn peer_certificate(stream: &TlsStream<TcpStream>) -> PeerCertificate {
     PeerCertificate::of(stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(AsRef::as_ref))
 }
 
+/// The version of HTTP that a peer speaks.
+#[derive(Debug, Clone, Copy)]
+enum PeerVersion {
+    Http1,
+    Http2,
+    /// Its handshake named none.
+    Unnamed,
+}
+
 fn connection_of<F, R>(
     stream: TlsStream<TcpStream>,
-    is_http1: bool,
+    version: PeerVersion,
     certificate: PeerCertificate,
     peer: PeerHandle,
     limits: ListenerLimits,
@@ -327,9 +343,13 @@ where
     F: Fn(Request<Body>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response<Body>> + Send + 'static,
 {
-    // A peer that names no version in the handshake speaks HTTP/2.
     let builder = Builder::new(TokioExecutor::new());
-    let mut builder = if is_http1 { builder.http1_only() } else { builder.http2_only() };
+    let mut builder = match version {
+        PeerVersion::Http1 => builder.http1_only(),
+        PeerVersion::Http2 => builder.http2_only(),
+        // HTTP/2 begins with a preface that no request of HTTP/1.1 begins with (RFC 9113, section 3.4).
+        PeerVersion::Unnamed => builder,
+    };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.times.first_request).max_buf_size(HTTP1_BYTES);
     builder
         .http2()
