@@ -1,10 +1,11 @@
 //! The operators' side of the collector: gRPC, pages, and the probes.
 //!
-//! `grpc` has the access checks of both gRPC ports and FleetService; `web` has the pages of the operators' port, and `port`
+//! `methods` says who may call which method of FleetService; `grpc` has the access checks of both gRPC ports and FleetService; `web` has the pages of the operators' port, and `port`
 //! chooses between the two; `probes` is health and metrics over plain HTTP.
 
 mod access;
 pub mod grpc;
+mod methods;
 mod port;
 pub mod probes;
 mod resources;

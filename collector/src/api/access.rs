@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 use muster_proto::model::{Role, Token};
 use tonic::Status;
 
-use super::grpc::methods::SiteRule;
+use super::methods::SiteRule;
 use super::status::of_action;
 use crate::actions::{self, ActionError, Caller, Session, SessionTimes, account_by_token};
 use crate::clock::Clock;
@@ -40,7 +40,7 @@ impl Access {
     /// `UNAUTHENTICATED` without a valid token, `PERMISSION_DENIED` without the role, `RESOURCE_EXHAUSTED` after too many wrong
     /// tokens or with too many calls at once. None repeats the token.
     pub async fn admit(&self, headers: &HeaderMap, needed: Role, peer: Option<&PeerHandle>) -> Result<Caller, Status> {
-        let caller = self.by_token(&token_of(headers)?, peer).await?;
+        let caller = self.by_token(&bearer_token(headers)?, peer).await?;
         may_role(&caller, needed)?;
         Ok(caller)
     }
@@ -125,7 +125,11 @@ pub(super) fn may(caller: &Caller, (needed, sites): (Role, SiteRule)) -> Result<
     may_sites(caller, sites)
 }
 
-fn token_of(headers: &HeaderMap) -> Result<Token, Status> {
+/// The token in the header of a request.
+///
+/// # Errors
+/// `UNAUTHENTICATED` if there is none, or it has not the form of one.
+pub(super) fn bearer_token(headers: &HeaderMap) -> Result<Token, Status> {
     let demand =
         || Status::unauthenticated("this call needs a token in the metadata `authorization: Bearer id.secret`");
     let value = headers.get(AUTHORIZATION).ok_or_else(demand)?.to_str().map_err(|_| demand())?;
@@ -153,7 +157,7 @@ mod tests {
     #[test]
     fn a_token_is_read_from_the_header_and_from_nothing_else() {
         let token = format!("admin.{}", "a".repeat(52));
-        let read = token_of(&headers(&format!("Bearer {token}"))).expect("a token");
+        let read = bearer_token(&headers(&format!("Bearer {token}"))).expect("a token");
         assert_eq!(read.to_string(), token);
         for wrong in [
             "",
@@ -166,10 +170,10 @@ mod tests {
             "Bearer .x",
             &"x".repeat(600),
         ] {
-            let refused = token_of(&headers(wrong)).expect_err(wrong);
+            let refused = bearer_token(&headers(wrong)).expect_err(wrong);
             assert_eq!(refused.code(), tonic::Code::Unauthenticated);
             assert!(refused.message().contains("token"), "{refused}");
         }
-        assert!(token_of(&HeaderMap::new()).is_err());
+        assert!(bearer_token(&HeaderMap::new()).is_err());
     }
 }

@@ -7,7 +7,8 @@ mod dispositions;
 mod duties;
 mod fleet;
 mod host_actions;
-pub(super) mod methods;
+#[cfg(test)]
+mod method_tests;
 mod operators;
 mod orders;
 mod past;
@@ -27,11 +28,6 @@ use crate::telemetry::{Call, ListenerName, Metrics};
 pub use agents::AgentsGate;
 pub use fleet::Fleet;
 pub use operators::{OperatorsGate, operators_routes};
-
-/// The name of the method, if the path belongs to this service.
-fn method_of<'p>(path: &'p str, service: &str) -> Option<&'p str> {
-    path.strip_prefix('/')?.strip_prefix(service)?.strip_prefix('/')
-}
 
 /// The error status of a response. Refusals are always in the headers.
 fn status_of(headers: &HeaderMap) -> Option<Status> {

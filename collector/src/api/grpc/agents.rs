@@ -18,7 +18,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use super::{count, known, method_of, refuse, status_of};
+use super::{count, known, refuse, status_of};
+use crate::api::methods::method_of;
 use crate::clock::Clock;
 use crate::telemetry::{ListenerName, Metrics};
 use crate::tls::{PeerCertificate, PeerHandle};

@@ -12,11 +12,11 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
-use super::methods::{METHODS, SERVICE, rule_of};
-use super::{Fleet, count, known, method_of, pass, refuse};
+use super::{Fleet, count, known, pass, refuse};
 use crate::actions::Caller;
 use crate::api::Access;
 use crate::api::access::may_sites;
+use crate::api::methods::{METHODS, SERVICE, method_of, rule_of};
 use crate::telemetry::{ListenerName, Metrics};
 use crate::tls::PeerHandle;
 

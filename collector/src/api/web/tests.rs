@@ -10,7 +10,7 @@ use muster_proto::model::{Role, Token};
 
 use super::routes::{Route, pages};
 use crate::actions;
-use crate::api::grpc::methods::{SiteRule, rule_of_method};
+use crate::api::methods::{SiteRule, rule_of_method};
 use kit::{Answer, HOSTILE, Lab, ORDER, root};
 
 /// An address of a route that shows something of the site `north`.

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::state::State;
 use crate::actions::{self, Caller, Session};
 use crate::api::access::may;
-use crate::api::grpc::methods::rule_of_method;
+use crate::api::methods::rule_of_method;
 use crate::reports::ReportContext;
 use crate::tls::PeerHandle;
 

@@ -2,13 +2,11 @@
 
 use muster_proto::model::Role;
 
-use super::method_of;
-
 pub(super) const SERVICE: &str = "muster.v1.FleetService";
 
 /// What a method does for a caller that is bound to sites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::api) enum SiteRule {
+pub(super) enum SiteRule {
     /// The answer has nothing of any site: rules, the version, the caller's own account.
     NoSite,
     /// The answer has only what belongs to the caller's sites. Its only numbers of the whole collector are the length and
@@ -97,9 +95,14 @@ pub(super) const METHODS: [Method; 59] = [
 ];
 
 /// The rule of a method of the service; an unknown one needs the highest role.
-pub(in crate::api) fn rule_of_method(name: &str) -> (Role, SiteRule) {
+pub(super) fn rule_of_method(name: &str) -> (Role, SiteRule) {
     let found = METHODS.iter().find(|method| method.name == name);
     found.map_or((Role::Admin, SiteRule::WholeFleet), |method| (method.role, method.sites))
+}
+
+/// The name of the method, if the path belongs to this service.
+pub(super) fn method_of<'p>(path: &'p str, service: &str) -> Option<&'p str> {
+    path.strip_prefix('/')?.strip_prefix(service)?.strip_prefix('/')
 }
 
 /// The rule of a path. An unknown method needs the highest role. Reflection and unknown services tell nothing about the
@@ -107,6 +110,3 @@ pub(in crate::api) fn rule_of_method(name: &str) -> (Role, SiteRule) {
 pub(super) fn rule_of(path: &str) -> (Role, SiteRule) {
     method_of(path, SERVICE).map_or((Role::Viewer, SiteRule::NoSite), rule_of_method)
 }
-
-#[cfg(test)]
-mod tests;
