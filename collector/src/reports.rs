@@ -42,7 +42,7 @@ use crate::rules::{Order, RuleSet};
 use crate::store::{SearchStop, SiteScope, Store, StoreError, admin};
 use muster_proto::suggest::did_you_mean;
 
-pub use changes::ChangesAsked;
+pub use changes::{ChangesAsked, HostsMatched};
 pub use duties::DutiesAsked;
 pub use findings::FindingsQuery;
 pub use hosts::HostsQuery;

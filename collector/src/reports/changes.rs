@@ -26,11 +26,18 @@ pub struct ChangesAsked {
     pub sites: Vec<SiteId>,
     /// Only hosts that match this now, under the order of the list.
     pub filter: Filter,
+    /// The hosts that match the filter, if they are known already. They are those of the whole fleet, so a list of many pages
+    /// looks for them once.
+    pub only: Option<HostsMatched>,
     /// At most this many.
     pub rows: usize,
     /// The token of the previous page.
     pub page: Option<String>,
 }
+
+/// Hosts that match a filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostsMatched(Arc<HashSet<HostId>>);
 
 impl ReportContext {
     /// Hosts that changed lane, newest first, with the token of the next page. The counts are those of the whole list, but
@@ -53,9 +60,9 @@ impl ReportContext {
             Some((since, after)) => (since.max(self.now.minus(LONGEST)), Some(after)),
             None => (self.now.minus(asked.span), None),
         };
-        let only = match asked.filter.is_empty() {
-            true => None,
-            false => Some(self.hosts_of(asked.order.as_ref(), &asked.filter).await?),
+        let only = match asked.only.clone() {
+            Some(known) => Some(known),
+            None => self.changes_only(&asked).await?,
         };
         let query = ChangesQuery {
             since,
@@ -63,7 +70,7 @@ impl ReportContext {
             order: asked.order,
             patience: self.active_orders().into_iter().map(|order| (order.id.clone(), order.patience)).collect(),
             sites: self.sites.intersection(&SiteScope::of(&asked.sites)),
-            only,
+            only: only.map(|HostsMatched(hosts)| hosts),
             rows: asked.rows,
             after,
         };
@@ -73,14 +80,21 @@ impl ReportContext {
 }
 
 impl ReportContext {
-    /// The hosts that a filter means now.
-    async fn hosts_of(&self, order: Option<&OrderId>, filter: &Filter) -> Result<Arc<HashSet<HostId>>, ReportError> {
+    /// The hosts that the filter of a list means now; `None` if it means every host.
+    ///
+    /// # Errors
+    /// The filter needs an order, the order is unknown or not active, or the store failed.
+    pub async fn changes_only(&self, asked: &ChangesAsked) -> Result<Option<HostsMatched>, ReportError> {
+        if asked.filter.is_empty() {
+            return Ok(None);
+        }
+        let named = Self::order_named(asked.order.as_ref(), &asked.filter)?;
         // An order that is not active has no lanes now, and the list may still be about it.
-        let order = order.filter(|_| filter.needs_order()).cloned();
-        let asked = HostsQuery { order, filter: filter.clone(), ..HostsQuery::default() };
-        let Some((whole, _)) = self.host_query(&asked)? else { return Ok(Arc::default()) };
+        let order = named.filter(|_| asked.filter.needs_order());
+        let hosts = HostsQuery { order, filter: asked.filter.clone(), ..HostsQuery::default() };
+        let Some((whole, _)) = self.host_query(&hosts)? else { return Ok(Some(HostsMatched::default())) };
         let selected = self.store.host_select(HostQuery { rows: usize::MAX, ..whole }).await?;
-        Ok(Arc::new(selected.into_iter().map(|host| host.id).collect()))
+        Ok(Some(HostsMatched(Arc::new(selected.into_iter().map(|host| host.id).collect()))))
     }
 }
 

@@ -1,9 +1,9 @@
 //! The roster for readers.
 
-use muster_proto::model::{EntryReport, EntryState, HostId, RosterSourceReport};
+use muster_proto::model::{EntryReport, EntryState, HostId, RosterCounts, RosterSourceReport};
 
 use super::paging::{decode, encode};
-use super::{Page, ReportContext, ReportError};
+use super::{Page, ReportContext, ReportError, board};
 use crate::store::admin;
 use crate::store::admin::roster::entries::{self, EntriesAsked};
 
@@ -12,6 +12,8 @@ use crate::store::admin::roster::entries::{self, EntriesAsked};
 pub struct RosterAsked {
     /// Only those in this state; without it, all that are not closed.
     pub state: Option<EntryState>,
+    /// Only those without a host, also if a person has to decide whether they have one: as many as the board counts as missing.
+    pub without_host: bool,
     /// Only those with this text in a name, an identifier or an owner.
     pub text: String,
     /// Only those that some sources have and others do not.
@@ -30,9 +32,9 @@ impl ReportContext {
     pub async fn roster(&self, asked: RosterAsked) -> Result<Page<EntryReport>, ReportError> {
         let after: Option<(String, i64)> =
             asked.page.as_deref().map(|token| decode(token).ok_or(ReportError::PageToken)).transpose()?;
-        let RosterAsked { state, text, differing, rows, .. } = asked;
+        let RosterAsked { state, without_host, text, differing, rows, .. } = asked;
         let sites = self.sites.clone();
-        let asked = EntriesAsked { state, text: text.to_lowercase(), differing, sites, after, rows };
+        let asked = EntriesAsked { state, without_host, text: text.to_lowercase(), differing, sites, after, rows };
         let list = move |tx: &mut dyn admin::AdminTx| entries::list(tx, &asked);
         let page = admin::read(self.store.as_ref(), "roster_list", list).await?;
         Ok(Page { rows: page.entries, next: page.next.map(|after| encode(&after)), total: None })
@@ -57,6 +59,16 @@ impl ReportContext {
         let sites = self.sites.clone();
         let find = move |tx: &mut dyn admin::AdminTx| entries::of_host(tx, host, &sites);
         Ok(admin::read(self.store.as_ref(), "roster_of_host", find).await?)
+    }
+
+    /// How many entries the roster has in each state; `None` if there is none that counts. They are the same under every order.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn roster_counts(&self) -> Result<Option<RosterCounts>, ReportError> {
+        // The tally is that of an order. Without one, every host waits for its judgement, and is counted all the same.
+        let Some(order) = self.active_orders().into_iter().chain(&self.rules.orders).next() else { return Ok(None) };
+        Ok(board::roster(&self.tally(order, &self.sites).await?))
     }
 
     /// The lists that were imported.

@@ -210,6 +210,7 @@ impl FleetService for Fleet {
             order: optional("ListChangesRequest.order", request.order, OrderId::new)?,
             sites: sites("ListChangesRequest.sites", request.sites)?,
             filter: self.filter(&request.filter)?,
+            only: None,
             rows: rows(request.page_rows)?,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };
@@ -626,6 +627,10 @@ pub(super) fn short(field: &'static str, text: String) -> Result<String, Status>
     if text.len() > limit {
         let refused = ConvertError::Limit { field, value: text.len(), limit_name: "HOSTNAME_BYTES", limit };
         return Err(status::malformed(&refused));
+    }
+    // PostgreSQL cannot compare with it.
+    if text.contains('\0') {
+        return Err(Status::invalid_argument(format!("{field}: the character U+0000 is not allowed")));
     }
     Ok(text)
 }

@@ -69,6 +69,7 @@ impl Fleet {
         };
         let asked = RosterAsked {
             state: Some(request.state).filter(|code| *code > 0).map(state).transpose()?,
+            without_host: false,
             text: short("ListRosterRequest.text", request.text)?,
             differing: request.differing,
             rows: rows(request.page_rows)?,

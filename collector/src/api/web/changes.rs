@@ -72,6 +72,7 @@ fn asked(query: &Query) -> Result<ChangesAsked, Refusal> {
         order,
         sites: query.list::<SiteId>("site")?,
         filter: query.filter()?,
+        only: None,
         rows: query.rows()?,
         page: query.page(),
     })

@@ -94,6 +94,7 @@ struct Candidate {
 fn asked(query: &Query) -> Result<RosterAsked, Refusal> {
     Ok(RosterAsked {
         state: query.one::<EntryState>("state")?,
+        without_host: false,
         text: query.get("text").chars().take(253).collect(),
         differing: query.has("differing"),
         rows: query.rows()?,
