@@ -17,7 +17,6 @@ pub mod canned;
 pub mod chance;
 pub mod door;
 pub mod eventually;
-pub mod html;
 pub mod hung;
 pub mod lab;
 pub mod left_out;

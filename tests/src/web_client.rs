@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use muster_strict_html::Element;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::{door, html};
+use crate::door;
 
 /// Somebody who looks at the pages of a collector.
 pub struct WebClient {
@@ -45,9 +46,9 @@ impl WebAnswer {
     ///
     /// # Errors
     /// It is not valid.
-    pub fn page(&self) -> Result<html::Element> {
+    pub fn page(&self) -> Result<Element> {
         anyhow::ensure!(self.status == 200, "status {}: {}", self.status, self.text);
-        let page = html::read(&self.text).map_err(anyhow::Error::msg)?;
+        let page = muster_strict_html::read(&self.text).map_err(anyhow::Error::msg)?;
         let faults = page.faults();
         anyhow::ensure!(faults.is_empty(), "{}", faults.join("\n"));
         Ok(page)
@@ -63,6 +64,14 @@ impl WebClient {
         let mut config = door::client_config(ca, None)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { address: address.to_owned(), config: Arc::new(config), cookie: String::new() })
+    }
+
+    /// The same browser, but one that names no version of HTTP in its handshake.
+    #[must_use]
+    pub fn without_versions(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = Vec::new();
+        Self { address: self.address.clone(), config: Arc::new(config), cookie: self.cookie.clone() }
     }
 
     /// Logs in with the token of an account.

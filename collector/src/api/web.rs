@@ -8,14 +8,22 @@
 //! answers like, and `access` checks their rules before its page runs. The address holds the whole state of a page.
 
 mod about;
+mod accounts;
 mod answer;
 mod assets;
 mod board;
+mod candidates;
 mod changes;
 mod chrome;
+mod cookie;
 mod coverage;
 mod csv;
+mod dispositions;
+mod download;
+mod downloads;
 mod duties;
+mod error_page;
+mod exceptions;
 mod find;
 mod findings;
 mod forged;
@@ -23,8 +31,12 @@ mod format;
 mod headers;
 mod host;
 mod hosts;
+mod last_use;
 mod ledger;
+mod log_limit;
 mod login;
+mod logins;
+mod narrowing;
 mod order;
 mod orders;
 mod paging;
@@ -35,6 +47,7 @@ mod software;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod visitor;
 
 pub use answer::Web;

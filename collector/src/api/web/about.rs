@@ -25,6 +25,10 @@ struct AboutPage {
     certificate: Option<Moment>,
     marks: Vec<(&'static str, String, String)>,
     account: Option<Account>,
+    /// Whether the visitor has a session, and with it those of other browsers.
+    has_session: bool,
+    may_list_accounts: bool,
+    may_list_tokens: bool,
 }
 
 struct Account {
@@ -63,6 +67,9 @@ pub(super) async fn show(
         facts: facts(&status),
         certificate: status.resources.certificate_expires.map(Moment::deadline),
         marks: status.marks.iter().map(|(name, hosts)| (name.name(), number(*hosts), mark(name))).collect(),
+        has_session: visitor.has_session(),
+        may_list_accounts: visitor.may("ListAccounts"),
+        may_list_tokens: visitor.may("ListEnrollmentTokens"),
         account: account.as_ref().map(|account| Account::of(account, &state)),
     })
 }

@@ -14,11 +14,13 @@ use tower::{Service, ServiceExt};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
-use tracing::{error, info};
+use tracing::{Instrument as _, debug, error, info, info_span};
 
-use super::refusal::{ErrorPage, Refusal};
+use super::error_page::ErrorPage;
+use super::log_limit::path_of;
+use super::refusal::Refusal;
+use super::routes::RouteName;
 use super::state::{State, WebParts};
-use super::visitor::COOKIE_GONE;
 use super::{forged, headers, routes};
 use crate::telemetry::{Call, ListenerName};
 
@@ -38,50 +40,68 @@ impl Web {
     #[must_use]
     pub fn new(parts: WebParts) -> Self {
         let state = State::new(parts);
-        let small = SizeAbove::new(COMPRESSED_FROM).and(NotForContentType::IMAGES);
+        let large = SizeAbove::new(COMPRESSED_FROM).and(NotForContentType::IMAGES);
+        // Assets are compressed already, which the layer sees.
         let router = routes::router(state.clone())
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(CompressionLayer::new().compress_when(small));
+            .layer(CompressionLayer::new().compress_when(large));
         Self { state, router }
+    }
+
+    /// Waits until no use of a session is being noted beside the pages.
+    #[cfg(test)]
+    pub(super) async fn quiet(&self) {
+        while !self.state.last_use.is_quiet() {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Answers one request.
     pub async fn answer(self, request: Request<Body>) -> Response<Body> {
         let began = Instant::now();
         let id = request_id();
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let mut page = self.page(request).await;
+        let (method, path) = (request.method().clone(), path_of(request.uri().path()).to_owned());
+        // Lines about the request, wherever they are written, have its number.
+        let span = info_span!("page", request.id = %id);
+        let mut page = self.page(request).instrument(span.clone()).await;
+        let _within = span.entered();
         let refusal = page.extensions_mut().remove::<Refusal>();
         let status = page.status();
         let refusal = refusal
             .or_else(|| (status.is_client_error() || status.is_server_error()).then(|| Refusal::of_code(status)));
         if let Some(refusal) = refusal {
-            if refusal.is_over {
-                page.headers_mut().append(SET_COOKIE, HeaderValue::from_static(COOKIE_GONE));
+            if refusal.is_over
+                && let Ok(gone) = HeaderValue::try_from(self.state.cookie.gone())
+            {
+                page.headers_mut().append(SET_COOKIE, gone);
             }
             if status.is_client_error() || status.is_server_error() {
                 page = told(page, &refusal, &id);
             }
         }
-        if status.is_server_error() {
-            error!(request.id = %id, method = %method, path = %path, status = status.as_u16(), "a page failed");
-        } else {
+        if !status.is_server_error() {
             let took = began.elapsed().as_millis();
-            tracing::debug!(request.id = %id, method = %method, path = %path, status = status.as_u16(), took_ms = took, "a page");
+            debug!(method = %method, path = %path, status = status.as_u16(), took_ms = took, "a page");
+        } else if let Some(left_out) = self.state.failed_lines.line(self.state.now()) {
+            error!(method = %method, path = %path, status = status.as_u16(), left_out, "a page failed");
         }
         headers::add(page.headers_mut());
         page.headers_mut().remove(ACCEPT_RANGES);
         if let Ok(id) = HeaderValue::try_from(&id) {
             page.headers_mut().insert(REQUEST_ID, id);
         }
-        let (listener, method, code) = (ListenerName::operators, "web", code_name(status));
+        let method = page.extensions_mut().remove::<RouteName>().map_or("web", |RouteName(name)| name);
+        let (listener, code) = (ListenerName::operators, code_name(status));
         self.state.resources.metrics().call(Call { listener, method, code, took: began.elapsed() });
         page.map(Body::new)
     }
 
     async fn page(&self, request: Request<Body>) -> Page {
         if !forged::is_ours(request.method(), request.uri(), request.headers()) {
-            info!(path = request.uri().path(), "refused a request that does not come from a page of ours");
+            if let Some(left_out) = self.state.refused_lines.line(self.state.now()) {
+                let path = path_of(request.uri().path());
+                info!(path, left_out, "refused a request that does not come from a page of ours");
+            }
             let text = "The request does not come from a page of this board, so nothing was done. Open the board and try again.";
             return Refusal::new(StatusCode::FORBIDDEN, text).into_response();
         }

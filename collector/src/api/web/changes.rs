@@ -9,13 +9,14 @@ use muster_proto::model::{ChangeRow, ChangesReport, Lane, OrderId, SiteId};
 
 use super::chrome::{Chrome, page};
 use super::csv;
-use super::format::{LaneMark, Moment, name, number};
+use super::format::{LaneMark, Moment, counted, name, number};
 use super::paging::{Choice, Pager, choices};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
-use crate::reports::ChangesAsked;
+use crate::filter::Filter;
+use crate::reports::{ChangesAsked, ReportContext, ReportError};
 
 const KEYS: &[&str] = &["where", "days", "order", "site", "rows", "page"];
 const HEADER: &[&str] = &["at", "host", "hostname", "site", "order", "from", "to", "cause"];
@@ -64,14 +65,14 @@ impl Row {
     }
 }
 
-fn asked(query: &Query) -> Result<ChangesAsked, Refusal> {
+fn asked(query: &Query, filter: Filter) -> Result<ChangesAsked, Refusal> {
     let days: u64 = query.one("days")?.unwrap_or(DAYS[0]);
     let order: Option<OrderId> = query.one("order")?;
     Ok(ChangesAsked {
         span: Duration::from_secs(days.saturating_mul(86_400)),
         order,
         sites: query.list::<SiteId>("site")?,
-        filter: query.filter()?,
+        filter,
         only: None,
         rows: query.rows()?,
         page: query.page(),
@@ -85,20 +86,16 @@ pub(super) async fn show(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
     let query = Query::read(raw.as_deref(), KEYS)?;
-    // A wrong filter stays in its box, with what is wrong about it.
-    let problem = query.filter().err().map(|refused| refused.text).unwrap_or_default();
-    let asked = asked(&if problem.is_empty() { query.clone() } else { query.without("where") })?;
     let context = &visitor.context;
-    let (mut report, next) = match problem.as_str() {
-        "" => state.or_refusal(context.changes(asked.clone()).await)?,
-        _ => (ChangesReport::default(), None),
+    // A wrong filter stays in its box, with what is wrong about it.
+    let found = match query.filter() {
+        Ok(filter) => state.or_problem(changes(context, asked(&query, filter)?).await)?,
+        Err(problem) => Err(problem),
     };
-    // Only the first page has the counts.
-    if query.has("page") && problem.is_empty() {
-        let first = ChangesAsked { page: None, rows: 1, ..asked };
-        let (counts, _) = state.or_refusal(context.changes(first).await)?;
-        report = ChangesReport { changes: report.changes, ..counts };
-    }
+    let ((report, next), problem) = match found {
+        Ok(found) => (found, String::new()),
+        Err(problem) => ((ChangesReport::default(), None), problem),
+    };
     let orders = context.orders(true);
     let days = |days: &u64| (days.to_string(), if *days == 1 { "a day".to_owned() } else { format!("{days} days") });
     page(&ChangesPage {
@@ -112,12 +109,27 @@ pub(super) async fn show(
         site: query.get("site").to_owned(),
         filter: query.get("where").to_owned(),
         problem,
-        hosts: number(report.hosts),
+        hosts: counted(report.hosts, "host"),
         causes: report.causes.iter().map(|(cause, count)| (cause.name(), number(*count))).collect(),
         rows: report.changes.iter().map(Row::of).collect(),
         pager: Pager::new("/changes", &query, next.as_deref(), report.changes.len(), Some(report.total), "change")
             .with_file("/changes.csv", &query),
     })
+}
+
+/// A page of changes with the counts of the whole list.
+async fn changes(
+    context: &ReportContext,
+    mut asked: ChangesAsked,
+) -> Result<(ChangesReport, Option<String>), ReportError> {
+    asked.only = context.changes_only(&asked).await?;
+    let (report, next) = context.changes(asked.clone()).await?;
+    if asked.page.is_none() {
+        return Ok((report, next));
+    }
+    // Only the first page has the counts.
+    let (counts, _) = context.changes(ChangesAsked { page: None, rows: 1, ..asked }).await?;
+    Ok((ChangesReport { changes: report.changes, ..counts }, next))
 }
 
 /// `GET /changes.csv`.
@@ -126,17 +138,17 @@ pub(super) async fn download(
     visitor: Visitor,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
-    let asked = asked(&Query::read(raw.as_deref(), KEYS)?)?;
-    let context = visitor.context;
-    let read = move |page: Option<String>| {
-        let (state, context) = (state.clone(), context.clone());
+    let query = Query::read(raw.as_deref(), KEYS)?;
+    let mut asked = asked(&query, query.filter().map_err(Refusal::asked)?)?;
+    asked.only = state.or_refusal(visitor.context.changes_only(&asked).await)?;
+    let read = move |context: ReportContext, page: Option<String>| {
         let asked = ChangesAsked { rows: csv::ROWS, page, ..asked.clone() };
         async move {
-            let (report, next) = state.or_refusal(context.changes(asked).await)?;
+            let (report, next) = context.changes(asked).await?;
             Ok((report.changes.iter().map(cells).collect(), next))
         }
     };
-    csv::file("changes", HEADER, read).await
+    csv::file(&state, visitor, "changes", HEADER, read).await
 }
 
 fn cells(change: &ChangeRow) -> Vec<String> {

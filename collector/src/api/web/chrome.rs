@@ -14,7 +14,7 @@ use super::visitor::Visitor;
 use crate::store::SiteScope;
 
 /// The pages in the navigation: address, name, and the method that it answers like.
-const NAVIGATION: [(&str, &str, &str); 9] = [
+const NAVIGATION: [(&str, &str, &str); 10] = [
     ("/", "Board", "GetBoard"),
     ("/findings", "Findings", "ListFindings"),
     ("/hosts", "Hosts", "ListHosts"),
@@ -23,6 +23,7 @@ const NAVIGATION: [(&str, &str, &str); 9] = [
     ("/changes", "Changes", "ListChanges"),
     ("/orders", "Orders", "ListOrders"),
     ("/duties", "Duties", "ListDuties"),
+    ("/exceptions", "Exceptions", "ListWaivers"),
     ("/ledger", "Ledger", "ListLedger"),
 ];
 

@@ -13,7 +13,8 @@ use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
-use crate::reports::RosterAsked;
+use crate::reports::{ReportContext, RosterAsked};
+use crate::store::SiteScope;
 
 const KEYS: &[&str] = &["state", "text", "differing", "rows", "page"];
 const HEADER: &[&str] = &[
@@ -44,6 +45,8 @@ struct CoveragePage {
     states: Vec<Choice>,
     text: String,
     differing: bool,
+    /// Whether the visitor sees entries of some sites only.
+    is_of_sites: bool,
     rows: Vec<Row>,
     pager: Pager,
     is_filtered: bool,
@@ -54,6 +57,7 @@ struct Counts {
     listed: String,
     matched: String,
     missing: String,
+    missing_link: String,
     review: String,
     excused: String,
     outside: String,
@@ -91,12 +95,16 @@ struct Candidate {
     seen: Moment,
 }
 
+/// The value of `state` for entries without a host: as many as the board counts as missing.
+pub(super) const WITHOUT_HOST: &str = "without-host";
+
 fn asked(query: &Query) -> Result<RosterAsked, Refusal> {
+    let without_host = query.get("state") == WITHOUT_HOST;
     Ok(RosterAsked {
-        state: query.one::<EntryState>("state")?,
-        without_host: false,
-        text: query.get("text").chars().take(253).collect(),
-        differing: query.has("differing"),
+        state: if without_host { None } else { query.one::<EntryState>("state")? },
+        without_host,
+        text: query.name("text")?,
+        differing: query.flag("differing")?,
         rows: query.rows()?,
         page: query.page(),
     })
@@ -111,8 +119,7 @@ pub(super) async fn show(
     let query = Query::read(raw.as_deref(), KEYS)?;
     let context = &visitor.context;
     let found = state.or_refusal(context.roster(asked(&query)?).await)?;
-    // The roster is the same under every order.
-    let counts = state.or_refusal(context.board(None).await)?.into_iter().find_map(|board| board.roster);
+    let counts = state.or_refusal(context.roster_counts().await)?;
     let lists =
         if visitor.may("ListRosterSources") { state.or_refusal(context.roster_sources().await)? } else { Vec::new() };
     let now = state.now();
@@ -126,13 +133,15 @@ pub(super) async fn show(
     let mut pager = Pager::new("/coverage", &query, found.next.as_deref(), found.rows.len(), None, "");
     pager.shown = format!("{} {noun}", found.rows.len());
     let states = EntryState::ALL.iter().map(|state| (state.to_string(), state_name(*state).to_owned()));
+    let states = states.chain([(WITHOUT_HOST.to_owned(), "without a host: missing or to review".to_owned())]);
     page(&CoveragePage {
         chrome: Chrome::new(&state, &visitor, "/coverage"),
         counts: counts.as_ref().map(Counts::of),
         lists: lists.iter().map(list).collect(),
         states: choices(&query, "state", states),
         text: query.get("text").to_owned(),
-        differing: query.has("differing"),
+        differing: query.flag("differing")?,
+        is_of_sites: visitor.caller().scope != SiteScope::All,
         rows: found.rows.iter().map(|entry| Row::of(entry, now)).collect(),
         pager: pager.with_file("/coverage.csv", &query),
         is_filtered: ["state", "text", "differing"].iter().any(|key| query.has(key)),
@@ -155,6 +164,7 @@ impl Counts {
             listed: number(counts.listed),
             matched: number(counts.matched),
             missing: number(counts.missing),
+            missing_link: Query::default().with("state", WITHOUT_HOST).link("/coverage"),
             review: number(counts.review),
             excused: number(counts.excused),
             outside: number(counts.outside),
@@ -174,17 +184,17 @@ impl Row {
         };
         Self {
             number: entry.number,
-            name: name(&entry.name),
+            name: clean(&entry.name, 96),
             site: entry.site.as_ref().map(ToString::to_string).unwrap_or_default(),
             state: entry.state.name(),
             since: Moment::ago(entry.since, now),
             host: entry.host.map(|host| host.to_string()).unwrap_or_default(),
-            hostname: name(&entry.hostname),
+            hostname: clean(&entry.hostname, 96),
             basis: entry.basis.name(),
-            lists: clean(&lists_of(entry), 200),
+            lists: clean(&lists_of(entry), 96),
             serial: name(&first(entry, |row| &row.serial)),
-            owner: name(&first(entry, |row| &row.owner)),
-            note: clean(&entry.note, 300),
+            owner: clean(&first(entry, |row| &row.owner), 96),
+            note: clean(&entry.note, 200),
             candidates: entry.candidates.iter().take(5).map(candidate).collect(),
         }
     }
@@ -197,16 +207,14 @@ pub(super) async fn download(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
     let asked = asked(&Query::read(raw.as_deref(), KEYS)?)?;
-    let context = visitor.context;
-    let read = move |page: Option<String>| {
-        let (state, context) = (state.clone(), context.clone());
+    let read = move |context: ReportContext, page: Option<String>| {
         let asked = RosterAsked { rows: csv::ROWS, page, ..asked.clone() };
         async move {
-            let found = state.or_refusal(context.roster(asked).await)?;
+            let found = context.roster(asked).await?;
             Ok((found.rows.iter().map(cells).collect(), found.next))
         }
     };
-    csv::file("coverage", HEADER, read).await
+    csv::file(&state, visitor, "coverage", HEADER, read).await
 }
 
 fn cells(entry: &EntryReport) -> Vec<String> {

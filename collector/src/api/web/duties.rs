@@ -13,7 +13,7 @@ use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
-use crate::reports::DutiesAsked;
+use crate::reports::{DutiesAsked, ReportContext};
 
 const KEYS: &[&str] = &["order", "all", "rows", "page"];
 const HEADER: &[&str] = &[
@@ -93,7 +93,7 @@ impl Row {
 
 fn asked(query: &Query) -> Result<DutiesAsked, Refusal> {
     let order: Option<OrderId> = query.one("order")?;
-    Ok(DutiesAsked { order, all: query.has("all"), rows: query.rows()?, page: query.page() })
+    Ok(DutiesAsked { order, all: query.flag("all")?, rows: query.rows()?, page: query.page() })
 }
 
 /// `GET /duties`.
@@ -112,7 +112,7 @@ pub(super) async fn show(
     page(&DutiesPage {
         chrome: Chrome::new(&state, &visitor, "/duties"),
         orders: choices(&query, "order", orders.iter().map(|order| (order.id.to_string(), order.id.to_string()))),
-        all: query.has("all"),
+        all: query.flag("all")?,
         rows: found.rows.iter().map(|duty| Row::of(duty, now)).collect(),
         pager: pager.with_file("/duties.csv", &query),
         is_filtered: query.has("order"),
@@ -126,16 +126,14 @@ pub(super) async fn download(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
     let asked = asked(&Query::read(raw.as_deref(), KEYS)?)?;
-    let context = visitor.context;
-    let read = move |page: Option<String>| {
-        let (state, context) = (state.clone(), context.clone());
+    let read = move |context: ReportContext, page: Option<String>| {
         let asked = DutiesAsked { rows: csv::ROWS, page, ..asked.clone() };
         async move {
-            let found = state.or_refusal(context.duties(asked).await)?;
+            let found = context.duties(asked).await?;
             Ok((found.rows.iter().map(cells).collect(), found.next))
         }
     };
-    csv::file("duties", HEADER, read).await
+    csv::file(&state, visitor, "duties", HEADER, read).await
 }
 
 fn cells(duty: &DutyReport) -> Vec<String> {

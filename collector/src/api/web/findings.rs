@@ -7,13 +7,14 @@ use muster_proto::model::{Finding, FindingsSort, Lane, OrderId, SiteId, Timestam
 
 use super::chrome::{Chrome, page};
 use super::csv;
-use super::format::{LaneMark, Moment, clean, name};
+use super::format::{LaneMark, Moment, clean};
 use super::paging::{Choice, Pager, choices};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
-use crate::reports::{FindingsQuery, Page};
+use crate::filter::Filter;
+use crate::reports::{FindingsQuery, Page, ReportContext, ReportError};
 
 const KEYS: &[&str] = &["where", "order", "lane", "site", "sort", "rows", "page"];
 const HEADER: &[&str] = &[
@@ -71,7 +72,7 @@ impl FindingRow {
         Self {
             order: finding.order.to_string(),
             host: finding.host.to_string(),
-            name: name(&finding.hostname),
+            name: clean(&finding.hostname, 96),
             site: finding.site.to_string(),
             platform: finding.platform.name(),
             lane: LaneMark::of(finding.lane),
@@ -80,12 +81,12 @@ impl FindingRow {
             protection: finding.protection.name(),
             since: Moment::ago(finding.since, now),
             seen: finding.last_seen.map(|seen| Moment::ago(seen, now)),
-            reason: clean(&finding.reason, 300),
+            reason: clean(&finding.reason, 200),
         }
     }
 }
 
-fn asked(query: &Query) -> Result<FindingsQuery, Refusal> {
+fn asked(query: &Query, filter: Filter) -> Result<FindingsQuery, Refusal> {
     let lanes: Vec<Lane> = query.list("lane")?;
     if let Some(lane) = lanes.iter().find(|lane| lane.is_finished()) {
         let text =
@@ -96,7 +97,7 @@ fn asked(query: &Query) -> Result<FindingsQuery, Refusal> {
         order: query.one::<OrderId>("order")?,
         lanes,
         sites: query.list::<SiteId>("site")?,
-        filter: query.filter()?,
+        filter,
         sort: query.one("sort")?.unwrap_or(FindingsSort::Lane),
         rows: query.rows()?,
         page: query.page(),
@@ -110,23 +111,21 @@ pub(super) async fn show(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
     let query = Query::read(raw.as_deref(), KEYS)?;
-    // A wrong filter stays in its box, with what is wrong about it.
-    let problem = query.filter().err().map(|refused| refused.text).unwrap_or_default();
-    let asked = asked(&if problem.is_empty() { query.clone() } else { query.without("where") })?;
     let context = &visitor.context;
-    let found = match problem.as_str() {
-        "" => state.or_refusal(context.findings(asked.clone()).await)?,
-        _ => Page { rows: Vec::new(), next: None, total: Some(0) },
+    // A wrong filter stays in its box, with what is wrong about it.
+    let found = match query.filter() {
+        Ok(filter) => state.or_problem(findings(context, asked(&query, filter)?).await)?,
+        Err(problem) => Err(problem),
     };
-    // Only the first page has the total.
-    let total = match found.total {
-        Some(total) => Some(total),
-        None => state.or_refusal(context.findings(FindingsQuery { page: None, rows: 1, ..asked }).await)?.total,
+    let (found, problem) = match found {
+        Ok(found) => (found, String::new()),
+        Err(problem) => (Page { rows: Vec::new(), next: None, total: Some(0) }, problem),
     };
     let orders = context.orders(false);
     let now = state.now();
-    let pager = Pager::new("/findings", &query, found.next.as_deref(), found.rows.len(), total, "finding");
-    let unfinished = Lane::ALL.iter().filter(|lane| !lane.is_finished());
+    let pager = Pager::new("/findings", &query, found.next.as_deref(), found.rows.len(), found.total, "finding");
+    // Machines that never enrolled are entries of the roster and no hosts, so no finding is in that lane.
+    let unfinished = Lane::ALL.iter().filter(|lane| !lane.is_finished() && **lane != Lane::Missing);
     page(&FindingsPage {
         chrome: Chrome::new(&state, &visitor, "/findings"),
         has_several_orders: orders.len() > 1,
@@ -146,6 +145,16 @@ pub(super) async fn show(
     })
 }
 
+/// A page of findings with the number of all.
+async fn findings(context: &ReportContext, asked: FindingsQuery) -> Result<Page<Finding>, ReportError> {
+    let mut found = context.findings(asked.clone()).await?;
+    // Only the first page has the total.
+    if found.total.is_none() {
+        found.total = context.findings(FindingsQuery { page: None, rows: 1, ..asked }).await?.total;
+    }
+    Ok(found)
+}
+
 const fn sort_name(sort: FindingsSort) -> &'static str {
     match sort {
         FindingsSort::Lane => "worst first",
@@ -162,17 +171,16 @@ pub(super) async fn download(
     visitor: Visitor,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
-    let asked = asked(&Query::read(raw.as_deref(), KEYS)?)?;
-    let context = visitor.context;
-    let read = move |page: Option<String>| {
-        let (state, context) = (state.clone(), context.clone());
+    let query = Query::read(raw.as_deref(), KEYS)?;
+    let asked = asked(&query, query.filter().map_err(Refusal::asked)?)?;
+    let read = move |context: ReportContext, page: Option<String>| {
         let asked = FindingsQuery { rows: csv::ROWS, page, ..asked.clone() };
         async move {
-            let found = state.or_refusal(context.findings(asked).await)?;
+            let found = context.findings(asked).await?;
             Ok((found.rows.iter().map(cells).collect(), found.next))
         }
     };
-    csv::file("findings", HEADER, read).await
+    csv::file(&state, visitor, "findings", HEADER, read).await
 }
 
 fn cells(finding: &Finding) -> Vec<String> {

@@ -25,5 +25,5 @@ pub(super) fn add(headers: &mut HeaderMap) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.append(VARY, HeaderValue::from_static("cookie"));
+    headers.append(VARY, HeaderValue::from_static("cookie, authorization"));
 }

@@ -3,25 +3,28 @@
 mod verdict;
 
 use askama::Template;
-use axum::extract::{Path, State as Extract};
-use axum::response::{IntoResponse, Response};
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use axum::extract::{Path, RawQuery, State as Extract};
+use axum::response::Response;
 use muster_proto::model::{
     EntryReport, Evidence, Explanation, HitReport, HostNote, HostReport, LaneChange, Outcome, SourceReport, Timestamp,
 };
 
+use super::candidates;
 use super::chrome::{Chrome, page};
+use super::dispositions::{self, DispositionRow};
 use super::format::{LaneMark, Moment, clean, name, number};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
 use crate::reports::ReportError;
+use crate::store::SiteScope;
 use verdict::VerdictView;
 
-/// Items that a host with very many of them shows.
-const MOST: usize = 200;
+/// Items that a host with very many of them shows: changes, duties, dispositions.
+const MOST: usize = 50;
+/// Notes of a page.
+const NOTES: usize = 20;
 
 #[derive(Template)]
 #[template(path = "host.html")]
@@ -36,6 +39,12 @@ struct HostPage {
     labels: Vec<String>,
     owner: String,
     notes: Vec<Note>,
+    /// `1 to 20 of 57`; empty if all notes are shown.
+    notes_shown: String,
+    /// The pages with newer and older notes; empty without any.
+    newer_notes: String,
+    older_notes: String,
+    dispositions: Vec<DispositionRow>,
     verdicts: Vec<VerdictView>,
     products: Vec<Product>,
     sources: Vec<Source>,
@@ -45,6 +54,8 @@ struct HostPage {
     machine: Vec<(&'static str, String)>,
     enrolled: Moment,
     entry: Option<Entry>,
+    /// Whether the visitor sees entries of the roster of some sites only.
+    is_of_sites: bool,
     may_read_ledger: bool,
     ledger_link: String,
 }
@@ -108,32 +119,38 @@ struct Entry {
     sources: String,
 }
 
-/// `GET /hosts/ID`, also with a name or another identifier that only one host has.
+/// `GET /hosts/ID?notes=PAGE`, also with a name or another identifier that only one host has.
 pub(super) async fn show(
     Extract(state): Extract<State>,
     visitor: Visitor,
     Path(asked): Path<String>,
+    RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
+    let query = Query::read(raw.as_deref(), &["notes"])?;
+    if asked.contains(char::is_control) {
+        return Err(Refusal::asked("The name in the address has a control character."));
+    }
+    let notes_page: usize = query.one("notes")?.unwrap_or(1);
     let explained = match visitor.context.explain(&asked, None).await {
-        Err(ReportError::Ambiguous { .. }) => return list_of(&asked),
+        Err(ReportError::Ambiguous { hosts, .. }) => return candidates::show(&state, &visitor, &asked, &hosts),
         explained => state.or_refusal(explained)?,
     };
     let entry = state.or_refusal(visitor.context.roster_entry_of(explained.host.id).await)?;
-    page(&view(&state, &visitor, &explained, entry.as_ref()))
+    page(&view(&state, &visitor, &explained, entry.as_ref(), notes_page))
 }
 
-/// Several hosts have the name, so the list shows them.
-fn list_of(asked: &str) -> Result<Response, Refusal> {
-    let place = HeaderValue::try_from(Query::default().with("name", asked).link("/hosts"));
-    let place = place.map_err(|_| Refusal::of_code(StatusCode::NOT_FOUND))?;
-    Ok((StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response())
-}
-
-fn view(state: &State, visitor: &Visitor, explained: &Explanation, entry: Option<&EntryReport>) -> HostPage {
+fn view(
+    state: &State,
+    visitor: &Visitor,
+    explained: &Explanation,
+    entry: Option<&EntryReport>,
+    notes_page: usize,
+) -> HostPage {
     let (host, now) = (&explained.host, state.now());
+    let notes = NotesShown::of(host, notes_page);
     let mark = |mark: &muster_proto::model::MarkReport| Mark {
         name: mark.mark.name(),
-        since: Moment::ago(mark.since, now),
+        since: Moment::at(mark.since),
         reason: clean(&mark.reason, 500),
     };
     let duty = |duty: &muster_proto::model::DutyReport| Duty {
@@ -152,8 +169,12 @@ fn view(state: &State, visitor: &Visitor, explained: &Explanation, entry: Option
         marks: host.marks.iter().map(mark).collect(),
         labels: host.labels.iter().map(|label| name(label.label.as_str())).collect(),
         owner: host.owner.as_ref().map(|owner| name(&owner.owner)).unwrap_or_default(),
-        notes: host.notes.iter().take(MOST).map(note).collect(),
-        verdicts: host.verdicts.iter().map(|verdict| VerdictView::of(verdict, now)).collect(),
+        notes: notes.notes,
+        notes_shown: notes.shown,
+        newer_notes: notes.newer,
+        older_notes: notes.older,
+        dispositions: host.dispositions.iter().map(|one| dispositions::row(one, now)).collect(),
+        verdicts: host.verdicts.iter().map(|verdict| VerdictView::of(verdict)).collect(),
         products: host.hits.iter().map(product).collect(),
         sources: host.sources.iter().map(source).collect(),
         history: explained.history.iter().rev().take(MOST).map(change).collect(),
@@ -161,8 +182,33 @@ fn view(state: &State, visitor: &Visitor, explained: &Explanation, entry: Option
         machine: machine(host, now),
         enrolled: Moment::at(host.enrolled_at),
         entry: entry.map(entry_of),
+        is_of_sites: visitor.caller().scope != SiteScope::All,
         may_read_ledger: visitor.may("ListLedger"),
         ledger_link: Query::default().with("host", &host.id.to_string()).link("/ledger"),
+    }
+}
+
+/// A page of the notes of a host.
+struct NotesShown {
+    notes: Vec<Note>,
+    shown: String,
+    newer: String,
+    older: String,
+}
+
+impl NotesShown {
+    fn of(host: &HostReport, page: usize) -> Self {
+        let (page, all) = (page.max(1), host.notes.len());
+        let first = (page - 1).saturating_mul(NOTES);
+        let notes: Vec<Note> = host.notes.iter().skip(first).take(NOTES).map(note).collect();
+        let link = |page: usize| format!("/hosts/{}?notes={page}#notes", host.id);
+        let is_whole = notes.len() == all;
+        Self {
+            shown: if is_whole { String::new() } else { format!("{} to {} of {all}", first + 1, first + notes.len()) },
+            newer: if page > 1 { link(page - 1) } else { String::new() },
+            older: if first + notes.len() < all && !notes.is_empty() { link(page + 1) } else { String::new() },
+            notes,
+        }
     }
 }
 
@@ -196,7 +242,7 @@ fn source(report: &SourceReport) -> Source {
             Outcome::Partial | Outcome::Denied | Outcome::Failed | Outcome::TimedOut => true,
             Outcome::Found | Outcome::Empty | Outcome::NotApplicable => false,
         },
-        reason: clean(&report.reason, 500),
+        reason: clean(&report.reason, 300),
         items: number(report.observations),
         needed: !report.needed_by.is_empty(),
     }

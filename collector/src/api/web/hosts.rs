@@ -7,13 +7,14 @@ use muster_proto::model::{HostMark, HostRow, HostsSort, Lane, OrderId, SiteId, T
 
 use super::chrome::{Chrome, page};
 use super::csv;
-use super::format::{LaneMark, Moment, name};
+use super::format::{LaneMark, Moment, clean, name};
 use super::paging::{Choice, Pager, choices};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
-use crate::reports::{HostsQuery, Page, ReportContext};
+use crate::filter::Filter;
+use crate::reports::{HostsQuery, Page, ReportContext, ReportError};
 
 const KEYS: &[&str] = &["where", "order", "lane", "silent", "site", "name", "mark", "token", "sort", "rows", "page"];
 const HEADER: &[&str] = &[
@@ -30,7 +31,11 @@ const HEADER: &[&str] = &[
     "marks",
     "labels",
     "owner",
+    "true_lane",
 ];
+
+/// Labels that a row shows.
+const LABELS: usize = 5;
 
 #[derive(Template)]
 #[template(path = "hosts.html")]
@@ -60,50 +65,53 @@ struct Row {
     system: String,
     seen: Option<Moment>,
     /// The lane under each order; `None` if the order does not apply to the host.
-    lanes: Vec<Option<(LaneMark, bool)>>,
+    lanes: Vec<Option<LaneCell>>,
     marks: String,
     labels: Vec<String>,
     owner: String,
 }
 
+struct LaneCell {
+    lane: LaneMark,
+    overdue: bool,
+    /// The lane without the waiver or the disposition; empty without one.
+    true_lane: &'static str,
+}
+
 impl Row {
     fn of(host: &HostRow, orders: &[OrderId], now: Timestamp) -> Self {
-        let lane =
-            |order: &OrderId| host.lanes.get(order).map(|lane| (LaneMark::of(*lane), host.overdue.contains(order)));
+        let lane = |order: &OrderId| {
+            host.lanes.get(order).map(|lane| LaneCell {
+                lane: LaneMark::of(*lane),
+                overdue: host.overdue.contains(order),
+                true_lane: host.true_lanes.get(order).map_or("", |lane| lane.name()),
+            })
+        };
         Self {
             id: host.id.to_string(),
-            name: name(&host.hostname),
+            name: clean(&host.hostname, 96),
             site: host.site.to_string(),
-            system: name(&host.os_name),
+            system: clean(&host.os_name, 64),
             seen: host.last_seen.map(|seen| Moment::ago(seen, now)),
             lanes: orders.iter().map(lane).collect(),
             marks: marks_of(host),
-            labels: host.labels.iter().map(|label| name(label.as_str())).collect(),
-            owner: name(&host.owner),
+            labels: shown_labels(host),
+            owner: clean(&host.owner, 96),
         }
     }
 }
 
-/// What is asked for. Lanes and silence are those of an order: the only active one, or the first if none is named.
-fn asked(query: &Query, context: &ReportContext) -> Result<HostsQuery, Refusal> {
-    let mut order: Option<OrderId> = query.one("order")?;
-    let lanes: Vec<Lane> = query.list("lane")?;
-    let sort = query.one("sort")?.unwrap_or(HostsSort::Name);
-    let silent_only = query.has("silent");
-    let filter = query.filter()?;
-    if order.is_none() && filter.order().is_none() && (!lanes.is_empty() || silent_only || sort == HostsSort::Lane) {
-        order = context.orders(false).into_iter().next().map(|order| order.id);
-    }
+fn asked(query: &Query, filter: Filter) -> Result<HostsQuery, Refusal> {
     Ok(HostsQuery {
-        order,
-        lanes,
-        silent_only,
+        order: query.one::<OrderId>("order")?,
+        lanes: query.list::<Lane>("lane")?,
+        silent_only: query.flag("silent")?,
         sites: query.list::<SiteId>("site")?,
-        name: query.get("name").chars().take(253).collect(),
+        name: query.name("name")?,
         marks: query.list::<HostMark>("mark")?,
         enrolled_with: query.one::<TokenId>("token")?,
         filter,
-        sort,
+        sort: query.one("sort")?.unwrap_or(HostsSort::Name),
         rows: query.rows()?,
         page: query.page(),
     })
@@ -118,33 +126,31 @@ pub(super) async fn show(
     let query = Query::read(raw.as_deref(), KEYS)?;
     let context = &visitor.context;
     // A wrong filter stays in its box, with what is wrong about it.
-    let problem = query.filter().err().map(|refused| refused.text).unwrap_or_default();
-    let asked = asked(&if problem.is_empty() { query.clone() } else { query.without("where") }, context)?;
-    let found = match problem.as_str() {
-        "" => state.or_refusal(context.hosts(asked.clone()).await)?,
-        _ => Page { rows: Vec::new(), next: None, total: Some(0) },
+    let found = match query.filter() {
+        Ok(filter) => state.or_problem(hosts(context, asked(&query, filter)?).await)?,
+        Err(problem) => Err(problem),
     };
-    // The form shows the order that was taken.
-    let query = asked.order.as_ref().map_or_else(|| query.clone(), |order| query.with("order", order.as_str()));
-    let total = match found.total {
-        Some(total) => Some(total),
-        None => state.or_refusal(context.hosts(HostsQuery { page: None, rows: 1, ..asked }).await)?.total,
+    let (found, problem) = match found {
+        Ok(found) => (found, String::new()),
+        Err(problem) => (Page { rows: Vec::new(), next: None, total: Some(0) }, problem),
     };
     let orders: Vec<OrderId> = context.orders(false).into_iter().map(|order| order.id).collect();
     let now = state.now();
     let names = |name: &'static str| (name.to_owned(), name.to_owned());
     let sort = |sort: &HostsSort| (sort.to_string(), sort_name(*sort).to_owned());
-    let pager = Pager::new("/hosts", &query, found.next.as_deref(), found.rows.len(), total, "host");
+    let pager = Pager::new("/hosts", &query, found.next.as_deref(), found.rows.len(), found.total, "host");
     let filters = ["where", "order", "lane", "silent", "site", "name", "mark", "token"];
+    // Machines that never enrolled are entries of the roster and no hosts.
+    let lanes = Lane::ALL.iter().filter(|lane| **lane != Lane::Missing);
     page(&HostsPage {
         chrome: Chrome::new(&state, &visitor, "/hosts"),
         orders: choices(&query, "order", orders.iter().map(|order| (order.to_string(), order.to_string()))),
-        lanes: choices(&query, "lane", Lane::ALL.iter().map(|lane| names(lane.name()))),
+        lanes: choices(&query, "lane", lanes.map(|lane| names(lane.name()))),
         marks: choices(&query, "mark", HostMark::ALL.iter().map(|mark| names(mark.name()))),
         sorts: choices(&query, "sort", HostsSort::ALL.iter().map(sort)),
         site: query.get("site").to_owned(),
         name: query.get("name").to_owned(),
-        silent: query.has("silent"),
+        silent: query.flag("silent")?,
         filter: query.get("where").to_owned(),
         problem,
         rows: found.rows.iter().map(|host| Row::of(host, &orders, now)).collect(),
@@ -155,6 +161,16 @@ pub(super) async fn show(
         pager: pager.with_file("/hosts.csv", &query),
         is_filtered: filters.iter().any(|key| query.has(key)),
     })
+}
+
+/// A page of hosts with the number of all.
+async fn hosts(context: &ReportContext, asked: HostsQuery) -> Result<Page<HostRow>, ReportError> {
+    let mut found = context.hosts(asked.clone()).await?;
+    // Only the first page has the total.
+    if found.total.is_none() {
+        found.total = context.hosts(HostsQuery { page: None, rows: 1, ..asked }).await?.total;
+    }
+    Ok(found)
 }
 
 const fn sort_name(sort: HostsSort) -> &'static str {
@@ -172,34 +188,36 @@ pub(super) async fn download(
     visitor: Visitor,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
-    let context = visitor.context;
-    let asked = asked(&Query::read(raw.as_deref(), KEYS)?, &context)?;
-    let read = move |page: Option<String>| {
-        let (state, context) = (state.clone(), context.clone());
+    let query = Query::read(raw.as_deref(), KEYS)?;
+    let asked = asked(&query, query.filter().map_err(Refusal::asked)?)?;
+    let read = move |context: ReportContext, page: Option<String>| {
         let asked = HostsQuery { rows: csv::ROWS, page, ..asked.clone() };
         async move {
-            let found = state.or_refusal(context.hosts(asked).await)?;
+            let found = context.hosts(asked).await?;
             Ok((found.rows.iter().flat_map(cells).collect(), found.next))
         }
     };
-    csv::file("hosts", HEADER, read).await
+    csv::file(&state, visitor, "hosts", HEADER, read).await
 }
 
 fn cells(host: &HostRow) -> Vec<Vec<String>> {
-    let row = |order: &str, lane: &str, overdue: &str, silent: &str| {
+    let row = |order: &str, lane: &str, overdue: &str, silent: &str, true_lane: &str| {
         let seen = host.last_seen.map(Timestamp::to_rfc3339).unwrap_or_default();
         let system = [host.platform.to_string(), host.os_name.clone(), seen];
         let head = [host.id.to_string(), host.hostname.clone(), host.site.to_string()];
         let tail = [order, lane, overdue, silent].map(str::to_owned);
-        [head.as_slice(), &system, &tail, &[marks_of(host), labels_of(host), host.owner.clone()]].concat()
+        [head.as_slice(), &system, &tail, &[marks_of(host), labels_of(host), host.owner.clone(), true_lane.to_owned()]]
+            .concat()
     };
     // A host without a verdict must not be missing.
     if host.lanes.is_empty() {
-        return vec![row("", "", "", "")];
+        return vec![row("", "", "", "", "")];
     }
     let of_order = |(order, lane): (&OrderId, &Lane)| {
         let (overdue, silent) = (host.overdue.contains(order), host.silent.contains(order));
-        row(order.as_str(), lane.name(), &overdue.to_string(), &silent.to_string())
+        // As in the file of `muster hosts`: without a waiver or a disposition it is the lane.
+        let true_lane = host.true_lanes.get(order).unwrap_or(lane).name();
+        row(order.as_str(), lane.name(), &overdue.to_string(), &silent.to_string(), true_lane)
     };
     host.lanes.iter().map(of_order).collect()
 }
@@ -210,4 +228,13 @@ fn marks_of(host: &HostRow) -> String {
 
 fn labels_of(host: &HostRow) -> String {
     host.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The first labels; the host's own page has all.
+fn shown_labels(host: &HostRow) -> Vec<String> {
+    let mut shown: Vec<String> = host.labels.iter().take(LABELS).map(|label| name(label.as_str())).collect();
+    if host.labels.len() > LABELS {
+        shown.push(format!("and {} more", host.labels.len() - LABELS));
+    }
+    shown
 }

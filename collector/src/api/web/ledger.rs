@@ -13,7 +13,7 @@ use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
-use crate::reports::LedgerAsked;
+use crate::reports::{LedgerAsked, ReportContext};
 
 const KEYS: &[&str] = &["kind", "by", "host", "rows", "page"];
 const HEADER: &[&str] = &["number", "at", "kind", "actor", "account", "text", "entry"];
@@ -46,19 +46,18 @@ impl Row {
             at: Moment::at(entry.at),
             kind: entry.kind.name(),
             actor: name(&entry.actor),
-            text: clean(&entry.text, 500),
-            entry: clean(&entry.entry, 2_000),
+            text: clean(&entry.text, 200),
+            entry: clean(&entry.entry, 400),
         }
     }
 }
 
 fn asked(query: &Query) -> Result<LedgerAsked, Refusal> {
-    let short = |key: &str| query.get(key).chars().take(253).collect::<String>();
     Ok(LedgerAsked {
         since: None,
         kind: query.one::<EntryKind>("kind")?,
-        by: short("by"),
-        host: short("host"),
+        by: query.name("by")?,
+        host: query.name("host")?,
         rows: query.rows()?,
         page: query.page(),
     })
@@ -93,16 +92,14 @@ pub(super) async fn download(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
     let asked = asked(&Query::read(raw.as_deref(), KEYS)?)?;
-    let context = visitor.context;
-    let read = move |page: Option<String>| {
-        let (state, context) = (state.clone(), context.clone());
+    let read = move |context: ReportContext, page: Option<String>| {
         let asked = LedgerAsked { rows: csv::ROWS, page, ..asked.clone() };
         async move {
-            let found = state.or_refusal(context.ledger(asked).await)?;
+            let found = context.ledger(asked).await?;
             Ok((found.rows.iter().map(cells).collect(), found.next))
         }
     };
-    csv::file("ledger", HEADER, read).await
+    csv::file(&state, visitor, "ledger", HEADER, read).await
 }
 
 fn cells(entry: &LedgerEntry) -> Vec<String> {

@@ -3,6 +3,8 @@
 //! A person shows the token of an account once; the browser then has a session. Passwords and a provider (OIDC) will have their
 //! own forms here, and open a session in the same way (`actions::session_open`).
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::body::{Body, to_bytes};
 use axum::extract::{RawQuery, State as Extract};
@@ -16,11 +18,13 @@ use tracing::info;
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::chrome::page;
+use super::format::span;
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
-use super::visitor::{COOKIE_GONE, cookie, session_of, token_of};
-use crate::actions;
+use super::visitor::session_of;
+use crate::actions::{self, Caller};
+use crate::ledger::actor::Actor;
 use crate::tls::PeerHandle;
 
 /// The longest form, in bytes.
@@ -39,6 +43,9 @@ struct LoginPage {
     failed: String,
 }
 
+/// The longest address of a page to which a login leads, in bytes.
+const NEXT: usize = 4_000;
+
 impl LoginPage {
     fn new(next: &str, failed: &str) -> Self {
         let (next, failed) = (next.to_owned(), failed.to_owned());
@@ -48,7 +55,8 @@ impl LoginPage {
 
 /// `GET /login`.
 pub(super) async fn form(RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
-    let query = Query::read(raw.as_deref(), &["next"])?;
+    // A wrong address to go back to must not keep anybody from the form.
+    let query = Query::read(raw.as_deref(), &["next"]).unwrap_or_default();
     page(&LoginPage::new(place(query.get("next")), ""))
 }
 
@@ -69,31 +77,59 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
     let caller = match state.access.by_token(&token, peer).await {
         Ok(caller) => caller,
         Err(refused) if refused.code() == Code::Unauthenticated => {
-            info!(token.id = %token.id, "a login to the web board failed");
+            if let Some(left_out) = state.refused_lines.line(state.now()) {
+                info!(token.id = %token.id, left_out, "a login to the web board failed");
+            }
             return again("The token is unknown, expired or revoked.");
         }
         Err(refused) => return Err(refused.into()),
     };
+    may_log_in(&state, &caller)?;
     // The session that this browser had before must not go on beside the new one.
-    if token_of(&parts.headers).is_some() {
-        end(&state, &parts).await?;
-    }
+    end(&state, &parts).await?;
     let opened = actions::session_open(state.store.as_ref(), &caller, state.sessions, state.now()).await;
     let session = state.or_refused(opened)?;
+    // Wrong tokens from the same address, perhaps of other people, must not lock this one out.
+    if let Some(peer) = peer {
+        peer.tried(session.secret.hash(), true);
+    }
     info!(session.id = %session.id, account = %caller.name, "logged in to the web board");
-    redirect(next, &cookie(&session, state.sessions.whole.as_secs()))
+    redirect(next, &state.cookie.set(&session, state.sessions.whole.as_secs()))
+}
+
+/// Counts a login. Each is an entry of the ledger, which nobody may fill.
+fn may_log_in(state: &State, caller: &Caller) -> Result<(), Refusal> {
+    let Actor::Account { account, .. } = &caller.actor else { return Ok(()) };
+    state.logins.count(account, state.now()).map_err(|wait| {
+        let text = format!(
+            "The account \"{}\" has logged in 20 times within an hour. It can log in again in {}. Its sessions go on. \
+             A program needs no session: it sends the header \"Authorization: Bearer TOKEN\" with each request.",
+            caller.name,
+            span(wait.max(Duration::from_secs(1)))
+        );
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, text)
+    })
 }
 
 /// `POST /logout`.
 pub(super) async fn logout(Extract(state): Extract<State>, parts: Parts) -> Result<Response, Refusal> {
     end(&state, &parts).await?;
-    redirect("/login", COOKIE_GONE)
+    redirect("/login", &state.cookie.gone())
+}
+
+/// `POST /logout/everywhere`: ends all sessions of the account, also those of other browsers.
+pub(super) async fn logout_everywhere(Extract(state): Extract<State>, parts: Parts) -> Result<Response, Refusal> {
+    let (_, session) = session_of(&parts, &state).await?;
+    let ended = actions::session_end_all(state.store.as_ref(), &session.caller, state.now()).await;
+    let ended = state.or_refused(ended)?;
+    info!(account = %session.caller.name, sessions = ended, "logged out of the web board everywhere");
+    redirect("/login", &state.cookie.gone())
 }
 
 /// Ends the session of the request, if it has one.
 async fn end(state: &State, parts: &Parts) -> Result<(), Refusal> {
     match session_of(parts, state).await {
-        Ok(session) => {
+        Ok((_, session)) => {
             let ended = actions::session_end(state.store.as_ref(), &session, state.now()).await;
             state.or_refused(ended)?;
             info!(session.id = %session.id, account = %session.caller.name, "logged out of the web board");
@@ -101,6 +137,8 @@ async fn end(state: &State, parts: &Parts) -> Result<(), Refusal> {
         }
         // Nobody is logged in, which is what was asked for.
         Err(refused) if refused.status == StatusCode::UNAUTHORIZED => Ok(()),
+        // Too much comes from this address to look for the session. It ends by itself, and the browser forgets it now.
+        Err(refused) if refused.status == StatusCode::TOO_MANY_REQUESTS => Ok(()),
         Err(refused) => Err(refused),
     }
 }
@@ -119,6 +157,7 @@ async fn read_form(headers: &HeaderMap, body: Body) -> Result<Query, Refusal> {
 fn place(next: &str) -> &str {
     let is_page = next.starts_with('/')
         && !next.starts_with("//")
+        && next.len() <= NEXT
         && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if is_page { next } else { "/" }
 }
@@ -146,5 +185,6 @@ mod tests {
         {
             assert_eq!(place(elsewhere), "/", "{elsewhere}");
         }
+        assert_eq!(place(&format!("/hosts?where={}", "x".repeat(4_000))), "/", "too long for a header");
     }
 }

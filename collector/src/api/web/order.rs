@@ -2,8 +2,9 @@
 
 use askama::Template;
 use axum::extract::{Path, State as Extract};
-use axum::response::Response;
-use http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
 use muster_proto::model::{MilestoneReport, OrderFile, OrderId, OrderReport, TermReport, Timestamp};
 
 use super::chrome::{Chrome, page};
@@ -13,9 +14,6 @@ use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
 use crate::reports::ReportError;
-
-/// Characters of a file that a page shows. No file has more: see `limits::RULE_FILE_BYTES`.
-const FILE: usize = 262_144;
 
 #[derive(Template)]
 #[template(path = "order.html")]
@@ -67,7 +65,7 @@ struct Source {
 struct File {
     name: String,
     sha256: String,
-    text: String,
+    link: String,
 }
 
 /// `GET /orders/ID`.
@@ -76,16 +74,46 @@ pub(super) async fn show(
     visitor: Visitor,
     Path(asked): Path<String>,
 ) -> Result<Response, Refusal> {
-    let none = || Refusal::new(StatusCode::NOT_FOUND, format!("There is no order \"{}\".", clean(&asked, 64)));
-    let id = OrderId::new(asked.as_str()).map_err(|_| none())?;
-    let order = visitor.context.orders(true).into_iter().find(|order| order.id == id).ok_or_else(none)?;
-    let files = match visitor.context.order_files(&id, None).await {
-        Ok(files) => files.files,
-        // The rules are kept before they are in force; until then the page has no file.
-        Err(ReportError::NoRules { .. } | ReportError::NoOrder { .. }) => Vec::new(),
-        Err(failed) => return state.or_refusal(Err(failed)),
-    };
+    let order = order_of(&visitor, &asked)?;
+    let files = files_of(&state, &visitor, &order.id).await?;
     page(&view(&state, &visitor, &order, &files))
+}
+
+/// `GET /orders/ID/files/NUMBER`: a file as it is in force, to keep.
+pub(super) async fn file(
+    Extract(state): Extract<State>,
+    visitor: Visitor,
+    Path((asked, number)): Path<(String, usize)>,
+) -> Result<Response, Refusal> {
+    let order = order_of(&visitor, &asked)?;
+    let files = files_of(&state, &visitor, &order.id).await?;
+    let file = number.checked_sub(1).and_then(|at| files.into_iter().nth(at));
+    let file = file.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "The order has no such file."))?;
+    let name: String = file.name.rsplit('/').next().unwrap_or_default().chars().filter(|c| is_plain(*c)).collect();
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
+    let disposition = disposition.map_err(|_| Refusal::of_code(StatusCode::INTERNAL_SERVER_ERROR))?;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    Ok(([(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, disposition)], file.text).into_response())
+}
+
+/// Whether a character can be in the name of a file in a header.
+const fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+fn order_of(visitor: &Visitor, asked: &str) -> Result<OrderReport, Refusal> {
+    let none = || Refusal::new(StatusCode::NOT_FOUND, format!("There is no order \"{}\".", clean(asked, 64)));
+    let id = OrderId::new(asked).map_err(|_| none())?;
+    visitor.context.orders(true).into_iter().find(|order| order.id == id).ok_or_else(none)
+}
+
+async fn files_of(state: &State, visitor: &Visitor, id: &OrderId) -> Result<Vec<OrderFile>, Refusal> {
+    match visitor.context.order_files(id, None).await {
+        Ok(files) => Ok(files.files),
+        // The rules are kept before they are in force; until then the page has no file.
+        Err(ReportError::NoRules { .. } | ReportError::NoOrder { .. }) => Ok(Vec::new()),
+        Err(failed) => state.or_refusal(Err(failed)),
+    }
 }
 
 fn view(state: &State, visitor: &Visitor, order: &OrderReport, files: &[OrderFile]) -> OrderPage {
@@ -105,7 +133,7 @@ fn view(state: &State, visitor: &Visitor, order: &OrderReport, files: &[OrderFil
         milestones: order.milestones.iter().map(|milestone| Milestone::of(milestone, now)).collect(),
         terms: terms.map(Term::of).collect(),
         sources: order.sources.iter().map(|source| Source::of(source)).collect(),
-        files: files.iter().map(File::of).collect(),
+        files: (1..).zip(files).map(|(number, file)| File::of(&order.id, number, file)).collect(),
         board_link: of_order.link("/"),
         duties_link: of_order.link("/duties"),
     }
@@ -169,9 +197,8 @@ impl Source {
 }
 
 impl File {
-    fn of(file: &OrderFile) -> Self {
-        // Lines stay lines here.
-        let lines: Vec<String> = file.text.lines().map(|line| clean(line, FILE)).collect();
-        Self { name: clean(&file.name, 128), sha256: file.sha256.clone(), text: lines.join("\n") }
+    fn of(order: &OrderId, number: usize, file: &OrderFile) -> Self {
+        let link = format!("/orders/{order}/files/{number}");
+        Self { name: clean(&file.name, 128), sha256: file.sha256.clone(), link }
     }
 }

@@ -14,6 +14,8 @@ const DEFAULT_ROWS: usize = 100;
 const MOST: usize = 200;
 /// Bytes of one value.
 const LONGEST: usize = 4096;
+/// Characters of a name, or of a part of one. None is longer: see `limits::HOSTNAME_BYTES`.
+const NAME: usize = 253;
 
 /// The pairs of a question, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,7 +25,7 @@ impl Query {
     /// Reads the pairs. Those without a value are left out, as an empty field of a form asks for nothing.
     ///
     /// # Errors
-    /// There is a key that the page does not know, or too much.
+    /// There is a key that the page does not know, a control character, or too much.
     pub(super) fn read(raw: Option<&str>, known: &[&str]) -> Result<Self, Refusal> {
         let pairs = raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -34,6 +36,10 @@ impl Query {
         }
         if pairs.len() > MOST || pairs.iter().any(|(_, value)| value.len() > LONGEST) {
             return Err(Refusal::asked("The address is too long."));
+        }
+        // No name has them, and PostgreSQL cannot compare with all of them.
+        if let Some((key, _)) = pairs.iter().find(|(_, value)| value.contains(char::is_control)) {
+            return Err(Refusal::asked(format!("\"{key}\" has a control character.")));
         }
         Ok(Self(pairs.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect()))
     }
@@ -48,9 +54,33 @@ impl Query {
         self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a flag is set.
+    /// Whether a key has a value.
     pub(super) fn has(&self, key: &str) -> bool {
         !self.get(key).is_empty()
+    }
+
+    /// Whether a flag is set.
+    ///
+    /// # Errors
+    /// Its value is neither yes nor no.
+    pub(super) fn flag(&self, key: &str) -> Result<bool, Refusal> {
+        match self.get(key) {
+            "1" | "true" | "yes" | "on" => Ok(true),
+            "" | "0" | "false" | "no" | "off" => Ok(false),
+            other => Err(Refusal::asked(format!("\"{}\" is no {key}: it is 1 or 0.", clean(other, 64)))),
+        }
+    }
+
+    /// A name, or a part of one.
+    ///
+    /// # Errors
+    /// It is longer than any name.
+    pub(super) fn name(&self, key: &str) -> Result<String, Refusal> {
+        let name = self.get(key);
+        if name.chars().count() > NAME {
+            return Err(Refusal::asked(format!("\"{key}\" has more than {NAME} characters, as no name has.")));
+        }
+        Ok(name.to_owned())
     }
 
     /// The value of a key, read.
@@ -74,9 +104,9 @@ impl Query {
     /// The filter of a list; an empty text is every host.
     ///
     /// # Errors
-    /// The first mistake in it, with its column.
-    pub(super) fn filter(&self) -> Result<Filter, Refusal> {
-        Filter::parse(self.get("where")).map_err(|wrong| Refusal::asked(format!("The filter is wrong: {wrong}.")))
+    /// The first mistake in it, with its column, as a sentence.
+    pub(super) fn filter(&self) -> Result<Filter, String> {
+        Filter::parse(self.get("where")).map_err(|wrong| format!("The filter is wrong: {wrong}."))
     }
 
     /// How many rows the page has.
@@ -190,6 +220,20 @@ mod tests {
         assert!(Query::read(Some("lnae=x"), &["lane"]).expect_err("unknown").text.contains("\"lnae\""));
         assert!(Query::read(Some("rows=10"), &["rows"]).expect("known").rows().is_err());
         assert!(Query::read(Some(&"a=1&".repeat(201)), &["a"]).is_err());
+        for control in ["a=%00", "a=x%0a", "a=%1b%5b31m", "a=%c2%85"] {
+            let refused = Query::read(Some(control), &["a"]).expect_err(control);
+            assert!(refused.text.contains("\"a\" has a control character"), "{}", refused.text);
+        }
+    }
+
+    #[test]
+    fn a_flag_is_yes_or_no_and_a_name_is_no_longer_than_names_are() {
+        let of = |text: &str| Query::read(Some(text), &["a"]).expect("known");
+        assert!(["a=1", "a=true", "a=on"].iter().all(|text| of(text).flag("a").expect("yes")));
+        assert!(["", "a=", "a=0", "a=false"].iter().all(|text| !of(text).flag("a").expect("no")));
+        assert!(of("a=maybe").flag("a").expect_err("neither").text.contains("\"maybe\" is no a"));
+        assert_eq!(of(&format!("a={}", "%C3%A4".repeat(253))).name("a").expect("a name").chars().count(), 253);
+        assert!(of(&format!("a={}", "x".repeat(254))).name("a").is_err(), "it is not cut");
     }
 
     proptest! {

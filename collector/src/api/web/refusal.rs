@@ -1,13 +1,9 @@
-//! Why a page is not shown, and the page that says so, with ways out.
+//! Why a page is not shown.
 
-use askama::Template;
 use axum::response::{IntoResponse, Response};
-use http::header::LOCATION;
+use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use tonic::{Code, Status};
-
-use super::assets::{ICON, SCRIPT, STYLE};
-use super::format::clean;
 
 /// Why a page is not shown.
 #[derive(Debug, Clone)]
@@ -40,6 +36,7 @@ impl Refusal {
     /// The refusal for a status that has no text of ours.
     pub(super) fn of_code(status: StatusCode) -> Self {
         let text = match status {
+            StatusCode::BAD_REQUEST => "The address is not valid. Perhaps it was cut or changed.",
             StatusCode::NOT_FOUND => "There is no such page.",
             StatusCode::METHOD_NOT_ALLOWED => "This page cannot be used that way.",
             StatusCode::PAYLOAD_TOO_LARGE => "What was sent is too long.",
@@ -84,50 +81,13 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(LOCATION, place);
         } else {
             *response.status_mut() = self.status;
+            if self.status == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
         }
         // The page is made where the number of the request is known.
         response.extensions_mut().insert(self);
         response
-    }
-}
-
-/// The page of an error.
-#[derive(Template)]
-#[template(path = "error.html")]
-pub(super) struct ErrorPage<'a> {
-    style: &'static str,
-    script: &'static str,
-    icon: &'static str,
-    code: u16,
-    heading: &'static str,
-    text: String,
-    request: &'a str,
-}
-
-impl<'a> ErrorPage<'a> {
-    /// `request` is the number of the request in the log.
-    pub(super) fn new(refusal: &Refusal, request: &'a str) -> Self {
-        let heading = match refusal.status {
-            StatusCode::BAD_REQUEST => "That address cannot be answered",
-            StatusCode::UNAUTHORIZED => "Please log in",
-            StatusCode::FORBIDDEN => "Not allowed",
-            StatusCode::NOT_FOUND => "Not found",
-            StatusCode::CONFLICT => "Not possible now",
-            StatusCode::TOO_MANY_REQUESTS => "Too much at once",
-            StatusCode::SERVICE_UNAVAILABLE => "Not available now",
-            status if status.is_client_error() => "That did not work",
-            _ => "Something failed",
-        };
-        let text = clean(&refusal.text, 2_000);
-        Self {
-            style: &STYLE.path,
-            script: &SCRIPT.path,
-            icon: &ICON.path,
-            code: refusal.status.as_u16(),
-            heading,
-            text,
-            request,
-        }
     }
 }
 

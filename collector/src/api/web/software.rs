@@ -66,19 +66,19 @@ pub(super) async fn show(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
     let query = Query::read(raw.as_deref(), KEYS)?;
-    let text = query.get("q").to_owned();
+    let (text, version) = (query.name("q")?, query.name("version")?);
     let (mut found, mut problem) = (None, String::new());
     if text.chars().count() == 1 {
         "Search for at least two characters.".clone_into(&mut problem);
     } else if !text.is_empty() {
-        let version = match query.get("version") {
+        let version = match version.as_str() {
             "" => VersionFilter::Any,
-            version => VersionFilter::StartsWith(version.chars().take(253).collect()),
+            start => VersionFilter::StartsWith(start.to_owned()),
         };
         let asked = SoftwareAsked {
-            text: text.chars().take(253).collect(),
+            text: text.clone(),
             version,
-            remnants: query.has("remnants"),
+            remnants: query.flag("remnants")?,
             sites: query.list::<SiteId>("site")?,
             editions: EDITIONS,
             hosts: query.rows()?,
@@ -92,7 +92,7 @@ pub(super) async fn show(
         text,
         version: query.get("version").to_owned(),
         site: query.get("site").to_owned(),
-        remnants: query.has("remnants"),
+        remnants: query.flag("remnants")?,
         problem,
         found,
     })

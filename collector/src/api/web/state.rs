@@ -4,8 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use muster_proto::model::Timestamp;
+use muster_proto::model::{CaPin, Timestamp};
 
+use super::cookie::SessionCookie;
+use super::downloads::Downloads;
+use super::last_use::LastUse;
+use super::log_limit::LogLimit;
+use super::logins::Logins;
+use super::narrowing::problem_of;
 use super::refusal::Refusal;
 use crate::actions::{ActionError, Caller, SessionTimes};
 use crate::api::probes::Readiness;
@@ -31,27 +37,57 @@ pub struct WebParts {
     pub readiness: Arc<Readiness>,
     /// Counts what is used, and has the metrics.
     pub resources: Arc<ResourceWatch>,
+    /// The CA, after which the cookie of sessions is named.
+    pub pin: CaPin,
     /// How long sessions last.
     pub sessions: SessionTimes,
     /// How long a page may take.
     pub page_deadline: Duration,
 }
 
-/// The same, shared by all requests.
+/// The same with what the pages themselves count, shared by all requests.
 #[derive(Clone)]
-pub(super) struct State(Arc<WebParts>);
+pub(super) struct State(Arc<Shared>);
+
+pub(super) struct Shared {
+    parts: WebParts,
+    pub(super) cookie: SessionCookie,
+    pub(super) logins: Logins,
+    pub(super) last_use: LastUse,
+    pub(super) downloads: Downloads,
+    /// Lines about requests that were refused.
+    pub(super) refused_lines: LogLimit,
+    /// Lines about pages that failed.
+    pub(super) failed_lines: LogLimit,
+}
 
 impl std::ops::Deref for State {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Shared {
     type Target = WebParts;
 
     fn deref(&self) -> &WebParts {
-        &self.0
+        &self.parts
     }
 }
 
 impl State {
     pub(super) fn new(parts: WebParts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Shared {
+            cookie: SessionCookie::of(&parts.pin),
+            parts,
+            logins: Logins::default(),
+            last_use: LastUse::default(),
+            downloads: Downloads::default(),
+            refused_lines: LogLimit::default(),
+            failed_lines: LogLimit::default(),
+        }))
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -63,9 +99,30 @@ impl State {
         ReportContext::new(Arc::clone(&self.store), self.rules.load_full(), self.now()).within(caller.scope.clone())
     }
 
-    /// The answer to a report, with the same errors as those of gRPC.
+    /// The answer to a report, with the same errors as those of gRPC, but in the words of a page.
     pub(super) fn or_refusal<T>(&self, answer: Result<T, ReportError>) -> Result<T, Refusal> {
-        answer.map_err(|refused| status::of_report(&refused, self.resources.metrics()).into())
+        answer.map_err(|refused| {
+            let mut refusal: Refusal = status::of_report(&refused, self.resources.metrics()).into();
+            if let Some(text) = problem_of(&refused) {
+                refusal.text = text;
+            }
+            refusal
+        })
+    }
+
+    /// The answer to the question of a list. What is wrong with its order or its filter is a sentence that the page shows beside
+    /// its filter; every other failure is a page of its own.
+    ///
+    /// # Errors
+    /// The other failures.
+    pub(super) fn or_problem<T>(&self, answer: Result<T, ReportError>) -> Result<Result<T, String>, Refusal> {
+        match answer {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(refused) => match problem_of(&refused) {
+                Some(problem) => Ok(Err(problem)),
+                None => self.or_refusal(Err(refused)),
+            },
+        }
     }
 
     /// The outcome of an action, with the same errors as those of gRPC.

@@ -1,46 +1,93 @@
-//! Who looks at a page: the session in the cookie, and the rules of the methods that the page answers like.
+//! Who asks for a page, and whether they may: the session of the cookie or the token of the header, and the rules of the page.
 
 use axum::extract::FromRequestParts;
-use http::header::COOKIE;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{Method, StatusCode};
 use muster_proto::model::Token;
-use tracing::warn;
 
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use crate::actions::{self, Caller, Session};
-use crate::api::access::may;
+use crate::api::access::{bearer_token, may};
 use crate::api::methods::rule_of_method;
 use crate::reports::ReportContext;
 use crate::tls::PeerHandle;
 
-/// The cookie. The prefix makes browsers refuse it without TLS, for another path, and from another host (RFC 6265bis).
-const COOKIE_NAME: &str = "__Host-muster";
-/// The header that ends the cookie.
-pub(super) const COOKIE_GONE: &str = "__Host-muster=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0";
 /// The script's requests for newer numbers have it. They do not count as use, or a forgotten page would keep a session alive.
 const REFRESH: &str = "x-muster-refresh";
+/// The longest address of a page to which a login leads back, in bytes.
+const BACK: usize = 2_000;
 
 /// The methods of FleetService that a route answers like. A route without them is shown to nobody.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answers(pub(super) &'static [&'static str]);
 
-/// Somebody who is logged in and may see the page.
+/// Somebody who may see the page.
 pub(super) struct Visitor {
-    pub(super) session: Session,
+    caller: Caller,
+    proof: Proof,
+    answers: Answers,
     pub(super) context: ReportContext,
+}
+
+/// What shows who the visitor is.
+enum Proof {
+    /// A session, with the token in its cookie.
+    Session(Token, Session),
+    /// The token of the account, in the header of each request. Programs need no session.
+    Account(Token),
 }
 
 impl Visitor {
     pub(super) const fn caller(&self) -> &Caller {
-        &self.session.caller
+        &self.caller
+    }
+
+    /// Whether the visitor has a session, which can end.
+    pub(super) const fn has_session(&self) -> bool {
+        matches!(self.proof, Proof::Session(..))
     }
 
     /// Whether the visitor may have what a method answers, for parts of a page and links.
     pub(super) fn may(&self, method: &str) -> bool {
         may(self.caller(), rule_of_method(method)).is_ok()
+    }
+
+    /// Whether the visitor may still see the page, some time after it was asked for. The time counts as use of the session.
+    ///
+    /// # Errors
+    /// The session or the token is over, the account may no longer see the page, or the store failed.
+    pub(super) async fn check_again(&self, state: &State) -> Result<(), Refusal> {
+        let now = state.now();
+        let caller = match &self.proof {
+            Proof::Session(token, _) => {
+                let found = actions::session_find(state.store.as_ref(), token, state.sessions, now).await;
+                state.or_refused(found)?.map(|session| {
+                    state.last_use.note(&state.store, session.clone(), state.sessions, now);
+                    session.caller
+                })
+            }
+            Proof::Account(token) => {
+                state.or_refused(actions::account_by_token(state.store.as_ref(), token, now).await)?
+            }
+        };
+        let over = || Refusal::new(StatusCode::UNAUTHORIZED, "the session or the token is over");
+        let caller = caller.ok_or_else(over)?;
+        if caller.scope != self.caller.scope {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "the account is bound to other sites now"));
+        }
+        self.answers.admit(&caller)
+    }
+}
+
+impl Answers {
+    fn admit(self, caller: &Caller) -> Result<(), Refusal> {
+        for method in self.0 {
+            may(caller, rule_of_method(method))?;
+        }
+        Ok(())
     }
 }
 
@@ -48,64 +95,36 @@ impl FromRequestParts<State> for Visitor {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Refusal> {
-        let Some(Answers(methods)) = parts.extensions.get::<Answers>().copied() else {
+        let Some(answers) = parts.extensions.get::<Answers>().copied() else {
             return Err(Refusal::of_code(StatusCode::INTERNAL_SERVER_ERROR));
         };
-        let session = session_of(parts, state).await?;
-        for method in methods {
-            may(&session.caller, rule_of_method(method))?;
-        }
-        if !parts.headers.contains_key(REFRESH)
-            && let Err(failed) = actions::session_seen(state.store.as_ref(), &session, state.now()).await
+        let (caller, proof) = if parts.headers.contains_key(AUTHORIZATION) {
+            let token = bearer_token(&parts.headers)?;
+            let caller = state.access.by_token(&token, parts.extensions.get::<PeerHandle>()).await?;
+            (caller, Proof::Account(token))
+        } else {
+            let (token, session) = session_of(parts, state).await?;
+            (session.caller.clone(), Proof::Session(token, session))
+        };
+        answers.admit(&caller)?;
+        if let Proof::Session(_, session) = &proof
+            && !parts.headers.contains_key(REFRESH)
         {
-            // The page itself needs no writes.
-            warn!(error = %muster_proto::error_chain(&failed), "that a session was used could not be noted");
+            state.last_use.note(&state.store, session.clone(), state.sessions, state.now());
         }
-        let context = state.context(&session.caller);
-        Ok(Self { session, context })
+        let context = state.context(&caller);
+        Ok(Self { caller, proof, answers, context })
     }
 }
 
-/// The session of a request; without one, the way to log in and back.
-pub(super) async fn session_of(parts: &Parts, state: &State) -> Result<Session, Refusal> {
+/// The session of a request with its token; without one, the way to log in and back.
+pub(super) async fn session_of(parts: &Parts, state: &State) -> Result<(Token, Session), Refusal> {
     let back = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let login = || if back == "/" { "/login".to_owned() } else { Query::default().with("next", back).link("/login") };
-    let Some(token) = token_of(&parts.headers) else { return Err(Refusal::nobody(login(), false)) };
+    let is_page = parts.method == Method::GET && back != "/" && back.len() <= BACK;
+    let login = || if is_page { Query::default().with("next", back).link("/login") } else { "/login".to_owned() };
+    let Some(token) = state.cookie.token_of(&parts.headers) else { return Err(Refusal::nobody(login(), false)) };
     let peer = parts.extensions.get::<PeerHandle>();
     let found = state.access.by_session(&token, state.sessions, peer).await?;
-    found.ok_or_else(|| Refusal::nobody(login(), true))
-}
-
-/// The token of the session in the cookies.
-pub(super) fn token_of(headers: &HeaderMap) -> Option<Token> {
-    let pairs = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let pairs = pairs.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == COOKIE_NAME).find_map(|(_, value)| value.parse().ok())
-}
-
-/// The header that sets the cookie of a new session.
-pub(super) fn cookie(token: &Token, seconds: u64) -> String {
-    format!("{COOKIE_NAME}={token}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_is_read_from_its_cookie_and_from_nothing_else() {
-        let token = format!("abc.{}", "a".repeat(52));
-        let read = |cookies: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for cookie in cookies {
-                headers.append(COOKIE, cookie.parse().expect("a header"));
-            }
-            token_of(&headers).map(|token| token.to_string())
-        };
-        let named = format!("__Host-muster={token}");
-        assert_eq!(read(&[&named]), Some(token.clone()));
-        assert_eq!(read(&[&format!("a=b; {named}; c=d")]), Some(token.clone()));
-        assert_eq!(read(&["a=b", &named]), Some(token.clone()), "HTTP/2 may split cookies");
-        assert_eq!(read(&[&format!("muster={token}"), "__Host-muster=x", "__Host-muster", ""]), None);
-    }
+    let session = found.ok_or_else(|| Refusal::nobody(login(), true))?;
+    Ok((token, session))
 }

@@ -103,6 +103,7 @@ impl Collector {
             searches,
             readiness: Arc::clone(&self.readiness),
             resources: Arc::clone(&self.resources),
+            pin: self.authority.pin(),
             sessions: SessionTimes { whole: settings.session, idle: settings.session_idle },
             page_deadline: settings.page_deadline,
         })

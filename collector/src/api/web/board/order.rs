@@ -1,9 +1,12 @@
 //! One order on the board, as its template shows it.
 
+use std::collections::BTreeMap;
+
 use muster_proto::model::{
     Board, BoardCounts, DutyReport, Lane, MilestoneReport, OrderReport, RosterCounts, Timestamp,
 };
 
+use crate::api::web::coverage::WITHOUT_HOST;
 use crate::api::web::format::{LaneMark, Moment, clean, counted, number, span};
 use crate::api::web::query::Query;
 use crate::reports::Page;
@@ -34,6 +37,10 @@ pub(super) struct OrderBoard {
     pub(super) groups: Vec<Group>,
     /// Whether lanes and hosts out of scope are the whole.
     pub(super) adds_up: bool,
+    /// The lanes that waived and retired hosts would be in otherwise: `waived 12: 10 replace, 2 remove`.
+    pub(super) decided: Vec<String>,
+    /// Hosts waived or retired by one person alone, as a sentence; empty without any.
+    pub(super) self_approved: String,
     pub(super) overdue: u64,
     pub(super) overdue_text: String,
     pub(super) silent: String,
@@ -115,6 +122,8 @@ pub(super) struct Duty {
 /// The roster in numbers.
 pub(super) struct Roster {
     pub(super) listed: String,
+    /// The list of entries without a host.
+    pub(super) missing_link: String,
     pub(super) matched: String,
     pub(super) missing: String,
     pub(super) review: u64,
@@ -150,18 +159,23 @@ impl OrderBoard {
             groups: groups(order, counts, outside.as_ref()),
             // Checked here too: a page must not show numbers that do not add up.
             adds_up: counts.total == whole && bound.checked_add(counts.out_of_scope) == Some(whole),
+            decided: decided(counts, outside.as_ref()),
+            self_approved: match counts.self_approved + outside.as_ref().map_or(0, |outside| outside.self_approved) {
+                0 => String::new(),
+                hosts => format!("{} waived or retired by one person alone", counted(hosts, "host")),
+            },
             overdue: counts.overdue,
             overdue_text: number(counts.overdue),
             silent: number(counts.silent),
             unprotected: board.unprotected,
             unprotected_text: number(board.unprotected),
-            unprotected_since: board.unprotected_since.map(|since| Moment::ago(since, now)),
+            unprotected_since: board.unprotected_since.map(Moment::at),
             waiting_text: number(board.judge_queue),
             as_of: Moment::at(now),
             outside: outside
                 .as_ref()
                 .filter(|outside| outside.total > 0)
-                .map(|outside| number(outside.total))
+                .map(|outside| counted(outside.total, "host"))
                 .unwrap_or_default(),
             outside_overdue: number(outside.as_ref().map(|outside| outside.overdue).unwrap_or_default()),
             last_reached: reached
@@ -206,6 +220,7 @@ impl Roster {
     fn of(counts: &RosterCounts) -> Self {
         Self {
             listed: number(counts.listed),
+            missing_link: Query::default().with("state", WITHOUT_HOST).link("/coverage"),
             matched: number(counts.matched),
             missing: number(counts.missing),
             review: counts.review,
@@ -264,10 +279,26 @@ fn groups(order: &OrderReport, counts: &BoardCounts, outside: Option<&BoardCount
     groups
 }
 
+/// As `muster board` says it.
+fn decided(counts: &BoardCounts, outside: Option<&BoardCounts>) -> Vec<String> {
+    let line = |of: &str, lane: Lane, what: &str, lanes: &BTreeMap<Lane, u64>| {
+        let hosts: u64 = lanes.values().sum();
+        let all = lanes.iter().filter(|(_, hosts)| **hosts > 0);
+        let all: Vec<String> = all.map(|(lane, hosts)| format!("{} {lane}", number(*hosts))).collect();
+        (hosts > 0).then(|| format!("{of}{lane} {}: {}{what}", number(hosts), all.join(", ")))
+    };
+    let of_counts = |of: &str, counts: &BoardCounts| {
+        let waived = line(of, Lane::Waived, "", &counts.waived);
+        [waived, line(of, Lane::Retired, " at their last report", &counts.retired)]
+    };
+    let outside = outside.map(|outside| of_counts("outside the roster, ", outside));
+    of_counts("", counts).into_iter().chain(outside.into_iter().flatten()).flatten().collect()
+}
+
 /// The hosts of a lane. Machines that never enrolled are entries of the roster.
 fn lane_link(order: &OrderReport, lane: Lane) -> String {
     if lane == Lane::Missing {
-        return Query::default().with("state", "missing").link("/coverage");
+        return Query::default().with("state", WITHOUT_HOST).link("/coverage");
     }
     let query = Query::default().with("order", order.id.as_str()).with("lane", lane.name());
     query.link(if lane.is_finished() { "/hosts" } else { "/findings" })
@@ -320,6 +351,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn waived_and_retired_hosts_are_told_with_their_true_lanes() {
+        let waived = [(Lane::Replace, 1_200), (Lane::Remove, 2), (Lane::Clear, 0)].into();
+        let counts = BoardCounts { waived, ..BoardCounts::default() };
+        let outside = BoardCounts { retired: [(Lane::Done, 1)].into(), ..BoardCounts::default() };
+        let told = decided(&counts, Some(&outside));
+        assert_eq!(
+            told,
+            ["waived 1,202: 1,200 replace, 2 remove", "outside the roster, retired 1: 1 done at their last report"]
+        );
+        assert!(decided(&BoardCounts::default(), None).is_empty());
+    }
 
     #[test]
     fn the_groups_have_every_lane_once() {

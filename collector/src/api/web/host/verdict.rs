@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use muster_proto::model::{Reason, ReasonKind, Timestamp, UnprotectedTime, VerdictReport};
+use muster_proto::model::{DecisionReport, Lane, Reason, ReasonKind, UnprotectedTime, VerdictReport};
 
 use crate::api::web::format::{LaneMark, Moment, clean, span};
+
+/// Reasons that a verdict with very many of them shows.
+const REASONS: usize = 40;
 
 /// A verdict.
 pub(super) struct VerdictView {
@@ -13,6 +16,7 @@ pub(super) struct VerdictView {
     pub(super) in_scope: bool,
     pub(super) lane: LaneMark,
     pub(super) overdue: bool,
+    pub(super) decision: Option<DecisionView>,
     pub(super) since: Moment,
     pub(super) due: Option<Moment>,
     pub(super) presence: &'static str,
@@ -23,6 +27,21 @@ pub(super) struct VerdictView {
     pub(super) commands: Vec<Command>,
     pub(super) reasons: Vec<ReasonView>,
     pub(super) unprotected: Option<Unprotected>,
+}
+
+/// The waiver or the disposition that puts the host into its lane.
+pub(super) struct DecisionView {
+    /// `waiver 7, emergency`.
+    pub(super) what: String,
+    /// The lane without it.
+    pub(super) true_lane: LaneMark,
+    /// The control, or the evidence.
+    pub(super) text: String,
+    pub(super) until: Option<Moment>,
+    pub(super) requested_by: String,
+    pub(super) approved_by: String,
+    pub(super) approved: Moment,
+    pub(super) is_self_approved: bool,
 }
 
 /// A command that removes something.
@@ -49,7 +68,7 @@ pub(super) struct Unprotected {
 }
 
 impl VerdictView {
-    pub(super) fn of(verdict: &VerdictReport, now: Timestamp) -> Self {
+    pub(super) fn of(verdict: &VerdictReport) -> Self {
         let lane_reason = verdict.reasons.iter().find(|reason| reason.kind == ReasonKind::Lane);
         let command = |reason: &Reason| {
             let what = reason.product.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -63,6 +82,7 @@ impl VerdictView {
             in_scope: verdict.in_scope,
             lane: LaneMark::of(verdict.lane),
             overdue: verdict.overdue,
+            decision: verdict.decision.as_ref().map(|decision| DecisionView::of(decision, verdict.true_lane)),
             since: Moment::at(verdict.since),
             due: verdict.order.due.map(Moment::deadline),
             presence: verdict.presence.name(),
@@ -70,8 +90,24 @@ impl VerdictView {
             because: lane_reason.map(|reason| clean(&reason.text, 500)).unwrap_or_default(),
             advice: clean(&verdict.advice, 2_000),
             commands: verdict.commands.iter().filter_map(command).collect(),
-            reasons: others.map(ReasonView::of).collect(),
-            unprotected: verdict.unprotected.map(|time| Unprotected::of(&time, now)),
+            reasons: others.take(REASONS).map(ReasonView::of).collect(),
+            unprotected: verdict.unprotected.map(|time| Unprotected::of(&time)),
+        }
+    }
+}
+
+impl DecisionView {
+    fn of(decision: &DecisionReport, true_lane: Lane) -> Self {
+        let what = if decision.lane == Lane::Retired { "disposition" } else { "waiver" };
+        Self {
+            what: format!("{what} {}, {}", decision.number, clean(&decision.why, 64)),
+            true_lane: LaneMark::of(true_lane),
+            text: clean(&decision.text, 500),
+            until: decision.until.map(Moment::deadline),
+            requested_by: clean(&decision.requested_by, 128),
+            approved_by: clean(&decision.approved_by, 128),
+            approved: Moment::at(decision.approved_at),
+            is_self_approved: decision.is_self_approved,
         }
     }
 }
@@ -91,12 +127,8 @@ impl ReasonView {
 }
 
 impl Unprotected {
-    fn of(time: &UnprotectedTime, now: Timestamp) -> Self {
+    fn of(time: &UnprotectedTime) -> Self {
         let text = |millis: u64| span(Duration::from_millis(millis));
-        Self {
-            since: time.since.map(|since| Moment::ago(since, now)),
-            longest: text(time.longest_ms),
-            total: text(time.total_ms),
-        }
+        Self { since: time.since.map(Moment::at), longest: text(time.longest_ms), total: text(time.total_ms) }
     }
 }

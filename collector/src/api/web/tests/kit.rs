@@ -1,30 +1,30 @@
 //! A collector in memory with two sites, and what a browser sends to its pages.
 
+mod fleet;
+
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header::{CONTENT_TYPE, COOKIE};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use muster_proto::model::{
-    AccountName, DutySubject, Holder, HostActionKind, HostId, Lane, Role, RosterRow, SiteId, Timestamp,
-};
+use muster_proto::model::{AccountName, CaPin, Holder, Lane, OrderId, Role, RosterRow, SiteId, Timestamp};
+use muster_strict_html::Element;
 use tonic::body::Body;
 
-use super::html;
 use crate::actions::{self, AccountRequest, Caller, SessionTimes};
 use crate::api::probes::Readiness;
 use crate::api::web::{Web, WebParts};
 use crate::api::{Access, ResourceWatch};
-use crate::judge::NewDuty;
 use crate::store::{self, NewToken, Store, admin, contract};
 use crate::telemetry::Metrics;
 
 pub(super) const ORDER: &str = "us-bis-icts-2021-002";
+/// Another order under which hosts can be judged.
+pub(super) const OTHER_ORDER: &str = "de-bsi-2022-03-15";
 const START: i64 = 1_767_000_000_000;
 /// The name of a hostile host.
 pub(super) const HOSTILE: &str = "<img src=x onerror=\"alert(1)\">\u{202e}'&amp;</td><script>alert(2)</script>";
@@ -50,9 +50,9 @@ impl Answer {
     }
 
     /// The page, read strictly.
-    pub(super) fn html(&self) -> html::Element {
+    pub(super) fn html(&self) -> Element {
         assert_eq!(self.header("content-type"), "text/html; charset=utf-8", "{} {}", self.status, self.text);
-        html::read(&self.text).unwrap_or_else(|fault| panic!("{fault} in\n{}", self.text))
+        muster_strict_html::read(&self.text).unwrap_or_else(|fault| panic!("{fault} in\n{}", self.text))
     }
 
     /// The cookie that it sets, as the browser sends it.
@@ -66,9 +66,17 @@ pub(super) fn root() -> Caller {
 }
 
 impl Lab {
+    /// The name of the cookie.
+    pub(super) const COOKIE: &str = "__Host-muster-aeaqcaib";
+
     /// Two sites with a host, duties and entries of the roster each.
     pub(super) async fn start() -> Self {
-        let lab = Self::empty().await;
+        Self::start_with(&[ORDER]).await
+    }
+
+    /// The same with these orders active.
+    pub(super) async fn start_with(orders: &[&str]) -> Self {
+        let lab = Self::with_orders(orders).await;
         for (n, site) in (1..).zip(["north", "south"]) {
             lab.host(n, &format!("host-{site}"), site, &[("curl", "8.1"), ("kesl", "12.0")]).await;
             lab.duties(contract::host(n)).await;
@@ -79,9 +87,15 @@ impl Lab {
     }
 
     pub(super) async fn empty() -> Self {
+        Self::with_orders(&[ORDER]).await
+    }
+
+    async fn with_orders(orders: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store::open(&folder.path().join("fleet.db").display().to_string()).expect("opens");
-        let rules = Arc::new(ArcSwap::from_pointee(crate::rules::load(None).expect("rules")));
+        let active: Vec<OrderId> = orders.iter().map(|order| order.parse().expect("an id")).collect();
+        let rules = crate::rules::load(None).expect("rules").with_active(&active).expect("usable orders");
+        let rules = Arc::new(ArcSwap::from_pointee(rules));
         let millis = Arc::new(AtomicI64::new(START));
         let hand = Arc::clone(&millis);
         let clock: crate::clock::Clock = Arc::new(move || Timestamp::from_millis(hand.load(Ordering::SeqCst)));
@@ -94,6 +108,7 @@ impl Lab {
             searches: crate::reports::roomy_searches(),
             readiness: Arc::new(Readiness::default()),
             resources: Arc::new(ResourceWatch::new(metrics, None)),
+            pin: CaPin::from_bytes([1; 32]),
             sessions: SessionTimes { whole: Duration::from_secs(12 * 3600), idle: Duration::from_secs(3600) },
             page_deadline: Duration::from_secs(60),
         });
@@ -124,7 +139,7 @@ impl Lab {
         let set = admin::orders::KeptRules {
             version: rules.version.clone(),
             revision: 0,
-            active: ORDER.to_owned(),
+            active: rules.active_orders().map(|order| order.id.as_str()).collect::<Vec<_>>().join(" "),
             packs: [shipped.into(), overlay.into(), overlay.into()],
             kept_at: self.now(),
         };
@@ -167,82 +182,6 @@ impl Lab {
         contract::settled(&self.store, judgements, self.now()).await;
     }
 
-    /// More hosts at the site `north`, with these numbers.
-    pub(super) async fn hosts(&self, numbers: Range<u8>) {
-        for n in numbers {
-            self.host(n, &format!("more-{n:03}"), "north", &[("curl", "8.1")]).await;
-        }
-    }
-
-    async fn duties(&self, host: HostId) {
-        let duty = |second: u64| NewDuty {
-            order: ORDER.parse().expect("an id"),
-            clock: "report".to_owned(),
-            subject: DutySubject::Host(host),
-            opened: self.now().plus(Duration::from_secs(second)),
-            due: self.now().plus(Duration::from_secs(1_000)),
-            once: false,
-            by_finding: false,
-        };
-        let (new, now) = ([0, 1].map(duty).to_vec(), self.now());
-        let open = move |tx: &mut dyn admin::AdminTx| admin::duties::open(tx, &new, now);
-        admin::write(self.store(), "duties_open", self.acting(), open).await.expect("opens");
-    }
-
-    async fn roster(&self, rows: Vec<RosterRow>) {
-        let list = actions::ListAsked {
-            source: "directory".to_owned(),
-            file: "list.csv".to_owned(),
-            dry_run: false,
-            accept_loss: false,
-            rows: rows.len() as u64,
-        };
-        let (store, now) = (Arc::clone(&self.store), self.now());
-        let rules = self.rules.load_full();
-        let begun = actions::RosterImport::begin(store, &root(), &rules, Arc::new(move || now), list).await;
-        let mut import = begun.expect("begins");
-        import.push(rows).await.expect("pushes");
-        import.finish().await.expect("imports");
-    }
-
-    /// Texts of everybody who may write one, with markup in them.
-    pub(super) async fn hostile(&self) {
-        let software = [(HOSTILE, "<b>1</b>"), ("<script>alert(3)</script>", "=1+1")];
-        self.host(9, HOSTILE, "north", &software).await;
-        self.duties(contract::host(9)).await;
-        let long = format!("{HOSTILE}{}", "x".repeat(200));
-        let row = RosterRow {
-            name: HOSTILE.to_owned(),
-            owner: long.clone(),
-            serial: "<b>serial</b>".to_owned(),
-            site: "north".to_owned(),
-            ..RosterRow::default()
-        };
-        // A list that lost its rows would not be imported.
-        let other =
-            |site: &str| RosterRow { name: format!("pc-{site}"), site: site.to_owned(), ..RosterRow::default() };
-        self.roster(vec![other("north"), other("south"), row]).await;
-        let reason = "<i onclick=alert(4)>stolen</i>".to_owned();
-        let asked = admin::hosts::HostsAsked {
-            kind: HostActionKind::Revoke,
-            hosts: admin::hosts::HostsMeant::Named(vec![contract::host(9)]),
-            sites: store::SiteScope::All,
-            reason,
-            now: self.now(),
-        };
-        let act = move |tx: &mut dyn admin::AdminTx| admin::hosts::act(tx, &asked).map(drop);
-        admin::write(self.store(), "hosts_revoke", self.acting(), act).await.expect("revokes");
-        let rules = self.rules.load_full();
-        let (caller, now) = (root(), self.now());
-        let done = actions::duty_finish(self.store(), &caller, &rules, 5, "<u>AB-7</u>", None, now).await;
-        done.expect("a duty is done");
-        self.judge().await;
-    }
-
-    pub(super) async fn hostile_host(&self) -> HostId {
-        contract::host(9)
-    }
-
     /// A new account; returns its token.
     pub(super) async fn account(&self, name: &str, role: Role, sites: &[&str]) -> String {
         let sites = sites.iter().map(|site| SiteId::new(*site).expect("a site")).collect();
@@ -264,6 +203,24 @@ impl Lab {
 
     pub(super) async fn get(&self, address: &str, cookie: Option<&str>) -> Answer {
         self.send("GET", address, "", cookie, &BTreeMap::new()).await
+    }
+
+    /// What a program sends.
+    pub(super) async fn get_with_token(&self, address: &str, token: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.send("GET", address, "", None, &[("authorization", bearer.as_str())].into()).await
+    }
+
+    /// An answer whose body is read by the caller.
+    pub(super) async fn open(&self, address: &str, cookie: Option<&str>, token: Option<&str>) -> Response<Body> {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers = bearer.as_deref().map(|bearer| ("authorization", bearer)).into_iter().collect();
+        self.ask("GET", address, "", cookie, &headers).await
+    }
+
+    /// Waits until no use of a session is being noted.
+    pub(super) async fn quiet(&self) {
+        self.web.quiet().await;
     }
 
     /// What the script sends.
@@ -294,6 +251,21 @@ impl Lab {
         cookie: Option<&str>,
         headers: &BTreeMap<&str, &str>,
     ) -> Answer {
+        let response = self.ask(method, address, form, cookie, headers).await;
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        self.quiet().await;
+        Answer { status: head.status, headers: head.headers, text: String::from_utf8(bytes.to_vec()).expect("text") }
+    }
+
+    async fn ask(
+        &self,
+        method: &str,
+        address: &str,
+        form: &str,
+        cookie: Option<&str>,
+        headers: &BTreeMap<&str, &str>,
+    ) -> Response<Body> {
         let mut request =
             Request::builder().method(method).uri(address).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         for (name, value) in headers {
@@ -303,9 +275,6 @@ impl Lab {
             request = request.header(COOKIE, cookie);
         }
         let body = Body::new(http_body_util::Full::new(bytes::Bytes::from(form.to_owned())));
-        let response = self.web.clone().answer(request.body(body).expect("a request")).await;
-        let (head, body) = response.into_parts();
-        let bytes = body.collect().await.expect("a body").to_bytes();
-        Answer { status: head.status, headers: head.headers, text: String::from_utf8(bytes.to_vec()).expect("text") }
+        self.web.clone().answer(request.body(body).expect("a request")).await
     }
 }

@@ -105,7 +105,8 @@ impl Element {
     }
 
     /// What keeps people or browsers from using the page: no language, no title, headings that skip a level, fields without a
-    /// label, links and buttons without a text, tables without headers, code or style within the page.
+    /// label, links and buttons without a text, tables without headers or a caption, parts that scroll and cannot be reached
+    /// with the keyboard, code or style within the page.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -149,11 +150,27 @@ impl Element {
             "table" if self.all("th").iter().any(|header| header.attribute("scope").is_none()) => {
                 Some("a header of a table has no scope".to_owned())
             }
-            "svg" if self.attribute("aria-hidden").is_none() && self.attribute("aria-label").is_none() => {
+            "table" if self.all("caption").iter().all(|caption| caption.text().is_empty()) => {
+                Some(format!("a table has no caption: {:.60}", self.text()))
+            }
+            "svg"
+                if self.attribute("aria-hidden").is_none()
+                    && self.attribute("aria-label").is_none()
+                    && self.attribute("aria-labelledby").is_none() =>
+            {
                 Some("a picture has no label".to_owned())
+            }
+            _ if self.scrolls()
+                && !["tabindex", "role", "aria-label"].iter().all(|name| self.attribute(name).is_some()) =>
+            {
+                Some(format!("<{}> scrolls and cannot be reached: {:.60}", self.name, self.text()))
             }
             _ => None,
         }
+    }
+
+    fn scrolls(&self) -> bool {
+        self.attribute("class").is_some_and(|classes| classes.split(' ').any(|one| one == "scroll"))
     }
 
     fn labels(&self, in_label: bool, faults: &mut Vec<String>) {
@@ -278,6 +295,8 @@ mod tests {
             ("<p onclick=\"x()\">x</p>", "onclick"),
             ("<p style=\"x\">x</p>", "style"),
             ("<script>x</script>", "code within"),
+            ("<table><tr><th scope=\"col\">x</th></tr></table>", "no caption"),
+            ("<div class=\"scroll\">x</div>", "cannot be reached"),
         ] {
             assert!(faults(&good.replace('X', wrong)).contains(fault), "{wrong}");
         }

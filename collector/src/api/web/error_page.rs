@@ -1,0 +1,48 @@
+//! The page of an error: what happened, the number of the request, and ways out.
+
+use askama::Template;
+use http::StatusCode;
+
+use super::assets::{ICON, SCRIPT, STYLE};
+use super::format::clean;
+use super::refusal::Refusal;
+
+/// The page of an error.
+#[derive(Template)]
+#[template(path = "error.html")]
+pub(super) struct ErrorPage<'a> {
+    style: &'static str,
+    script: &'static str,
+    icon: &'static str,
+    code: u16,
+    heading: &'static str,
+    text: String,
+    request: &'a str,
+}
+
+impl<'a> ErrorPage<'a> {
+    /// `request` is the number of the request in the log.
+    pub(super) fn new(refusal: &Refusal, request: &'a str) -> Self {
+        let heading = match refusal.status {
+            StatusCode::BAD_REQUEST => "That address cannot be answered",
+            StatusCode::UNAUTHORIZED => "Please log in",
+            StatusCode::FORBIDDEN => "Not allowed",
+            StatusCode::NOT_FOUND => "Not found",
+            StatusCode::CONFLICT => "Not possible now",
+            StatusCode::TOO_MANY_REQUESTS => "Too much at once",
+            StatusCode::SERVICE_UNAVAILABLE => "Not available now",
+            status if status.is_client_error() => "That did not work",
+            _ => "Something failed",
+        };
+        let text = clean(&refusal.text, 2_000);
+        Self {
+            style: &STYLE.path,
+            script: &SCRIPT.path,
+            icon: &ICON.path,
+            code: refusal.status.as_u16(),
+            heading,
+            text,
+            request,
+        }
+    }
+}
