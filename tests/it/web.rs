@@ -1,37 +1,18 @@
 //! The web board, with the real programs: its numbers are those of gRPC, its bounds are those of the port, and a real browser
 //! finds nothing wrong with it.
 
+mod browser;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use muster_tests::browser::Browser;
+use muster_proto::model::Timestamp;
 use muster_tests::canned::Root;
 use muster_tests::lab::{Lab, PATIENCE};
 use muster_tests::web_client::WebClient;
-use muster_tests::{door, eventually, left_out};
-use serde_json::Value;
-
-/// Finds what keeps people from using a page.
-const AUDIT: &str = include_str!("web/audit.js");
-/// A folder that keeps the pictures, for those who want to look at them.
-const PICTURES: &str = "MUSTER_TEST_PICTURES";
-
-/// Every page that needs no name of anything.
-const PAGES: [&str; 10] = [
-    "/",
-    "/findings",
-    "/hosts",
-    "/software?q=kaspersky",
-    "/coverage",
-    "/changes",
-    "/orders",
-    "/duties",
-    "/ledger",
-    "/about",
-];
+use muster_tests::{door, eventually};
 
 /// A collector with some hosts, a roster, and things that people did.
 fn fleet() -> Result<Lab> {
@@ -47,6 +28,7 @@ fn fleet() -> Result<Lab> {
         agent.report(root.path())?;
     }
     lab.judged()?;
+    waiver(&lab)?;
     let list = lab.folder().join("list.csv");
     std::fs::write(&list, "name,serial,site,owner\nweb-1,S1,lab,Ada\npc-7,S7,lab,<i>Bob</i>\npc-8,S8,lab,\n")?;
     let list = list.display().to_string();
@@ -58,6 +40,18 @@ fn fleet() -> Result<Lab> {
     })?;
     lab.judged()?;
     Ok(lab)
+}
+
+/// A waiver that waits for a second person.
+fn waiver(lab: &Lab) -> Result<()> {
+    let board = lab.muster(&["board", "-o", "json"])?.json()?;
+    let now = Timestamp::parse_rfc3339(board[0]["as_of"].as_str().context("an instant")?)?;
+    let until = now.plus(Duration::from_secs(2 * 86_400)).to_rfc3339();
+    let order = board[0]["order"]["id"].as_str().context("an id")?;
+    let meant = ["waivers", "ask", "--where", "name:db-1", "--order", order, "--reason", "research"];
+    let more = ["--control", "<b>it is isolated</b>", "--until", &until, "--beyond-milestone"];
+    lab.muster(&[meant.as_slice(), &more].concat())?.expect_code(0)?;
+    Ok(())
 }
 
 fn client(lab: &Lab) -> Result<WebClient> {
@@ -130,6 +124,8 @@ fn lists(lab: &Lab, client: &WebClient) -> Result<()> {
         ("/coverage", "roster"),
         ("/duties", "duties"),
         ("/changes", "changes"),
+        ("/exceptions", "waivers"),
+        ("/dispositions", "dispositions"),
     ] {
         let told = lab.muster(&[command, "-o", "csv"])?.stdout;
         let file = client.get(&format!("{path}.csv"))?;
@@ -195,6 +191,9 @@ fn the_port_serves_grpc_and_pages_and_keeps_its_bounds() -> Result<()> {
     let call = "POST /muster.v1.FleetService/GetBoard HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/grpc\r\n\
                 sec-fetch-site: same-origin\r\ncontent-length: 0\r\n";
     assert_eq!(client.send(call, "")?.status, 404);
+    // A client that names no version of HTTP in its handshake is understood in the one that it speaks.
+    let old = client.without_versions();
+    assert_eq!(old.get("/about")?.status, 200);
     // Silent and slow peers are closed in time, and keep nobody out meanwhile.
     let begun = Instant::now();
     let mut held = Vec::new();
@@ -258,108 +257,6 @@ fn wrong_tokens_are_throttled_for_pages_as_for_grpc() -> Result<()> {
     good.login(&std::fs::read_to_string(lab.data_dir().join("admin.token"))?)?;
     let metrics = lab.probe("/metrics")?.1;
     assert!(metrics.contains("muster_wrong_tokens_total{listener=\"operators\"} 5"), "{metrics}");
-    Ok(())
-}
-
-#[test]
-fn a_browser_finds_nothing_wrong_with_any_page() -> Result<()> {
-    if !Browser::is_installed() {
-        left_out("the web board in a browser", "chromium or chromedriver is not installed");
-        return Ok(());
-    }
-    let lab = fleet()?;
-    let pictures = std::env::var_os(PICTURES).map_or_else(|| lab.folder().join("pictures"), PathBuf::from);
-    std::fs::create_dir_all(&pictures)?;
-    let browser = Browser::start(lab.folder())?;
-    let base = format!("https://localhost:{}", lab.listening().operators.rsplit(':').next().context("a port")?);
-    // Without a session every page leads to the form, and the form back to the page.
-    browser.open(&format!("{base}/findings?lane=replace"))?;
-    assert!(browser.url()?.contains("/login?next="), "{}", browser.url()?);
-    looked_at(&browser, "login", &pictures)?;
-    browser.type_into("#token", "nobody.aaaa")?;
-    browser.click("button.primary")?;
-    let refused = browser.run("return document.querySelector('[role=alert]').textContent")?;
-    assert!(refused.as_str().is_some_and(|text| text.contains("no token")), "{refused}");
-    let token = std::fs::read_to_string(lab.data_dir().join("admin.token"))?;
-    browser.type_into("#token", token.trim())?;
-    browser.click("button.primary")?;
-    assert_eq!(browser.url()?, format!("{base}/findings?lane=replace"));
-    let host = browser.run("return document.querySelector('tbody a').getAttribute('href')")?;
-    let host = host.as_str().context("a link to a host")?.to_owned();
-    let order = browser.run("return (await (await fetch('/orders')).text()).match(/\\/orders\\/us-bis[^\"]*/)[0]")?;
-    let order = order.as_str().context("a link to an order")?.to_owned();
-    let pages = PAGES.iter().map(|page| (*page).to_owned()).chain([host, order, "/no-such-page".to_owned()]);
-    for page in pages {
-        browser.open(&format!("{base}{page}"))?;
-        let name = page
-            .trim_matches('/')
-            .split(['/', '?'])
-            .next()
-            .filter(|name| !name.is_empty())
-            .unwrap_or("board")
-            .to_owned();
-        let name = if page.len() > 20 { format!("{name}-one") } else { name };
-        looked_at(&browser, &name, &pictures)?;
-    }
-    interaction(&browser, &base)?;
-    without_scripts(&browser, &base)
-}
-
-/// The page in light and dark, wide and narrow, and on paper: nothing is refused, nothing fails, nothing keeps people out.
-fn looked_at(browser: &Browser, name: &str, pictures: &Path) -> Result<()> {
-    for (kind, width, is_dark, is_paper) in [
-        ("light", 1440, false, false),
-        ("dark", 1440, true, false),
-        ("phone", 360, false, false),
-        ("wide", 2560, true, false),
-        ("print", 800, false, true),
-    ] {
-        browser.emulate(width, is_dark, is_paper)?;
-        let faults = if is_paper { Value::Null } else { browser.run(AUDIT)? };
-        browser.picture(&pictures.join(format!("{name}-{kind}.png")))?;
-        let faults = faults.as_array().cloned().unwrap_or_default();
-        assert!(
-            faults.is_empty(),
-            "{name} {kind}:\n{}",
-            faults.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
-        );
-    }
-    let console = browser.console()?;
-    // The page of an error has the status of an error, which the console reports.
-    let console: Vec<String> = console.into_iter().filter(|line| !line.contains("status of 404")).collect();
-    assert!(console.is_empty(), "{name}: {console:?}");
-    browser.emulate(1440, false, false)
-}
-
-/// Filters by a click, the board's newer numbers, the search box, and the end of the session.
-fn interaction(browser: &Browser, base: &str) -> Result<()> {
-    browser.open(&format!("{base}/findings"))?;
-    browser.click("input[name=lane][value=replace]")?;
-    eventually("the filter is applied", PATIENCE, || Ok(browser.url()?.contains("lane=replace").then_some(())))?;
-    let local = browser.run("return document.querySelectorAll('time[data-local]').length")?;
-    assert!(local.as_u64().is_some_and(|times| times > 0), "times are shown in the viewer's zone");
-    browser.type_into(".find input", "db-1\n")?;
-    eventually("the host is found", PATIENCE, || Ok(browser.url()?.contains("/hosts/").then_some(())))?;
-    // By keyboard alone: the first stop leads to the content.
-    browser.open(base)?;
-    browser.type_into("body", "\u{e004}")?;
-    let first = browser.run("return document.activeElement.className")?;
-    assert_eq!(first, "skip");
-    browser.open(&format!("{base}/about"))?;
-    browser.click(".who button")?;
-    eventually("logged out", PATIENCE, || Ok(browser.url()?.ends_with("/login").then_some(())))?;
-    browser.open(&format!("{base}/hosts"))?;
-    assert!(browser.url()?.contains("/login?next="), "{}", browser.url()?);
-    let console = browser.console()?;
-    assert!(console.is_empty(), "{console:?}");
-    Ok(())
-}
-
-/// Everything works without the script.
-fn without_scripts(browser: &Browser, base: &str) -> Result<()> {
-    browser.scripts(false)?;
-    browser.open(&format!("{base}/findings"))?;
-    assert!(browser.url()?.contains("/login"), "{}", browser.url()?);
     Ok(())
 }
 

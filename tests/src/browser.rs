@@ -6,12 +6,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::eventually;
 use crate::process::Process;
 
+/// If it is set, a machine without the programs fails the tests with a browser.
+const NEEDED: &str = "MUSTER_TEST_CHROMIUM";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The key of an element in answers (W3C WebDriver, section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -26,11 +28,17 @@ pub struct Browser {
 
 impl Browser {
     /// Whether this machine has the programs.
-    #[must_use]
-    pub fn is_installed() -> bool {
-        ["chromium", "chromedriver"]
-            .iter()
-            .all(|program| Command::new(program).arg("--version").output().is_ok_and(|answer| answer.status.success()))
+    ///
+    /// # Errors
+    /// It lacks them, and `MUSTER_TEST_CHROMIUM` says that they are needed.
+    pub fn is_installed() -> Result<bool> {
+        let has = |program: &&str| {
+            Command::new(program).arg("--version").output().is_ok_and(|answer| answer.status.success())
+        };
+        let found = ["chromium", "chromedriver"].iter().all(has);
+        let is_needed = std::env::var_os(NEEDED).is_some();
+        ensure!(found || !is_needed, "chromium or chromedriver is missing: install them (deploy/ci/test does)");
+        Ok(found)
     }
 
     /// Starts one with its files in this folder. It accepts the certificate of any CA.
@@ -39,13 +47,14 @@ impl Browser {
     /// It did not start.
     pub fn start(folder: &Path) -> Result<Self> {
         let mut command = Command::new("chromedriver");
-        command.arg("--port=0").env("TMPDIR", folder).env("HOME", folder);
+        // A zone other than UTC, so that local times differ from it.
+        command.arg("--port=0").env("TZ", "Europe/Berlin").env("TMPDIR", folder).env("HOME", folder);
         let driver = Process::start(command, &folder.join("chromedriver.log"))?;
         let port = eventually("chromedriver listens", PATIENCE, || {
+            // It first repeats the port that it was asked for, which is 0.
             let output = driver.output();
-            let port =
-                output.split("on port ").nth(1).and_then(|rest| rest.split(['.', '\n']).next()?.trim().parse().ok());
-            Ok(port.filter(|port| *port != 0))
+            let rest = output.split("successfully on port ").nth(1);
+            Ok(rest.and_then(|rest| rest.split(['.', '\n']).next()?.trim().parse().ok()))
         })?;
         // Tests may run as root and in a container, where Chromium's own sandbox cannot start.
         let arguments = [
@@ -191,11 +200,11 @@ impl Browser {
             if let Some(whole) = body_of(&answer) {
                 let value: Value = serde_json::from_slice(whole)?;
                 let value = value["value"].clone();
-                anyhow::ensure!(value["error"].is_null(), "{method} {path}: {}", value["message"]);
+                ensure!(value["error"].is_null(), "{method} {path}: {}", value["message"]);
                 return Ok(value);
             }
             let read = stream.read(&mut part).context("read the answer of chromedriver")?;
-            anyhow::ensure!(read > 0, "chromedriver broke off");
+            ensure!(read > 0, "chromedriver broke off");
             answer.extend(part.get(..read).unwrap_or_default());
         }
     }

@@ -1,0 +1,202 @@
+//! A real browser finds nothing wrong with any page, in light and dark, narrow and wide, on paper, and without scripts.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use muster_tests::browser::Browser;
+use muster_tests::lab::PATIENCE;
+use muster_tests::{eventually, left_out};
+use serde_json::Value;
+
+use super::fleet;
+
+/// Finds what keeps people from using a page.
+const AUDIT: &str = include_str!("audit.js");
+/// A folder that keeps the pictures, for those who want to look at them.
+const PICTURES: &str = "MUSTER_TEST_PICTURES";
+
+/// Every page that needs no name of anything.
+const PAGES: [&str; 14] = [
+    "/",
+    "/findings",
+    "/hosts",
+    "/software?q=kaspersky",
+    "/coverage",
+    "/changes",
+    "/orders",
+    "/duties",
+    "/ledger",
+    "/exceptions",
+    "/dispositions?all=1",
+    "/tokens",
+    "/accounts",
+    "/about",
+];
+
+#[test]
+fn a_browser_finds_nothing_wrong_with_any_page() -> Result<()> {
+    if !Browser::is_installed()? {
+        left_out("the web board in a browser", "chromium or chromedriver is not installed");
+        return Ok(());
+    }
+    let lab = fleet()?;
+    let pictures = std::env::var_os(PICTURES).map_or_else(|| lab.folder().join("pictures"), PathBuf::from);
+    std::fs::create_dir_all(&pictures)?;
+    let browser = Browser::start(lab.folder())?;
+    let base = format!("https://localhost:{}", lab.listening().operators.rsplit(':').next().context("a port")?);
+    // Without a session every page leads to the form, and the form back to the page.
+    browser.open(&format!("{base}/findings?lane=replace"))?;
+    assert!(browser.url()?.contains("/login?next="), "{}", browser.url()?);
+    looked_at(&browser, "login", &pictures)?;
+    browser.type_into("#token", "nobody.aaaa")?;
+    browser.click("button.primary")?;
+    let refused = browser.run("return document.querySelector('[role=alert]').textContent")?;
+    assert!(refused.as_str().is_some_and(|text| text.contains("no token")), "{refused}");
+    let token = std::fs::read_to_string(lab.data_dir().join("admin.token"))?;
+    browser.type_into("#token", token.trim())?;
+    browser.click("button.primary")?;
+    assert_eq!(browser.url()?, format!("{base}/findings?lane=replace"));
+    let host = browser.run("return document.querySelector('tbody a').getAttribute('href')")?;
+    let host = host.as_str().context("a link to a host")?.to_owned();
+    let order = browser.run("return (await (await fetch('/orders')).text()).match(/\\/orders\\/us-bis[^\"]*/)[0]")?;
+    let order = order.as_str().context("a link to an order")?.to_owned();
+    let pages = PAGES.iter().map(|page| (*page).to_owned()).chain([host, order, "/no-such-page".to_owned()]);
+    for page in pages {
+        browser.open(&format!("{base}{page}"))?;
+        let name = page
+            .trim_matches('/')
+            .split(['/', '?'])
+            .next()
+            .filter(|name| !name.is_empty())
+            .unwrap_or("board")
+            .to_owned();
+        let name = if page.len() > 20 { format!("{name}-one") } else { name };
+        looked_at(&browser, &name, &pictures)?;
+    }
+    live(&browser, &base)?;
+    interaction(&browser, &base)?;
+    without_scripts(&browser, &base, &token)
+}
+
+/// The page in light and dark, wide and narrow, and on paper: nothing is refused, nothing fails, nothing keeps people out.
+fn looked_at(browser: &Browser, name: &str, pictures: &Path) -> Result<()> {
+    for (kind, width, is_dark, is_paper) in [
+        ("light", 1440, false, false),
+        ("dark", 1440, true, false),
+        ("phone", 360, false, false),
+        ("wide", 2560, true, false),
+        ("print", 800, false, true),
+    ] {
+        browser.emulate(width, is_dark, is_paper)?;
+        let faults = if is_paper { Value::Null } else { browser.run(AUDIT)? };
+        browser.picture(&pictures.join(format!("{name}-{kind}.png")))?;
+        let faults = faults.as_array().cloned().unwrap_or_default();
+        assert!(
+            faults.is_empty(),
+            "{name} {kind}:\n{}",
+            faults.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+        );
+    }
+    let console = browser.console()?;
+    // The page of an error has the status of an error, which the console reports.
+    let console: Vec<String> = console.into_iter().filter(|line| !line.contains("status of 404")).collect();
+    assert!(console.is_empty(), "{name}: {console:?}");
+    browser.emulate(1440, false, false)
+}
+
+/// Filters by a click, the board's newer numbers, the search box, and the end of the session.
+fn interaction(browser: &Browser, base: &str) -> Result<()> {
+    browser.open(&format!("{base}/findings"))?;
+    browser.click("input[name=lane][value=replace]")?;
+    eventually("the filter is applied", PATIENCE, || Ok(browser.url()?.contains("lane=replace").then_some(())))?;
+    let local = browser.run("return document.querySelectorAll('time[data-local]').length")?;
+    assert!(local.as_u64().is_some_and(|times| times > 0), "times are shown in the viewer's zone");
+    browser.type_into(".find input", "db-1\n")?;
+    eventually("the host is found", PATIENCE, || Ok(browser.url()?.contains("/hosts/").then_some(())))?;
+    // By keyboard alone: the first stop leads to the content.
+    browser.open(base)?;
+    browser.type_into("body", "\u{e004}")?;
+    let first = browser.run("return document.activeElement.className")?;
+    assert_eq!(first, "skip");
+    browser.open(&format!("{base}/about"))?;
+    browser.click(".who button")?;
+    eventually("logged out", PATIENCE, || Ok(browser.url()?.ends_with("/login").then_some(())))?;
+    browser.open(&format!("{base}/hosts"))?;
+    assert!(browser.url()?.contains("/login?next="), "{}", browser.url()?);
+    let console = browser.console()?;
+    assert!(console.is_empty(), "{console:?}");
+    Ok(())
+}
+
+/// Newer numbers come without losing what somebody has opened or where the keyboard is, and old ones say so.
+fn live(browser: &Browser, base: &str) -> Result<()> {
+    browser.open(base)?;
+    browser.click("details.numbers summary")?;
+    let spoil = "document.querySelector('.cell b').textContent = 'old'; document.querySelector('[data-live=as-of]').textContent = 'old';
+                 document.querySelector('.cell').id = 'kept-by-focus'; document.querySelector('a.cell').focus()";
+    browser.run(spoil)?;
+    let again = "document.dispatchEvent(new Event('visibilitychange'))";
+    browser.run(again)?;
+    let numbers = "return document.querySelector('.cell b').textContent + document.querySelector('[data-live=as-of]').textContent";
+    eventually("newer numbers", PATIENCE, || {
+        let numbers = browser.run(numbers)?;
+        Ok(numbers.as_str().is_some_and(|text| !text.contains("old") && text.contains("As of")).then_some(()))
+    })?;
+    let kept = "return [document.querySelector('details.numbers').open, document.activeElement.matches('a.cell'),
+                document.querySelector('.stale').textContent]";
+    assert_eq!(browser.run(kept)?, serde_json::json!([true, true, ""]));
+    // The collector is too busy, or cannot be reached: the page says since when its numbers are old.
+    for broken in [
+        "() => Promise.resolve(new Response('', { status: 503 }))",
+        "() => Promise.reject(new TypeError('no network'))",
+    ] {
+        browser.run(&format!("window.asked = window.asked || window.fetch; window.fetch = {broken}; {again}"))?;
+        eventually("the page says that it is old", PATIENCE, || {
+            let told = browser.run("return document.querySelector('.stale').textContent")?;
+            Ok(told.as_str().is_some_and(|text| text.starts_with("Not refreshed since")).then_some(()))
+        })?;
+        browser.run(&format!("window.fetch = window.asked; {again}"))?;
+        eventually("and that it is not any more", PATIENCE, || {
+            let told = browser.run("return document.querySelector('.stale').textContent")?;
+            Ok((told == "").then_some(()))
+        })?;
+    }
+    // A deadline has the viewer's time beside UTC.
+    let beside = "return document.querySelectorAll('.here').length > 0 && document.querySelector('.zone').textContent.includes('Europe/Berlin')";
+    assert_eq!(browser.run(beside)?, true);
+    // `/` is a key like any other where somebody types.
+    browser.run("document.activeElement.blur()")?;
+    let press = "document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true, ctrlKey: true }));
+                 const held = document.activeElement.matches('.find input');
+                 document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true }));
+                 return [held, document.activeElement.matches('.find input')]";
+    assert_eq!(browser.run(press)?, serde_json::json!([false, true]));
+    Ok(())
+}
+
+/// Everything works without the script: logging in, filters, a host, a file, logging out.
+fn without_scripts(browser: &Browser, base: &str, token: &str) -> Result<()> {
+    browser.scripts(false)?;
+    browser.open(&format!("{base}/findings"))?;
+    assert!(browser.url()?.contains("/login?next="), "{}", browser.url()?);
+    browser.type_into("#token", token.trim())?;
+    browser.click("button.primary")?;
+    assert_eq!(browser.url()?, format!("{base}/findings"));
+    let shown = browser.run(
+        "return [document.querySelectorAll('tbody tr').length, document.querySelectorAll('[data-local]').length]",
+    )?;
+    assert!(shown[0].as_u64().is_some_and(|rows| rows > 0) && shown[1] == 0, "the script did not run: {shown}");
+    browser.click("input[name=lane][value=replace]")?;
+    browser.click(".filter button.primary")?;
+    eventually("the filter is applied", PATIENCE, || Ok(browser.url()?.contains("lane=replace").then_some(())))?;
+    browser.click("tbody th a")?;
+    eventually("a host is shown", PATIENCE, || Ok(browser.url()?.contains("/hosts/").then_some(())))?;
+    for page in PAGES {
+        browser.open(&format!("{base}{page}"))?;
+        let heading = browser.run("return document.querySelector('main h1').textContent")?;
+        assert!(heading.as_str().is_some_and(|text| !text.is_empty()), "{page}: {heading}");
+    }
+    browser.click(".who button")?;
+    eventually("logged out", PATIENCE, || Ok(browser.url()?.ends_with("/login").then_some(())))?;
+    Ok(())
+}
