@@ -167,10 +167,11 @@ impl OrderBoard {
             overdue: counts.overdue,
             overdue_text: number(counts.overdue),
             silent: number(counts.silent),
-            unprotected: board.unprotected,
-            unprotected_text: number(board.unprotected),
+            // These are known of the present, and a page shows nothing else.
+            unprotected: board.unprotected.unwrap_or_default(),
+            unprotected_text: number(board.unprotected.unwrap_or_default()),
             unprotected_since: board.unprotected_since.map(Moment::at),
-            waiting_text: number(board.judge_queue),
+            waiting_text: number(board.judge_queue.unwrap_or_default()),
             as_of: Moment::at(now),
             outside: outside
                 .as_ref()

@@ -136,10 +136,17 @@ impl Lab {
     async fn keep_rules(&self) {
         let rules = self.rules.load_full();
         let [shipped, overlay] = rules.base.packs();
+        let kept = |order: &crate::rules::Order| admin::orders::KeptOrder {
+            id: order.id.clone(),
+            patience: order.patience,
+            platforms: order.scope.platforms.clone(),
+            sites: order.scope.sites.clone(),
+        };
         let set = admin::orders::KeptRules {
             version: rules.version.clone(),
             revision: 0,
-            active: rules.active_orders().map(|order| order.id.as_str()).collect::<Vec<_>>().join(" "),
+            active: rules.active_orders().map(kept).collect(),
+            shortest: rules.shortest_patience(),
             packs: [shipped.into(), overlay.into(), overlay.into()],
             kept_at: self.now(),
         };
