@@ -24,6 +24,9 @@ pub struct SessionTimes {
     pub idle: Duration,
 }
 
+/// The longest time since the login after which a session may do what is sensitive.
+const LATELY: Duration = Duration::from_secs(15 * 60);
+
 /// A session in use.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -31,11 +34,20 @@ pub struct Session {
     pub id: TokenId,
     /// Who is logged in.
     pub caller: Caller,
+    /// When its person showed the token.
+    pub opened_at: Timestamp,
     /// When it was last used, to the minute.
     pub seen_at: Timestamp,
 }
 
 impl Session {
+    /// Whether its person showed the token so lately that a sensitive action needs no other login. A browser that was left open must
+    /// not approve anything.
+    #[must_use]
+    pub fn is_proved_lately(&self, now: Timestamp) -> bool {
+        now.since(self.opened_at) < LATELY
+    }
+
     /// Whether it was noted so long ago that its use now is to be noted, too: a minute, and less for sessions that end soon
     /// without use.
     #[must_use]
@@ -94,7 +106,7 @@ pub async fn session_find(
     Ok(found.map(|found| {
         let holder = found.holder;
         let caller = Caller::account(holder.account, found.token, holder.name.to_string(), holder.role, holder.sites);
-        Session { id: token.id.clone(), caller, seen_at: found.seen_at }
+        Session { id: token.id.clone(), caller, opened_at: found.opened_at, seen_at: found.seen_at }
     }))
 }
 
@@ -137,7 +149,12 @@ mod tests {
     #[test]
     fn a_use_is_noted_after_a_minute_or_a_quarter_of_the_idle_time() {
         let seen_at = Timestamp::from_millis(1_767_000_000_000);
-        let session = Session { id: TokenId::new("one").expect("an id"), caller: Caller::collector("root"), seen_at };
+        let session = Session {
+            id: TokenId::new("one").expect("an id"),
+            caller: Caller::collector("root"),
+            opened_at: seen_at,
+            seen_at,
+        };
         let due = |idle: u64, after: u64| {
             let times = SessionTimes { whole: Duration::from_secs(43_200), idle: Duration::from_secs(idle) };
             session.is_due(times, seen_at.plus(Duration::from_secs(after)))

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use muster_proto::model::{HostId, Identifier, IdentifierKind, OrderId};
+use muster_proto::model::{HostId, HostName, Identifier, IdentifierKind, OrderId};
 
 use super::{HostsQuery, ReportContext, ReportError};
 use crate::filter::Filter;
 use crate::store::admin::identifiers::{LineAsked, LineFound};
-use crate::store::{HostQuery, SelectedHost, admin};
+use crate::store::{HostKey, HostQuery, SelectedHost, admin};
 
 /// Lines of a list that are looked for in one transaction.
 const LINES: usize = 1_000;
@@ -54,6 +54,22 @@ impl ReportContext {
             }
             HostsMeantBy::Lines(lines) => self.of_lines(lines).await,
         }
+    }
+
+    /// The names of these hosts, as far as they are at the reader's sites.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn names(&self, hosts: &[HostId]) -> Result<Vec<HostName>, ReportError> {
+        let mut named = Vec::new();
+        for host in hosts {
+            let before = u128::from_be_bytes(*host.as_bytes()).checked_sub(1);
+            let after = before.map(|before| HostKey::Id(HostId::from_bytes(before.to_be_bytes())));
+            let query = HostQuery { rows: 1, after, sites: self.sites.clone(), ..HostQuery::default() };
+            let found = self.store.host_list(query).await?.into_iter().filter(|row| row.host == *host);
+            named.extend(found.map(|row| HostName { id: row.host, hostname: row.hostname }));
+        }
+        Ok(named)
     }
 
     async fn of_lines(&self, lines: Vec<String>) -> Result<HostsSelected, ReportError> {

@@ -10,7 +10,6 @@ use super::fleet::{Answer, Fleet, into_all, optional, short};
 use crate::actions::{self, ActionError, BulkChange, Caller};
 use crate::api::status;
 use crate::reports::{HostsMeantBy, HostsSelected};
-use crate::store::{HostKey, HostQuery, SelectedHost};
 
 /// Hosts and lines that an answer names.
 const NAMED_HOSTS: usize = 100;
@@ -44,11 +43,16 @@ impl Fleet {
                 Some(bulk)
             }
         };
-        let hosts = self.named(&selected.hosts).await?;
+        let first: Vec<_> = selected.hosts.iter().take(NAMED_HOSTS).map(|host| host.id).collect();
+        let hosts = self.or_status(self.context(caller).names(&first).await)?;
+        let hosts = hosts.into_iter().map(|host| wire::ChangedHost {
+            id: bytes::Bytes::copy_from_slice(host.id.as_bytes()),
+            hostname: host.hostname,
+        });
         let head = |lines: &[String]| lines.iter().take(NAMED_LINES).cloned().collect();
         Ok(Response::new(wire::ChangeHostsResponse {
             selected: count,
-            hosts,
+            hosts: hosts.collect(),
             not_found: head(&selected.not_found),
             not_found_lines: selected.not_found.len() as u64,
             ambiguous: head(&selected.ambiguous),
@@ -79,22 +83,6 @@ impl Fleet {
             },
         };
         self.or_status(self.context(caller).select(meant, most).await)
-    }
-
-    /// The names of the first hosts.
-    async fn named(&self, hosts: &[SelectedHost]) -> Result<Vec<wire::ChangedHost>, Status> {
-        let mut named = Vec::new();
-        for host in hosts.iter().take(NAMED_HOSTS) {
-            let before = u128::from_be_bytes(*host.id.as_bytes()).checked_sub(1);
-            let after = before.map(|before| HostKey::Id(muster_proto::model::HostId::from_bytes(before.to_be_bytes())));
-            let found = self.store.host_list(HostQuery { rows: 1, after, ..HostQuery::default() }).await;
-            let found = found.map_err(|failed| status::of_action(&ActionError::Store(failed), &self.metrics))?;
-            named.extend(found.into_iter().filter(|row| row.host == host.id).map(|row| wire::ChangedHost {
-                id: bytes::Bytes::copy_from_slice(row.host.as_bytes()),
-                hostname: row.hostname,
-            }));
-        }
-        Ok(named)
     }
 
     pub(super) async fn bulk_list(&self, caller: &Caller) -> Answer<wire::ListBulkChangesResponse> {

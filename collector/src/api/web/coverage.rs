@@ -239,12 +239,13 @@ fn cells(entry: &EntryReport) -> Vec<String> {
 }
 
 /// The rows that lists still have.
-fn open(entry: &EntryReport) -> impl Iterator<Item = (&str, &RosterRow)> {
+pub(super) fn open(entry: &EntryReport) -> impl Iterator<Item = (&str, &RosterRow)> {
     let open = entry.records.iter().filter(|record| record.closed.is_none());
     open.map(|record| (record.source.as_str(), &record.row))
 }
 
-fn lists_of(entry: &EntryReport) -> String {
+/// The names of the lists that still have it.
+pub(super) fn lists_of(entry: &EntryReport) -> String {
     open(entry).map(|(source, _)| source).collect::<Vec<_>>().join(", ")
 }
 

@@ -42,6 +42,8 @@ struct DispositionsPage {
     all: bool,
     rows: Vec<DispositionRow>,
     pager: Pager,
+    /// Whether the visitor decides about them.
+    may_decide: bool,
 }
 
 /// A disposition, as lists show it.
@@ -108,6 +110,7 @@ pub(super) async fn show(
     page(&DispositionsPage {
         chrome: Chrome::new(&state, &visitor, "/exceptions"),
         all,
+        may_decide: visitor.may("DecideDisposition"),
         rows: found.rows.iter().map(|one| row(one, now)).collect(),
         pager: pager.with_file("/dispositions.csv", &query),
     })

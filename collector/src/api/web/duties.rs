@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{RawQuery, State as Extract};
 use axum::response::Response;
-use muster_proto::model::{DutyReport, DutySubject, OrderId, Timestamp};
+use muster_proto::model::{DutyReport, DutyState, DutySubject, OrderId, Timestamp};
 
 use super::chrome::{Chrome, page};
 use super::csv;
@@ -41,6 +41,9 @@ struct DutiesPage {
     rows: Vec<Row>,
     pager: Pager,
     is_filtered: bool,
+    may_finish: bool,
+    /// This page.
+    address: String,
 }
 
 struct Row {
@@ -55,6 +58,7 @@ struct Row {
     due: Moment,
     distance: Moment,
     state: &'static str,
+    is_open: bool,
     overdue: bool,
     settled: Option<Moment>,
     reference: String,
@@ -83,6 +87,7 @@ impl Row {
             due: Moment::deadline(duty.due),
             distance: Moment::ago(duty.due, now),
             state: duty.state.name(),
+            is_open: duty.state == DutyState::Open,
             overdue: duty.overdue,
             settled: duty.settled.map(Moment::at),
             reference: clean(&duty.reference, 500),
@@ -116,6 +121,8 @@ pub(super) async fn show(
         rows: found.rows.iter().map(|duty| Row::of(duty, now)).collect(),
         pager: pager.with_file("/duties.csv", &query),
         is_filtered: query.has("order"),
+        may_finish: visitor.may("FinishDuty"),
+        address: query.link("/duties"),
     })
 }
 

@@ -17,6 +17,7 @@ use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
+use super::waiver;
 use crate::reports::{Page, ReportContext, WaiversAsked};
 
 const KEYS: &[&str] = &["order", "list", "rows", "page"];
@@ -50,36 +51,41 @@ struct ExceptionsPage {
     lists: Vec<Choice>,
     /// What is wrong with the order.
     problem: String,
-    rows: Vec<Row>,
+    rows: Vec<WaiverRow>,
     pager: Pager,
     is_filtered: bool,
     waiting: Vec<DispositionRow>,
     has_more_waiting: bool,
+    /// Whether the visitor decides about dispositions.
+    may_decide: bool,
 }
 
-struct Row {
-    number: u64,
-    order: String,
-    state: &'static str,
+/// A waiver, as pages show it.
+pub(super) struct WaiverRow {
+    pub(super) link: String,
+    pub(super) number: u64,
+    pub(super) order: String,
+    pub(super) state: &'static str,
     /// Whether somebody has to decide.
-    is_open: bool,
-    reason: &'static str,
-    control: String,
-    hosts: String,
-    until: Moment,
-    distance: Moment,
-    beyond_milestone: bool,
-    requested_by: String,
-    requested: Moment,
-    decided: String,
-    is_self_approved: bool,
-    ended: String,
+    pub(super) is_open: bool,
+    pub(super) reason: &'static str,
+    pub(super) control: String,
+    pub(super) hosts: String,
+    pub(super) until: Moment,
+    pub(super) distance: Moment,
+    pub(super) beyond_milestone: bool,
+    pub(super) requested_by: String,
+    pub(super) requested: Moment,
+    pub(super) decided: String,
+    pub(super) is_self_approved: bool,
+    pub(super) ended: String,
 }
 
-impl Row {
-    fn of(waiver: &WaiverReport, now: Timestamp) -> Self {
+impl WaiverRow {
+    pub(super) fn of(waiver: &WaiverReport, now: Timestamp) -> Self {
         let by = |name: &str| clean(name, 96);
         Self {
+            link: waiver::link(waiver),
             number: waiver.number,
             order: waiver.order.to_string(),
             state: waiver.state.name(),
@@ -145,11 +151,12 @@ pub(super) async fn show(
         orders: choices(&query, "order", orders.map(|order| (order.id.to_string(), order.id.to_string()))),
         lists: choices(&query, "list", LISTS.map(|(name, text)| (name.to_owned(), text.to_owned()))),
         problem,
-        rows: found.rows.iter().map(|waiver| Row::of(waiver, now)).collect(),
+        rows: found.rows.iter().map(|one| WaiverRow::of(one, now)).collect(),
         pager: pager.with_file("/exceptions.csv", &query),
         is_filtered: query.has("order") || query.has("list"),
         waiting: waiting.rows.iter().map(|one| dispositions::row(one, now)).collect(),
         has_more_waiting: waiting.next.is_some(),
+        may_decide: visitor.may("DecideDisposition"),
     })
 }
 

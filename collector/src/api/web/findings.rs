@@ -11,6 +11,7 @@ use super::format::{LaneMark, Moment, clean};
 use super::paging::{Choice, Pager, choices};
 use super::query::Query;
 use super::refusal::Refusal;
+use super::selection::{List, Selection};
 use super::state::State;
 use super::visitor::Visitor;
 use crate::filter::Filter;
@@ -47,6 +48,8 @@ struct FindingsPage {
     problem: String,
     has_several_orders: bool,
     rows: Vec<FindingRow>,
+    /// For somebody who may change hosts.
+    selection: Option<Selection>,
     pager: Pager,
     /// Whether the question leaves some findings out.
     is_filtered: bool,
@@ -126,6 +129,8 @@ pub(super) async fn show(
     let pager = Pager::new("/findings", &query, found.next.as_deref(), found.rows.len(), found.total, "finding");
     // Machines that never enrolled are entries of the roster and no hosts, so no finding is in that lane.
     let unfinished = Lane::ALL.iter().filter(|lane| !lane.is_finished() && **lane != Lane::Missing);
+    let of_findings: Vec<Lane> = unfinished.clone().copied().collect();
+    let list = List { query: &query, lanes: &of_findings, menus: &[] };
     page(&FindingsPage {
         chrome: Chrome::new(&state, &visitor, "/findings"),
         has_several_orders: orders.len() > 1,
@@ -140,6 +145,7 @@ pub(super) async fn show(
         filter: query.get("where").to_owned(),
         problem,
         rows: found.rows.iter().map(|finding| FindingRow::of(finding, now)).collect(),
+        selection: visitor.may("ChangeHosts").then(|| list.selection()).transpose()?,
         pager: pager.with_file("/findings.csv", &query),
         is_filtered: ["where", "order", "lane", "site"].iter().any(|key| query.has(key)),
     })

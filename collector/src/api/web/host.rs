@@ -57,6 +57,13 @@ struct HostPage {
     /// Whether the visitor sees entries of the roster of some sites only.
     is_of_sites: bool,
     may_read_ledger: bool,
+    /// Whether the visitor decides about dispositions.
+    may_decide: bool,
+    /// The page where this host can be changed; empty for somebody who may not.
+    change: String,
+    /// This page.
+    address: String,
+    may_finish_duties: bool,
     ledger_link: String,
 }
 
@@ -106,6 +113,7 @@ struct Change {
 }
 
 struct Duty {
+    number: u64,
     what: String,
     order: String,
     due: Moment,
@@ -154,6 +162,7 @@ fn view(
         reason: clean(&mark.reason, 500),
     };
     let duty = |duty: &muster_proto::model::DutyReport| Duty {
+        number: duty.number,
         what: clean(if duty.what.is_empty() { &duty.clock } else { &duty.what }, 300),
         order: duty.order.to_string(),
         due: Moment::deadline(duty.due),
@@ -174,7 +183,7 @@ fn view(
         newer_notes: notes.newer,
         older_notes: notes.older,
         dispositions: host.dispositions.iter().map(|one| dispositions::row(one, now)).collect(),
-        verdicts: host.verdicts.iter().map(|verdict| VerdictView::of(verdict)).collect(),
+        verdicts: host.verdicts.iter().map(VerdictView::of).collect(),
         products: host.hits.iter().map(product).collect(),
         sources: host.sources.iter().map(source).collect(),
         history: explained.history.iter().rev().take(MOST).map(change).collect(),
@@ -183,6 +192,14 @@ fn view(
         enrolled: Moment::at(host.enrolled_at),
         entry: entry.map(entry_of),
         is_of_sites: visitor.caller().scope != SiteScope::All,
+        may_decide: visitor.may("DecideDisposition"),
+        change: if visitor.may("ChangeHosts") {
+            Query::default().with("host", &host.id.to_string()).link("/change")
+        } else {
+            String::new()
+        },
+        address: format!("/hosts/{}", host.id),
+        may_finish_duties: visitor.may("FinishDuty"),
         may_read_ledger: visitor.may("ListLedger"),
         ledger_link: Query::default().with("host", &host.id.to_string()).link("/ledger"),
     }

@@ -11,6 +11,7 @@ use super::format::{LaneMark, Moment, clean, name};
 use super::paging::{Choice, Pager, choices};
 use super::query::Query;
 use super::refusal::Refusal;
+use super::selection::{List, Selection};
 use super::state::State;
 use super::visitor::Visitor;
 use crate::filter::Filter;
@@ -54,6 +55,8 @@ struct HostsPage {
     /// The columns of lanes, one for each active order.
     columns: Vec<String>,
     rows: Vec<Row>,
+    /// For somebody who may change hosts.
+    selection: Option<Selection>,
     pager: Pager,
     is_filtered: bool,
 }
@@ -142,6 +145,7 @@ pub(super) async fn show(
     let filters = ["where", "order", "lane", "silent", "site", "name", "mark", "token"];
     // Machines that never enrolled are entries of the roster and no hosts.
     let lanes = Lane::ALL.iter().filter(|lane| **lane != Lane::Missing);
+    let list = List { query: &query, lanes: &[], menus: &["name", "mark", "token"] };
     page(&HostsPage {
         chrome: Chrome::new(&state, &visitor, "/hosts"),
         orders: choices(&query, "order", orders.iter().map(|order| (order.to_string(), order.to_string()))),
@@ -158,6 +162,7 @@ pub(super) async fn show(
             [_] => vec!["Lane".to_owned()],
             several => several.iter().map(ToString::to_string).collect(),
         },
+        selection: visitor.may("ChangeHosts").then(|| list.selection()).transpose()?,
         pager: pager.with_file("/hosts.csv", &query),
         is_filtered: filters.iter().any(|key| query.has(key)),
     })

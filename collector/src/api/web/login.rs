@@ -6,18 +6,19 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{RawQuery, State as Extract};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
+use http::header::{LOCATION, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use muster_proto::model::Token;
 use tonic::Code;
 use tracing::info;
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::chrome::page;
+use super::form::{Form, place};
 use super::format::span;
 use super::query::Query;
 use super::refusal::Refusal;
@@ -26,9 +27,6 @@ use super::visitor::session_of;
 use crate::actions::{self, Caller};
 use crate::ledger::actor::Actor;
 use crate::tls::PeerHandle;
-
-/// The longest form, in bytes.
-const FORM: usize = 16 * 1024;
 
 /// The form.
 #[derive(Template)]
@@ -39,12 +37,12 @@ struct LoginPage {
     icon: &'static str,
     /// Where to go afterwards.
     next: String,
-    /// Why the last attempt failed.
+    /// Why the last attempt failed, or why the token is asked for again.
     failed: String,
 }
 
-/// The longest address of a page to which a login leads, in bytes.
-const NEXT: usize = 4_000;
+/// Why somebody who is logged in is asked for the token.
+const AGAIN: &str = "This action needs a login of the last 15 minutes. Log in again, and then repeat it.";
 
 impl LoginPage {
     fn new(next: &str, failed: &str) -> Self {
@@ -56,14 +54,15 @@ impl LoginPage {
 /// `GET /login`.
 pub(super) async fn form(RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
     // A wrong address to go back to must not keep anybody from the form.
-    let query = Query::read(raw.as_deref(), &["next"]).unwrap_or_default();
-    page(&LoginPage::new(place(query.get("next")), ""))
+    let query = Query::read(raw.as_deref(), &["next", "again"]).unwrap_or_default();
+    let again = if query.has("again") { AGAIN } else { "" };
+    page(&LoginPage::new(place(query.get("next")), again))
 }
 
 /// `POST /login`: opens a session for a valid token.
 pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let form = read_form(&parts.headers, body).await?;
+    let form = Form::of(&parts.headers, body).await?.fields(&["token", "next"])?;
     let next = place(form.get("next"));
     let again = |failed: &str| {
         let mut response = page(&LoginPage::new(next, failed))?;
@@ -143,25 +142,6 @@ async fn end(state: &State, parts: &Parts) -> Result<(), Refusal> {
     }
 }
 
-async fn read_form(headers: &HeaderMap, body: Body) -> Result<Query, Refusal> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().map(str::trim) != Some("application/x-www-form-urlencoded") {
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This is not what the form sends."));
-    }
-    let bytes = to_bytes(body, FORM).await.map_err(|_| Refusal::of_code(StatusCode::PAYLOAD_TOO_LARGE))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::asked("The form is no text."))?;
-    Query::read(Some(text), &["token", "next"])
-}
-
-/// A page of this board; for everything else the board itself, so that a link to the form leads nowhere else.
-fn place(next: &str) -> &str {
-    let is_page = next.starts_with('/')
-        && !next.starts_with("//")
-        && next.len() <= NEXT
-        && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if is_page { next } else { "/" }
-}
-
 fn redirect(to: &str, cookie: &str) -> Result<Response, Refusal> {
     let header =
         |text: &str| HeaderValue::try_from(text).map_err(|_| Refusal::of_code(StatusCode::INTERNAL_SERVER_ERROR));
@@ -169,22 +149,4 @@ fn redirect(to: &str, cookie: &str) -> Result<Response, Refusal> {
     response.headers_mut().insert(LOCATION, header(to)?);
     response.headers_mut().insert(SET_COOKIE, header(cookie)?);
     Ok(response)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_login_leads_to_pages_of_this_board_only() {
-        for page in ["/", "/findings?lane=replace", "/hosts/7?a=b%2F"] {
-            assert_eq!(place(page), page);
-        }
-        for elsewhere in
-            ["", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nset-cookie: x", "evil"]
-        {
-            assert_eq!(place(elsewhere), "/", "{elsewhere}");
-        }
-        assert_eq!(place(&format!("/hosts?where={}", "x".repeat(4_000))), "/", "too long for a header");
-    }
 }

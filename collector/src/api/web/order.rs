@@ -34,6 +34,7 @@ struct OrderPage {
     files: Vec<File>,
     board_link: String,
     duties_link: String,
+    may_switch: bool,
 }
 
 struct Milestone {
@@ -136,6 +137,7 @@ fn view(state: &State, visitor: &Visitor, order: &OrderReport, files: &[OrderFil
         files: (1..).zip(files).map(|(number, file)| File::of(&order.id, number, file)).collect(),
         board_link: of_order.link("/"),
         duties_link: of_order.link("/duties"),
+        may_switch: visitor.may("SwitchOrder"),
     }
 }
 

@@ -27,18 +27,35 @@ impl Query {
     /// # Errors
     /// There is a key that the page does not know, a control character, or too much.
     pub(super) fn read(raw: Option<&str>, known: &[&str]) -> Result<Self, Refusal> {
-        let pairs = raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        Self::pairs(raw.unwrap_or_default(), known, "page", char::is_control)
+    }
+
+    /// Reads what a form sends, like the question of an address. A text of several lines has new lines.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub(super) fn of_form(sent: &str, known: &[&str]) -> Result<Self, Refusal> {
+        let mut form = Self::pairs(sent, known, "form", |c| c.is_control() && !['\n', '\r', '\t'].contains(&c))?;
+        for (_, value) in &mut form.0 {
+            // HTML sends every new line as CR and LF.
+            *value = value.replace("\r\n", "\n");
+        }
+        Ok(form)
+    }
+
+    fn pairs(raw: &str, known: &[&str], of: &str, is_refused: fn(char) -> bool) -> Result<Self, Refusal> {
+        let pairs = raw.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let pairs: Vec<_> = pairs.map(|(key, value)| (decode(key), decode(value))).collect();
         if let Some((key, _)) = pairs.iter().find(|(key, _)| !known.contains(&key.as_str())) {
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(Refusal::asked(format!("This page does not know \"{}\". It knows: {known}.", clean(key, 64))));
+            return Err(Refusal::asked(format!("This {of} does not know \"{}\". It knows: {known}.", clean(key, 64))));
         }
         if pairs.len() > MOST || pairs.iter().any(|(_, value)| value.len() > LONGEST) {
-            return Err(Refusal::asked("The address is too long."));
+            return Err(Refusal::asked(format!("Too much was sent to this {of}.")));
         }
         // No name has them, and PostgreSQL cannot compare with all of them.
-        if let Some((key, _)) = pairs.iter().find(|(_, value)| value.contains(char::is_control)) {
+        if let Some((key, _)) = pairs.iter().find(|(_, value)| value.contains(is_refused)) {
             return Err(Refusal::asked(format!("\"{key}\" has a control character.")));
         }
         Ok(Self(pairs.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect()))
@@ -133,6 +150,12 @@ impl Query {
         changed
     }
 
+    /// The same with one more value of a key.
+    pub(super) fn and(mut self, key: &str, value: &str) -> Self {
+        self.0.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The same without a key.
     pub(super) fn without(&self, key: &str) -> Self {
         Self(self.0.iter().filter(|(name, _)| name != key).cloned().collect())
@@ -220,6 +243,9 @@ mod tests {
         assert!(Query::read(Some("lnae=x"), &["lane"]).expect_err("unknown").text.contains("\"lnae\""));
         assert!(Query::read(Some("rows=10"), &["rows"]).expect("known").rows().is_err());
         assert!(Query::read(Some(&"a=1&".repeat(201)), &["a"]).is_err());
+        let note = Query::of_form("a=x%0D%0Ay%09z", &["a"]).expect("a text of two lines");
+        assert_eq!(note.get("a"), "x\ny\tz");
+        assert!(Query::of_form("a=%00", &["a"]).is_err() && Query::of_form("b=1", &["a"]).is_err());
         for control in ["a=%00", "a=x%0a", "a=%1b%5b31m", "a=%c2%85"] {
             let refused = Query::read(Some(control), &["a"]).expect_err(control);
             assert!(refused.text.contains("\"a\" has a control character"), "{}", refused.text);

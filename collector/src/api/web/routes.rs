@@ -11,8 +11,8 @@ use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Answers;
 use super::{
-    about, accounts, assets, board, changes, coverage, dispositions, duties, exceptions, find, findings, host, hosts,
-    ledger, login, order, orders, software, tokens,
+    about, accounts, assets, board, change, changes, coverage, dispositions, duties, duty_done, entry, exceptions,
+    find, findings, host, hosts, ledger, login, order, order_switch, orders, retire, software, tokens, waiver,
 };
 
 /// A page that only somebody who is logged in may see.
@@ -35,6 +35,38 @@ where
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RouteName(pub(super) &'static str);
 
+/// What a form of a page does. Its rules are those of its method.
+pub(super) struct FormRoute {
+    pub(super) path: &'static str,
+    pub(super) method: &'static str,
+    methods: &'static [&'static str],
+    handler: MethodRouter<State>,
+}
+
+fn form<H, T>(path: &'static str, methods: &'static [&'static str; 1], handler: H) -> FormRoute
+where
+    H: Handler<T, State>,
+    T: 'static,
+{
+    FormRoute { path, method: methods[0], methods, handler: post(handler) }
+}
+
+/// What the forms of all pages do.
+pub(super) fn forms() -> Vec<FormRoute> {
+    vec![
+        form("/change", &["ChangeHosts"], change::change),
+        form("/exceptions", &["AskWaiver"], waiver::ask),
+        form("/exceptions/{waiver}", &["DecideWaiver"], waiver::decide),
+        form("/dispositions", &["RetireHosts"], retire::retire),
+        form("/dispositions/{disposition}", &["DecideDisposition"], retire::decide),
+        form("/duties/{duty}", &["FinishDuty"], duty_done::done),
+        form("/coverage/{entry}/match", &["MatchRosterEntry"], entry::is_host),
+        form("/coverage/{entry}/unmatch", &["UnmatchRosterEntry"], entry::is_another),
+        form("/coverage/{entry}/excuse", &["ExcuseRosterEntry"], entry::excuse),
+        form("/orders/{order}", &["SwitchOrder"], order_switch::switch),
+    ]
+}
+
 /// Every page.
 pub(super) fn pages() -> Vec<Route> {
     vec![
@@ -46,6 +78,9 @@ pub(super) fn pages() -> Vec<Route> {
         route("/hosts/{host}", &["ExplainHost", "GetRosterEntry"], host::show),
         route("/find", &["GetHost"], find::show),
         route("/exceptions", &["ListWaivers", "ListDispositions", "ListOrders"], exceptions::show),
+        route("/exceptions/{waiver}", &["GetWaiver"], waiver::show),
+        route("/change", &["ChangeHosts", "ListBulkChanges"], change::show),
+        route("/change/{change}", &["GetBulkChange"], change::progress),
         route("/exceptions.csv", &["ListWaivers"], exceptions::download),
         route("/dispositions", &["ListDispositions"], dispositions::show),
         route("/dispositions.csv", &["ListDispositions"], dispositions::download),
@@ -53,6 +88,7 @@ pub(super) fn pages() -> Vec<Route> {
         route("/accounts", &["ListAccounts"], accounts::show),
         route("/software", &["SearchSoftware"], software::show),
         route("/coverage", &["ListRoster", "GetBoard"], coverage::show),
+        route("/coverage/{entry}", &["GetRosterEntry"], entry::show),
         route("/coverage.csv", &["ListRoster"], coverage::download),
         route("/changes", &["ListChanges", "ListOrders"], changes::show),
         route("/changes.csv", &["ListChanges"], changes::download),
@@ -75,6 +111,9 @@ pub(super) fn router(state: State) -> Router {
         .route("/logout/everywhere", named("/logout/everywhere", post(login::logout_everywhere)))
         .route("/assets/{name}", named("/assets", get(assets::asset)));
     for Route { path, methods, handler } in pages() {
+        router = router.route(path, named(path, handler.layer(Extension(Answers(methods)))));
+    }
+    for FormRoute { path, methods, handler, .. } in forms() {
         router = router.route(path, named(path, handler.layer(Extension(Answers(methods)))));
     }
     router.fallback(|| async { Refusal::of_code(http::StatusCode::NOT_FOUND) }).with_state(state)

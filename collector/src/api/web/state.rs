@@ -17,6 +17,7 @@ use crate::actions::{ActionError, Caller, SessionTimes};
 use crate::api::probes::Readiness;
 use crate::api::{Access, ResourceWatch, status};
 use crate::clock::Clock;
+use crate::config::Waivers;
 use crate::reports::{ReportContext, ReportError, Searches};
 use crate::rules::RuleSet;
 use crate::store::Store;
@@ -41,6 +42,8 @@ pub struct WebParts {
     pub pin: CaPin,
     /// How long sessions last.
     pub sessions: SessionTimes,
+    /// How many people a waiver needs, and how long it may last.
+    pub waivers: Waivers,
     /// How long a page may take.
     pub page_deadline: Duration,
 }

@@ -50,6 +50,19 @@ impl Visitor {
         matches!(self.proof, Proof::Session(..))
     }
 
+    /// Refuses what is sensitive to somebody who logged in long ago; `back` is the page with its form.
+    ///
+    /// # Errors
+    /// The login is older than 15 minutes. The refusal leads to a new one, and from there to the page.
+    pub(super) fn must_have_proved_lately(&self, state: &State, back: &str) -> Result<(), Refusal> {
+        match &self.proof {
+            Proof::Session(_, session) if !session.is_proved_lately(state.now()) => {
+                Err(Refusal::nobody(Query::default().with("next", back).with("again", "1").link("/login"), false))
+            }
+            Proof::Session(..) | Proof::Account(_) => Ok(()),
+        }
+    }
+
     /// Whether the visitor may have what a method answers, for parts of a page and links.
     pub(super) fn may(&self, method: &str) -> bool {
         may(self.caller(), rule_of_method(method)).is_ok()

@@ -105,6 +105,7 @@ impl Collector {
             resources: Arc::clone(&self.resources),
             pin: self.authority.pin(),
             sessions: SessionTimes { whole: settings.session, idle: settings.session_idle },
+            waivers: self.settings.waivers,
             page_deadline: settings.page_deadline,
         })
     }

@@ -21,7 +21,7 @@ const OF_ACCOUNT: &str = "SELECT id FROM session WHERE account = $1 ORDER BY see
 const COUNT: &str = "SELECT count(*) FROM session";
 const UNUSED: &str = "SELECT id FROM session ORDER BY seen_at, id LIMIT $1";
 const FIND: &str = "SELECT s.secret_hash, s.token, s.expires_at, s.seen_at, t.expires_at, t.revoked_at, a.id, a.name, a.role,
-     a.revoked_at FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account WHERE s.id = $1";
+     a.revoked_at, s.created_at FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account WHERE s.id = $1";
 const SEEN: &str = "UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2";
 const END: &str = "DELETE FROM session WHERE id = $1";
 
@@ -43,6 +43,8 @@ pub(crate) struct NewSession {
 #[derive(Debug, Clone)]
 pub(crate) struct StoredSession {
     pub(crate) expires_at: Timestamp,
+    /// When it was opened.
+    pub(crate) opened_at: Timestamp,
     /// When it was last used.
     pub(crate) seen_at: Timestamp,
     pub(crate) token: TokenId,
@@ -95,7 +97,8 @@ pub(crate) fn find(tx: &mut dyn AdminTx, id: &TokenId) -> Step<Option<StoredSess
         sites,
     };
     let token = row.parse("an account token", 1)?;
-    Ok(Some(StoredSession { expires_at: row.time(2)?, seen_at: row.time(3)?, token, holder }))
+    let (expires_at, opened_at, seen_at) = (row.time(2)?, row.time(10)?, row.time(3)?);
+    Ok(Some(StoredSession { expires_at, opened_at, seen_at, token, holder }))
 }
 
 /// Notes that a session was used.

@@ -74,6 +74,14 @@ impl Lab {
         Self::start_with(&[ORDER]).await
     }
 
+    /// The same with one waiver and one change of the host of `north`.
+    pub(super) async fn start_with_exceptions() -> Self {
+        let lab = Self::start().await;
+        lab.waiver("asker", None).await;
+        lab.notes(1).await;
+        lab
+    }
+
     /// The same with these orders active.
     pub(super) async fn start_with(orders: &[&str]) -> Self {
         let lab = Self::with_orders(orders).await;
@@ -110,6 +118,7 @@ impl Lab {
             resources: Arc::new(ResourceWatch::new(metrics, None)),
             pin: CaPin::from_bytes([1; 32]),
             sessions: SessionTimes { whole: Duration::from_secs(12 * 3600), idle: Duration::from_secs(3600) },
+            waivers: crate::config::Waivers::default(),
             page_deadline: Duration::from_secs(60),
         });
         let lab = Self { store, web, millis, rules, _folder: folder };

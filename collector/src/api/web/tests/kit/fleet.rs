@@ -48,6 +48,8 @@ impl Lab {
         let mut import = begun.expect("begins");
         import.push(rows).await.expect("pushes");
         import.finish().await.expect("imports");
+        let clock: crate::clock::Clock = Arc::new(move || now);
+        actions::roster_advance(&self.store, &self.rules.load_full(), &clock).await.expect("matches");
     }
 
     /// Texts of everybody who may write one, with markup in them.
