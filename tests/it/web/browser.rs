@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use muster_tests::browser::Browser;
-use muster_tests::lab::PATIENCE;
+use muster_tests::lab::{Lab, PATIENCE};
 use muster_tests::{eventually, left_out};
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ const AUDIT: &str = include_str!("audit.js");
 const PICTURES: &str = "MUSTER_TEST_PICTURES";
 
 /// Every page that needs no name of anything.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 16] = [
     "/",
     "/findings",
     "/hosts",
@@ -27,6 +27,8 @@ const PAGES: [&str; 14] = [
     "/duties",
     "/ledger",
     "/exceptions",
+    "/exceptions/1",
+    "/change?where=site:lab",
     "/dispositions?all=1",
     "/tokens",
     "/accounts",
@@ -73,6 +75,7 @@ fn a_browser_finds_nothing_wrong_with_any_page() -> Result<()> {
         let name = if page.len() > 20 { format!("{name}-one") } else { name };
         looked_at(&browser, &name, &pictures)?;
     }
+    acts(&lab, &browser, &base)?;
     live(&browser, &base)?;
     interaction(&browser, &base)?;
     without_scripts(&browser, &base, &token)
@@ -102,6 +105,68 @@ fn looked_at(browser: &Browser, name: &str, pictures: &Path) -> Result<()> {
     let console: Vec<String> = console.into_iter().filter(|line| !line.contains("status of 404")).collect();
     assert!(console.is_empty(), "{name}: {console:?}");
     browser.emulate(1440, false, false)
+}
+
+/// What people do on the pages: a label for hosts that were ticked, a waiver that another person approves, an entry of the roster.
+fn acts(lab: &Lab, browser: &Browser, base: &str) -> Result<()> {
+    browser.open(&format!("{base}/findings"))?;
+    browser.click("tbody input[name=host]")?;
+    browser.click(".selection button")?;
+    assert!(browser.url()?.contains("/change?"), "{}", browser.url()?);
+    browser.type_into("#label", "wave-1")?;
+    browser.click("button[value=label]")?;
+    eventually("the label is given", PATIENCE, || {
+        let told = browser.run("return document.querySelector('main').textContent")?;
+        Ok(told.as_str().is_some_and(|text| text.contains("1 of 1 hosts were changed")).then_some(()))
+    })?;
+    let labelled = lab.muster(&["hosts", "--where", "label:wave-1", "-o", "csv"])?.stdout;
+    assert_eq!(labelled.lines().count(), 2, "{labelled}");
+
+    browser.open(&format!("{base}/change?where=label:wave-1"))?;
+    browser.type_into("#control", "its own network")?;
+    let fill = "document.querySelector('#reason').value = 'research';
+                document.querySelector('#until').value = document.querySelector('#until').min;
+                document.querySelector('[name=beyond]').checked = true";
+    browser.run(fill)?;
+    browser.click("form[action='/exceptions'] button")?;
+    eventually("the waiver is asked for", PATIENCE, || Ok(browser.url()?.ends_with("/exceptions/2").then_some(())))?;
+    // Another person: the first one cannot approve.
+    browser.click("button[value=approve]")?;
+    let refused = browser.run("return document.querySelector('main').textContent")?;
+    assert!(refused.as_str().is_some_and(|text| text.contains("another")), "{refused}");
+    let second = lab.muster(&["accounts", "create", "second", "--role", "operator"])?.expect_code(0)?.stdout;
+    let admin = std::fs::read_to_string(lab.data_dir().join("admin.token"))?;
+    logs_in(browser, base, &second, "/exceptions/2")?;
+    browser.click("button[value=approve]")?;
+    eventually("the waiver is in force", PATIENCE, || {
+        let told = browser.run("return document.querySelector('main').textContent")?;
+        Ok(told.as_str().is_some_and(|text| text.contains("in-force")).then_some(()))
+    })?;
+    browser.open(base)?;
+    let board = browser.run("return document.querySelector('main').textContent")?;
+    assert!(board.as_str().is_some_and(|text| text.contains("waived 1:")), "{board}");
+
+    browser.open(&format!("{base}/coverage?state=review"))?;
+    browser.click("tbody a[href^='/coverage/']")?;
+    browser.click("form[action$='/match'] button.primary")?;
+    eventually("the entry is matched", PATIENCE, || {
+        let told = browser.run("return document.querySelector('main').textContent")?;
+        Ok(told.as_str().is_some_and(|text| text.contains("Matched host")).then_some(()))
+    })?;
+    logs_in(browser, base, &admin, "/")?;
+    let console = browser.console()?;
+    let console: Vec<String> = console.into_iter().filter(|line| !line.contains("status of 40")).collect();
+    assert!(console.is_empty(), "{console:?}");
+    Ok(())
+}
+
+/// Logs in as somebody else, in the same browser.
+fn logs_in(browser: &Browser, base: &str, token: &str, next: &str) -> Result<()> {
+    browser.open(&format!("{base}/login?next={next}"))?;
+    browser.type_into("#token", token.trim())?;
+    browser.click("button.primary")?;
+    assert_eq!(browser.url()?, format!("{base}{next}"));
+    Ok(())
 }
 
 /// Filters by a click, the board's newer numbers, the search box, and the end of the session.

@@ -35,11 +35,10 @@ where
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RouteName(pub(super) &'static str);
 
-/// What a form of a page does. Its rules are those of its method.
+/// What a form of a page does. Its rule is that of its one method.
 pub(super) struct FormRoute {
     pub(super) path: &'static str,
-    pub(super) method: &'static str,
-    methods: &'static [&'static str],
+    pub(super) methods: &'static [&'static str; 1],
     handler: MethodRouter<State>,
 }
 
@@ -48,7 +47,7 @@ where
     H: Handler<T, State>,
     T: 'static,
 {
-    FormRoute { path, method: methods[0], methods, handler: post(handler) }
+    FormRoute { path, methods, handler: post(handler) }
 }
 
 /// What the forms of all pages do.
@@ -113,7 +112,7 @@ pub(super) fn router(state: State) -> Router {
     for Route { path, methods, handler } in pages() {
         router = router.route(path, named(path, handler.layer(Extension(Answers(methods)))));
     }
-    for FormRoute { path, methods, handler, .. } in forms() {
+    for FormRoute { path, methods, handler } in forms() {
         router = router.route(path, named(path, handler.layer(Extension(Answers(methods)))));
     }
     router.fallback(|| async { Refusal::of_code(http::StatusCode::NOT_FOUND) }).with_state(state)

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{Path, RawQuery, State as Extract};
 use axum::response::Response;
 use muster_proto::limits;
-use muster_proto::model::{HostName, Lane, OrderId, Timestamp, WaiverReason, WaiverReport, WaiverState};
+use muster_proto::model::{HostName, Lane, OrderId, Timestamp, WaiverReason, WaiverState};
 
 use super::act::{HOST_KEYS, HostsMeant, finish, see};
 use super::chrome::{Chrome, page};
@@ -138,9 +138,4 @@ pub(super) async fn decide(
     finish(&state, decide).await?;
     tracing::info!(waiver = number, decision = ?decision, by = %visitor.caller().name, "decided about a waiver");
     see(&address(number))
-}
-
-/// The link to a waiver in lists.
-pub(super) fn link(waiver: &WaiverReport) -> String {
-    address(waiver.number)
 }

@@ -56,7 +56,7 @@ async fn every_form_keeps_the_rule_of_its_method_for_every_role_and_site() {
         for (kind, sites) in [("fleet", &[][..]), ("own", &["north"][..]), ("foreign", &["south"][..])] {
             let cookie = lab.login(&format!("{role}-{kind}"), *role, sites).await;
             for form in forms() {
-                let (needed, rule) = rule_of_method(form.method);
+                let (needed, rule) = rule_of_method(form.methods[0]);
                 let is_refused = *role < needed || (rule == SiteRule::WholeFleet && kind != "fleet");
                 if !is_refused && kind != "foreign" {
                     continue;
