@@ -38,6 +38,8 @@ pub(crate) struct InstantCounts<G> {
 #[derive(Debug)]
 pub(crate) struct Timeline<G> {
     instants: Vec<TimelineInstant>,
+    /// The same instants with the order as it was at the instant before, where it was another one.
+    replaced: Vec<Option<TimelineInstant>>,
     all: Vec<ByLane>,
     groups: BTreeMap<G, Vec<ByLane>>,
     steps: Vec<BTreeMap<Step, u64>>,
@@ -48,7 +50,12 @@ impl<G: Ord + Clone> Timeline<G> {
     pub(crate) fn new(instants: Vec<TimelineInstant>) -> Self {
         let steps = vec![BTreeMap::new(); instants.len()];
         let all = vec![NONE; instants.len()];
-        Self { instants, all, groups: BTreeMap::new(), steps }
+        let mut replaced = vec![None];
+        replaced.extend(instants.windows(2).map(|pair| {
+            let order = Some(&pair[0].order).filter(|order| **order != pair[1].order)?;
+            Some(TimelineInstant { at: pair[1].at, order: order.clone() })
+        }));
+        Self { instants, replaced, all, groups: BTreeMap::new(), steps }
     }
 
     /// How many groups have machines.
@@ -59,13 +66,15 @@ impl<G: Ord + Clone> Timeline<G> {
     /// Counts one machine, which is in the place that is given for each instant.
     pub(crate) fn add(&mut self, place: impl Fn(&TimelineInstant) -> Option<PlaceThen>) {
         let mut before: Option<(Timestamp, Option<PlaceThen>)> = None;
-        for ((instant, counts), steps) in self.instants.iter().zip(&mut self.all).zip(&mut self.steps) {
+        let instants = self.instants.iter().zip(&self.replaced);
+        for (((instant, replaced), counts), steps) in instants.zip(&mut self.all).zip(&mut self.steps) {
             let now = place(instant);
             count(counts, now);
-            if let Some((at, before)) = before
-                && let Some(step) = step(at, before, now, instant.at)
-            {
-                *steps.entry(step).or_default() += 1;
+            if let Some((at, before)) = before {
+                let unchanged = replaced.as_ref().map_or(now, &place);
+                if let Some(step) = step(at, before, unchanged, now, instant.at) {
+                    *steps.entry(step).or_default() += 1;
+                }
             }
             before = Some((instant.at, now));
         }
@@ -84,7 +93,7 @@ impl<G: Ord + Clone> Timeline<G> {
 
     /// What was counted.
     pub(crate) fn finish(self) -> Vec<InstantCounts<G>> {
-        let Self { instants, all, groups, steps } = self;
+        let Self { instants, all, groups, steps, replaced: _ } = self;
         let instants = instants.into_iter().zip(steps).enumerate();
         let of = |(n, (instant, steps)): (usize, (TimelineInstant, BTreeMap<_, _>))| {
             let mut parts = Vec::new();
@@ -122,29 +131,41 @@ fn day_counts(counts: &ByLane) -> DayCounts {
 }
 
 /// The lanes before and after, and the cause of the last change between both instants; `None` if the lane is the same. `at` is the
-/// instant before, `until` the one after.
-fn step(at: Timestamp, before: Option<PlaceThen>, now: Option<PlaceThen>, until: Timestamp) -> Option<Step> {
+/// instant before, `until` the one after, and `unchanged` where the machine would be now if the order had stayed as it was.
+fn step(
+    at: Timestamp,
+    before: Option<PlaceThen>,
+    unchanged: Option<PlaceThen>,
+    now: Option<PlaceThen>,
+    until: Timestamp,
+) -> Option<Step> {
     let lane = |place: Option<PlaceThen>| place.and_then(|place| place.lane);
     let (from, to) = (lane(before), lane(now));
     let now = now.filter(|_| from != to)?;
     let ended = before.and_then(|before| before.decided.map(|decided| (decided, before.is_silent)));
     let cause = match (now.decided, ended) {
         (Some(began), _) if began.since > at => began.cause(),
+        _ if lane(unchanged) != to => Cause::Rules,
         // Another decision, made before, is left.
         (_, Some((ended, was_silent))) => end_cause(at, &ended, was_silent, &now, until),
         (Some(began), None) => began.cause(),
-        (None, None) => awake_cause(at, from, &now),
+        (None, None) => awake_cause(at, before, &now),
     };
     Some((from, to, cause))
 }
 
 /// Why a machine about which nothing was or is decided is in another lane.
-fn awake_cause(at: Timestamp, from: Option<Lane>, now: &PlaceThen) -> Cause {
-    match (from, now.lane) {
+fn awake_cause(at: Timestamp, before: Option<PlaceThen>, now: &PlaceThen) -> Cause {
+    let was_out_of_scope = before.is_some_and(|before| before.is_counted && before.lane.is_none());
+    let was_silent = before.is_some_and(|before| before.lane == Some(Lane::Silent));
+    match now.lane {
+        // It was judged into the scope of the order, whether it reports or not.
+        Some(Lane::Silent) if was_out_of_scope => now.cause,
         // Whatever happened before it fell silent does not show.
-        (_, Some(Lane::Silent)) => Cause::Silent,
-        (Some(Lane::Silent), _) if now.since <= at => Cause::Returned,
-        _ => now.cause,
+        Some(Lane::Silent) => Cause::Silent,
+        // Its stored lane has not changed, so it has reported.
+        Some(_) if was_silent && now.since <= at => Cause::Returned,
+        Some(_) | None => now.cause,
     }
 }
 

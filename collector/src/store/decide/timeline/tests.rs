@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use muster_proto::model::{DispositionKind, OrderId, WaiverReason};
+use muster_proto::model::{DispositionKind, EntryState, OrderId, SiteId, WaiverReason};
 
-use super::super::past::{HostPast, LaneSpan};
+use super::super::past::{EntryPast, HostPast, LaneSpan};
 use super::*;
 use crate::judge::{HostDecisions, RetirementTerm, WaiverTerm};
 
@@ -345,4 +345,104 @@ fn a_silent_host_that_was_waived_is_silent_because_the_waiver_ended() {
     };
     assert_eq!(to_silent(host(2)), Some((Some(Lane::Waived), Cause::Waiver)), "it was silent before");
     assert_eq!(to_silent(host(9)), Some((Some(Lane::Clear), Cause::Silent)), "the waiver was over before");
+}
+
+/// The steps of a machine on these days: the day, the lanes, and the cause.
+fn steps(
+    days: &[(u64, OrderThen)],
+    place: impl Fn(&TimelineInstant) -> Option<PlaceThen>,
+) -> Vec<(u64, Option<Lane>, Option<Lane>, Cause)> {
+    let instant =
+        |(day, order): &(u64, OrderThen)| TimelineInstant { at: at((day + 1) * DAY - 1), order: order.clone() };
+    let mut timeline: Timeline<u8> = Timeline::new(days.iter().map(instant).collect());
+    timeline.add(place);
+    let counted = timeline.finish().into_iter().zip(days);
+    counted
+        .flat_map(|(found, (day, _))| found.steps.into_iter().map(|step| (*day, step.from, step.to, step.cause)))
+        .collect()
+}
+
+fn with_patience(days: u64) -> OrderThen {
+    OrderThen { patience: Duration::from_millis(days * DAY), ..order() }
+}
+
+#[test]
+fn hosts_that_become_silent_or_are_not_any_more_because_of_another_patience_changed_by_the_rules() {
+    let (clear, silent) = (Some(Lane::Clear), Some(Lane::Silent));
+    let host = |gaps: Vec<(Timestamp, Timestamp)>, last_seen: u64| HostPast {
+        enrolled_at: at(0),
+        last_seen: at(last_seen),
+        spans: vec![LaneSpan { since: at(0), until: None, lane: Lane::Clear, in_scope: true, cause: Cause::Enrolled }],
+        gaps,
+        decisions: HostDecisions::default(),
+    };
+    // It is away from day 1 on; the patience is 3 days until day 5, then 9, and 5 from day 8 on.
+    let patience = |day: u64| {
+        with_patience(if day < 6 {
+            3
+        } else if day < 8 {
+            9
+        } else {
+            5
+        })
+    };
+    let days: Vec<_> = (0..20).map(|day| (day, patience(day))).collect();
+    let of = |past: &HostPast| steps(&days, |instant| past.place(instant.at, &id(), instant.order.patience));
+    assert_eq!(
+        of(&host(Vec::new(), DAY)),
+        [(3 + 1, clear, silent, Cause::Silent), (6, silent, clear, Cause::Rules), (8, clear, silent, Cause::Rules),],
+    );
+    // It comes back on the day of the longer patience, and is away again.
+    let back = 6 * DAY + HOUR;
+    assert_eq!(
+        of(&host(vec![(at(DAY), at(back))], back)),
+        [(4, clear, silent, Cause::Silent), (6, silent, clear, Cause::Returned), (11, clear, silent, Cause::Silent),],
+    );
+    // A waiver that ended on that day is not why it is silent.
+    let mut waived = host(Vec::new(), 3 * DAY);
+    waived.decisions.waivers.push(waiver(DAY, 8 * DAY));
+    let found = of(&waived);
+    assert_eq!(found.last(), Some(&(8, Some(Lane::Waived), silent, Cause::Rules)), "{found:?}");
+}
+
+#[test]
+fn machines_that_come_into_the_scope_of_an_order_or_leave_it_changed_by_the_rules() {
+    let (plant, silent) = (SiteId::new("plant").expect("valid"), Some(Lane::Silent));
+    let only = |sites: &[&SiteId]| OrderThen { sites: sites.iter().map(|site| (*site).clone()).collect(), ..order() };
+    let elsewhere = SiteId::new("elsewhere").expect("valid");
+    let days = [(1, order()), (2, only(&[&elsewhere])), (3, only(&[&elsewhere])), (4, only(&[&elsewhere, &plant]))];
+    let entry = EntryPast {
+        site: Some(plant),
+        platform: None,
+        listed_at: at(HOUR),
+        spans: vec![(at(HOUR), None, EntryState::Missing)],
+    };
+    let missing = Some(Lane::Missing);
+    assert_eq!(
+        steps(&days, |instant| entry.place(instant.at, &instant.order)),
+        [(2, missing, None, Cause::Rules), (4, None, missing, Cause::Rules)]
+    );
+    // A host that has long been silent is judged into the scope.
+    let span = |since: u64, until: Option<u64>, in_scope, cause| LaneSpan {
+        since: at(since),
+        until: until.map(at),
+        lane: Lane::Clear,
+        in_scope,
+        cause,
+    };
+    let host = HostPast {
+        enrolled_at: at(0),
+        last_seen: at(0),
+        spans: vec![
+            span(0, Some(8 * DAY), false, Cause::Enrolled),
+            span(8 * DAY, Some(9 * DAY), true, Cause::Rules),
+            span(9 * DAY, None, false, Cause::Rules),
+        ],
+        ..HostPast::default()
+    };
+    let days: Vec<_> = (6..12).map(|day| (day, order())).collect();
+    assert_eq!(
+        steps(&days, |instant| host.place(instant.at, &id(), instant.order.patience)),
+        [(8, None, silent, Cause::Rules), (9, silent, None, Cause::Rules)]
+    );
 }
