@@ -535,6 +535,7 @@ fn the_past_is_the_same_after_it_was_sent() {
             counts: counts.clone(),
             groups: vec![group(None), group(Some(site()))],
             steps: vec![LaneStep { from: None, to: Some(Lane::Replace), cause: Cause::Enrolled, hosts: 2 }],
+            progress: -2,
         }],
         omitted: vec![OmittedDays {
             from: Timestamp::from_millis(1),
@@ -557,6 +558,7 @@ fn the_past_is_the_same_after_it_was_sent() {
         order: OrderId::new("us-bis").expect("valid"),
         as_of: Timestamp::from_millis(8),
         open: 7,
+        waivers_ending: 3,
         state: ForecastState::Rates,
         days: 20,
         rates: vec![rate],

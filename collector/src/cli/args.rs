@@ -111,8 +111,10 @@ pub(super) enum Verb {
     Timeline(TimelineArgs),
     /// Show when an order will be finished at the rates of the last 7 and 28 days
     #[command(
-        after_help = "A rate is how many machines fewer had work left at the end of a day than at the end of the day before, in UTC. Silent,\n\
-                            unknown and missing machines have work left. Nothing is forecast before 14 days in a row are known."
+        after_help = "A rate is how many machines were finished in a day, in UTC: their true lanes became done or clear. Those on which work came\n\
+                            back and new ones with work are subtracted. Waived, retired and excused machines are not finished. Silent, unknown and missing\n\
+                            machines have work left, and so have waived ones whose waivers end before the due date. Nothing is forecast before 14 days in\n\
+                            a row are known."
     )]
     Forecast(ForecastArgs),
     /// List hosts with their lanes, or show one host

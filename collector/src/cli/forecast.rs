@@ -6,10 +6,11 @@ use super::args::timeline::ForecastArgs;
 use super::client::Client;
 use super::render::{Answer, Cell, Paint, Screen, Table, counted, instant, when};
 
-const HEADER: [&str; 14] = [
+const HEADER: [&str; 15] = [
     "order",
     "as_of",
     "open",
+    "waivers_ending",
     "state",
     "due",
     "needed_per_day",
@@ -23,6 +24,9 @@ const HEADER: [&str; 14] = [
     "latest",
 ];
 const NO_END: &str = "no end at this rate";
+const MEANING: &str = "  finished: machines whose true lane became done or clear, less those on which work came back and new ones with work.
+  Waived, retired and excused machines are not finished, and changes of rules count neither way.
+";
 
 pub(super) async fn run(mut client: Client, asked: ForecastArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let report = client.forecast(&asked).await?;
@@ -36,12 +40,14 @@ fn rows(report: &ForecastReport) -> Vec<Vec<String>> {
         report.order.to_string(),
         report.as_of.to_rfc3339(),
         report.open.to_string(),
+        report.waivers_ending.to_string(),
         report.state.to_string(),
         instant(report.due),
         report.needed.map(|needed| needed.to_string()).unwrap_or_default(),
     ];
     if report.rates.is_empty() {
-        return vec![[of_order, vec![String::new(); HEADER.len() - 6]].concat()];
+        let empty = vec![String::new(); HEADER.len() - of_order.len()];
+        return vec![[of_order, empty].concat()];
     }
     let row = |rate: &RateForecast| {
         let of_rate = vec![
@@ -67,6 +73,10 @@ pub(super) fn page(report: &ForecastReport, paint: &Paint) -> String {
         ForecastState::Finished => "  finished: no work is left\n".to_owned(),
         ForecastState::TooFewDays | ForecastState::Rates => format!("  work is left on {machines}\n"),
     });
+    if report.waivers_ending > 0 {
+        let waived = counted(report.waivers_ending, "waived machine");
+        text.push_str(&format!("  and on {waived} whose waivers end before the due date\n"));
+    }
     text.push_str(&due(report, paint));
     match report.state {
         ForecastState::Finished => {}
@@ -74,7 +84,7 @@ pub(super) fn page(report: &ForecastReport, paint: &Paint) -> String {
             "  no forecast: it needs 14 days in a row, and {} known\n",
             if report.days == 1 { "1 is".to_owned() } else { format!("{} are", report.days) }
         )),
-        ForecastState::Rates => text.push_str(&format!("\n{}", rates(&report.rates, now, paint))),
+        ForecastState::Rates => text.push_str(&format!("\n{}{MEANING}", rates(&report.rates, now, paint))),
     }
     text.push_str(&format!("  as of {}\n", now.whole_seconds()));
     text
@@ -91,7 +101,7 @@ fn due(report: &ForecastReport, paint: &Paint) -> String {
 }
 
 fn rates(rates: &[RateForecast], now: Timestamp, paint: &Paint) -> String {
-    let header = ["last", "fewer a day", "range", "end at this rate", "at the fastest day", "at the slowest day"];
+    let header = ["last", "finished a day", "range", "end at this rate", "at the fastest day", "at the slowest day"];
     let mut table = Table::new(&header).indented();
     for rate in rates {
         let known = if rate.days < rate.window { format!(" ({} known)", rate.days) } else { String::new() };
@@ -144,6 +154,7 @@ mod tests {
             order: "us-bis-icts-2021-002".parse().expect("valid"),
             as_of: now(),
             open,
+            waivers_ending: 0,
             state,
             days: 20,
             rates,
@@ -159,12 +170,16 @@ mod tests {
   work is left on 40 machines
   due 2026-12-10T12:00:00Z (in 10d): 4 machines a day must be finished to meet it
 
-  LAST                FEWER A DAY  RANGE     END AT THIS RATE         AT THE FASTEST DAY      AT THE SLOWEST DAY
-  7 days              2.5          -1 to 10  2026-12-16 (in 16 days)  2026-12-04 (in 4 days)  no end at this rate
-  28 days (20 known)  -1           -1 to 10  no end at this rate      no end at this rate     no end at this rate
+  LAST                FINISHED A DAY  RANGE     END AT THIS RATE         AT THE FASTEST DAY      AT THE SLOWEST DAY
+  7 days              2.5             -1 to 10  2026-12-16 (in 16 days)  2026-12-04 (in 4 days)  no end at this rate
+  28 days (20 known)  -1              -1 to 10  no end at this rate      no end at this rate     no end at this rate
+  finished: machines whose true lane became done or clear, less those on which work came back and new ones with work.
+  Waived, retired and excused machines are not finished, and changes of rules count neither way.
   as of 2026-11-30T12:00:00Z
 ";
         assert_eq!(text, expected);
+        let text = page(&ForecastReport { waivers_ending: 1, ..report(ForecastState::Rates, 40) }, &Paint::plain());
+        assert!(text.contains("and on 1 waived machine whose waivers end before the due date"), "{text}");
     }
 
     #[test]
@@ -178,7 +193,15 @@ mod tests {
         assert_eq!(
             rows(&few),
             [[
-                vec!["us-bis-icts-2021-002", "2026-11-30T12:00:00Z", "40", "too-few-days", "2026-12-10T12:00:00Z", "4"],
+                vec![
+                    "us-bis-icts-2021-002",
+                    "2026-11-30T12:00:00Z",
+                    "40",
+                    "0",
+                    "too-few-days",
+                    "2026-12-10T12:00:00Z",
+                    "4"
+                ],
                 vec![""; 8]
             ]
             .concat()]

@@ -211,6 +211,7 @@ mod tests {
                 },
             ],
             steps,
+            progress: 0,
         };
         let step = |from, to, cause, hosts| LaneStep { from, to, cause, hosts };
         let steps = vec![

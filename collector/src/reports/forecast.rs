@@ -1,12 +1,14 @@
-//! When an order will be finished: from how many machines were open on the last days to a rate, a date, and how many machines a
-//! day are needed. The calculation is pure and knows no store.
+//! When an order will be finished: from how many machines were finished on the last days to a rate, a date, and how many machines
+//! a day are needed. The calculation is pure and knows no store.
+//!
+//! A machine is finished when its true lane is: a waiver, a retirement or an excuse finishes nothing (`store/decide/timeline`). Work
+//! is left on machines that are open now, and on those whose waivers end before the due milestone.
 
-use muster_proto::model::{
-    ForecastReport, ForecastState, OrderId, PastUnknown, RateForecast, SiteId, TimelineDay, Timestamp,
-};
+use muster_proto::model::{ForecastReport, ForecastState, OrderId, PastUnknown, RateForecast, SiteId, Timestamp};
 
 use super::timeline::{DAY_MS, TimelineAsked};
 use super::{ReportContext, ReportError};
+use crate::store::admin::past::timeline::InstantCounts;
 
 /// The days that a rate is taken from.
 const WINDOWS: [u32; 2] = [7, 28];
@@ -17,11 +19,19 @@ const LONGEST_DAYS: f64 = 365_000.0;
 
 /// What a forecast is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct OpenDays {
-    /// Open machines at the end of each of the last days in a row, the oldest first.
-    ends: Vec<u64>,
+struct Work {
+    /// The progress of each of the last days in a row up to yesterday, the oldest first.
+    progress: Vec<i64>,
     /// Open machines now.
-    now: u64,
+    open: u64,
+    /// Machines with work whose waivers end before the due milestone.
+    waivers_ending: u64,
+}
+
+impl Work {
+    const fn left(&self) -> u64 {
+        self.open.saturating_add(self.waivers_ending)
+    }
 }
 
 impl ReportContext {
@@ -37,7 +47,7 @@ impl ReportContext {
         let from = Timestamp::from_millis(self.now.millis().saturating_sub(i64::from(days - 1) * DAY_MS));
         let asked_sites = sites.clone();
         let asked = TimelineAsked { order: order.clone(), from: Some(from), sites, ..TimelineAsked::default_of(order) };
-        let timeline = self.timeline(asked).await?;
+        let timeline = self.timeline_found(asked, due).await?;
         let present = timeline.days.last().filter(|day| day.at == self.now);
         if !asked_sites.is_empty() && present.is_some_and(|day| day.counts.total == 0) {
             return Err(ReportError::NoMachines { sites: asked_sites });
@@ -47,54 +57,55 @@ impl ReportContext {
             let why = timeline.omitted.last().map_or(PastUnknown::RulesUnknown, |omitted| omitted.why);
             return Err(ReportError::NotKnown { at: self.now, order: Some(order.clone()), why, from: None });
         };
-        let open = OpenDays { ends: ends_in_a_row(&timeline.days, self.now), now: present };
-        Ok(forecast(order, &open, due, self.now))
+        let progress = progress_in_a_row(&timeline.days, self.now);
+        let work = Work { progress, open: present, waivers_ending: timeline.waivers_ending };
+        Ok(forecast(order, &work, due, self.now))
     }
 }
 
-/// How many machines were open at the ends of the days in a row that end with yesterday, the oldest first.
-fn ends_in_a_row(days: &[TimelineDay], now: Timestamp) -> Vec<u64> {
+/// The progress of the days in a row that end with yesterday, the oldest first. It is known of a day if the end of the day before is.
+fn progress_in_a_row<G>(days: &[InstantCounts<G>], now: Timestamp) -> Vec<i64> {
     let mut end = now.millis().div_euclid(DAY_MS) * DAY_MS - 1;
-    let mut ends = Vec::new();
+    let mut progress = Vec::new();
     for day in days.iter().rev().filter(|day| day.at != now) {
         if day.at.millis() != end {
             break;
         }
-        ends.push(day.counts.open());
+        progress.push(day.progress);
         end -= DAY_MS;
     }
-    ends.reverse();
-    ends
+    progress.pop();
+    progress.reverse();
+    progress
 }
 
-fn forecast(order: &OrderId, open: &OpenDays, due: Option<Timestamp>, now: Timestamp) -> ForecastReport {
-    // How many fewer were open at the end of each day than at the end of the day before.
-    let lessened: Vec<i64> =
-        open.ends.windows(2).map(|pair| pair[0].cast_signed().saturating_sub(pair[1].cast_signed())).collect();
-    let state = match open.now {
+fn forecast(order: &OrderId, work: &Work, due: Option<Timestamp>, now: Timestamp) -> ForecastReport {
+    let (progress, left) = (&work.progress, work.left());
+    let state = match left {
         0 => ForecastState::Finished,
-        _ if lessened.len() < FEWEST => ForecastState::TooFewDays,
+        _ if progress.len() < FEWEST => ForecastState::TooFewDays,
         _ => ForecastState::Rates,
     };
     let rates = match state {
-        ForecastState::Rates => WINDOWS.iter().filter_map(|window| rate(*window, &lessened, open.now, now)).collect(),
+        ForecastState::Rates => WINDOWS.iter().filter_map(|window| rate(*window, progress, left, now)).collect(),
         ForecastState::Finished | ForecastState::TooFewDays => Vec::new(),
     };
     ForecastReport {
         order: order.clone(),
         as_of: now,
-        open: open.now,
+        open: work.open,
+        waivers_ending: work.waivers_ending,
         state,
-        days: u32::try_from(lessened.len()).unwrap_or(u32::MAX),
+        days: u32::try_from(progress.len()).unwrap_or(u32::MAX),
         rates,
         due,
-        needed: due.and_then(|due| needed(open.now, due, now)),
+        needed: due.and_then(|due| needed(left, due, now)),
     }
 }
 
 /// The rate of the last days of a window.
-fn rate(window: u32, lessened: &[i64], open: u64, now: Timestamp) -> Option<RateForecast> {
-    let mut days = lessened[lessened.len().saturating_sub(window as usize)..].to_vec();
+fn rate(window: u32, progress: &[i64], left: u64, now: Timestamp) -> Option<RateForecast> {
+    let mut days = progress[progress.len().saturating_sub(window as usize)..].to_vec();
     days.sort_unstable();
     let (least, most) = (*days.first()?, *days.last()?);
     let middle = days.len() / 2;
@@ -105,33 +116,33 @@ fn rate(window: u32, lessened: &[i64], open: u64, now: Timestamp) -> Option<Rate
         median,
         least,
         most,
-        end: end(open, median, now),
-        earliest: end(open, most as f64, now),
-        latest: end(open, least as f64, now),
+        end: end(left, median, now),
+        earliest: end(left, most as f64, now),
+        latest: end(left, least as f64, now),
     })
 }
 
 /// When so many machines are finished at a rate a day; `None` if they never are.
-fn end(open: u64, rate: f64, now: Timestamp) -> Option<Timestamp> {
-    let days = open as f64 / rate;
+fn end(left: u64, rate: f64, now: Timestamp) -> Option<Timestamp> {
+    let days = left as f64 / rate;
     let has_end = rate > 0.0 && days <= LONGEST_DAYS;
     has_end.then(|| Timestamp::from_millis(now.millis().saturating_add((days * DAY_MS as f64).ceil() as i64)))
 }
 
-/// How many machines a day must be finished until the due milestone; `None` if it is past or nothing is open.
-fn needed(open: u64, due: Timestamp, now: Timestamp) -> Option<u64> {
-    let left = due.millis().saturating_sub(now.millis());
-    if left <= 0 || open == 0 {
+/// How many machines a day must be finished until the due milestone; `None` if it is past or no work is left.
+fn needed(left: u64, due: Timestamp, now: Timestamp) -> Option<u64> {
+    let time = due.millis().saturating_sub(now.millis());
+    if time <= 0 || left == 0 {
         return None;
     }
-    let needed = (u128::from(open) * DAY_MS.unsigned_abs() as u128).div_ceil(left.unsigned_abs().into());
+    let needed = (u128::from(left) * DAY_MS.unsigned_abs() as u128).div_ceil(time.unsigned_abs().into());
     // In the last hours the rest of them, however few hours are left.
-    Some(u64::try_from(needed).unwrap_or(u64::MAX).min(open))
+    Some(u64::try_from(needed).unwrap_or(u64::MAX).min(left))
 }
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::model::{DayCounts, Lane};
+    use muster_proto::model::DayCounts;
     use proptest::prelude::*;
 
     use super::*;
@@ -146,18 +157,9 @@ mod tests {
         Timestamp::from_millis(NOW.millis() + (days * DAY_MS as f64) as i64)
     }
 
-    /// Open machines that become less by these, until `now` are left.
-    fn lessened(by: &[i64], now: u64) -> OpenDays {
-        let mut ends = vec![now];
-        for less in by.iter().rev() {
-            ends.push(ends[ends.len() - 1].checked_add_signed(*less).expect("not below zero"));
-        }
-        ends.reverse();
-        OpenDays { ends, now }
-    }
-
-    fn of(by: &[i64], now: u64, due: Option<Timestamp>) -> ForecastReport {
-        forecast(&order(), &lessened(by, now), due, NOW)
+    /// After days with this progress, when so many are open.
+    fn of(progress: &[i64], open: u64, due: Option<Timestamp>) -> ForecastReport {
+        forecast(&order(), &Work { progress: progress.to_vec(), open, waivers_ending: 0 }, due, NOW)
     }
 
     #[test]
@@ -214,17 +216,29 @@ mod tests {
     }
 
     #[test]
+    fn waivers_that_end_before_the_due_date_are_work_too() {
+        let work = Work { progress: vec![5; 28], open: 60, waivers_ending: 40 };
+        let report = forecast(&order(), &work, Some(in_days(10.0)), NOW);
+        assert_eq!((report.open, report.waivers_ending, report.needed), (60, 40, Some(10)));
+        assert_eq!(report.rates[0].end, Some(in_days(20.0)), "100 machines");
+        let hidden = Work { open: 0, ..work };
+        let report = forecast(&order(), &hidden, Some(in_days(10.0)), NOW);
+        assert_eq!((report.state, report.needed), (ForecastState::Rates, Some(4)), "nothing is open, but work is left");
+    }
+
+    #[test]
     fn only_days_in_a_row_up_to_yesterday_count() {
         let end = |back: i64| Timestamp::from_millis(NOW.millis().div_euclid(DAY_MS) * DAY_MS - 1 - back * DAY_MS);
-        let day = |at: Timestamp, open: u64| TimelineDay {
+        let day = |at: Timestamp, progress: i64| InstantCounts::<u8> {
             at,
-            counts: DayCounts { lanes: [(Lane::Remove, open), (Lane::Clear, 50)].into(), out_of_scope: 0, total: 50 },
+            counts: DayCounts::default(),
             groups: Vec::new(),
             steps: Vec::new(),
+            progress,
         };
         let days = [day(end(5), 9), day(end(3), 8), day(end(2), 7), day(end(1), 6), day(end(0), 5), day(NOW, 4)];
-        assert_eq!(ends_in_a_row(&days, NOW), [8, 7, 6, 5]);
-        assert_eq!(ends_in_a_row(&days[..2], NOW), [0; 0], "the days before yesterday are not known");
+        assert_eq!(progress_in_a_row(&days, NOW), [7, 6, 5], "what changed since the day before the gap took two days");
+        assert_eq!(progress_in_a_row(&days[..2], NOW), [0; 0], "yesterday is not known");
     }
 
     proptest! {

@@ -45,6 +45,24 @@ impl ReportContext {
     /// There never was such an order, the days are in the future, too many, or in the wrong order, there are too many sites or labels for
     /// so many days, or the store failed.
     pub async fn timeline(&self, asked: TimelineAsked) -> Result<TimelineReport, ReportError> {
+        let order = asked.order.clone();
+        let TimelineFound { days, omitted, .. } = self.timeline_found(asked, None).await?;
+        let days = days.into_iter().map(|day| TimelineDay {
+            at: day.at,
+            counts: day.counts,
+            groups: day.groups.into_iter().map(group).collect(),
+            steps: day.steps,
+            progress: day.progress,
+        });
+        Ok(TimelineReport { order, days: days.collect(), omitted })
+    }
+
+    /// As [`ReportContext::timeline`], with the hosts whose waivers end before the order is due.
+    pub(super) async fn timeline_found(
+        &self,
+        asked: TimelineAsked,
+        due: Option<Timestamp>,
+    ) -> Result<TimelineFound, ReportError> {
         let instants = instants(asked.from, asked.to, self.now)?;
         let asked = timeline::TimelineAsked {
             order: asked.order,
@@ -56,25 +74,19 @@ impl ReportContext {
                 Some(TimelineBy::Label) => Some(GroupedBy::Label),
                 Some(TimelineBy::Cause) | None => None,
             },
+            due,
         };
         let (order, days) = (asked.order.clone(), asked.instants.len());
         let read = move |tx: &mut dyn admin::AdminTx| timeline::timeline(tx, &asked);
         let found = admin::read(self.store.as_ref(), "timeline", read).await?;
-        let TimelineFound { days: known, omitted, has_too_many_groups, is_known } = found;
-        if !is_known {
+        if !found.is_known {
             // It was not active in this time. Whether there is such an order, only the present rules say.
             self.known_order(&order)?;
         }
-        if has_too_many_groups {
+        if found.has_too_many_groups {
             return Err(ReportError::TooManyGroups { days, most: limits::TIMELINE_GROUPS });
         }
-        let days = known.into_iter().map(|day| TimelineDay {
-            at: day.at,
-            counts: day.counts,
-            groups: day.groups.into_iter().map(group).collect(),
-            steps: day.steps,
-        });
-        Ok(TimelineReport { order, days: days.collect(), omitted })
+        Ok(found)
     }
 }
 

@@ -24,6 +24,7 @@ mod lists;
 mod orders;
 mod past;
 mod past_scale;
+mod past_waivers;
 mod purge;
 mod retention;
 mod roster;
@@ -67,6 +68,7 @@ pub(crate) use lists::*;
 pub(crate) use orders::*;
 pub(crate) use past::*;
 pub(crate) use past_scale::{fill as past_fill, hosts as past_hosts, last_seen as past_last_seen, past_scale};
+pub(crate) use past_waivers::*;
 pub(crate) use purge::*;
 pub(crate) use retention::*;
 pub(crate) use roster::*;
@@ -171,6 +173,7 @@ macro_rules! suite {
             a_host_that_has_just_come_back_was_silent_once
             a_timeline_by_label_has_the_labels_of_each_day
             days_whose_lanes_were_removed_are_left_out_with_the_reason
+            waivers_that_end_before_an_order_is_due_are_counted_with_their_hosts
             changes_are_listed_with_their_causes
             silence_and_return_are_changes_though_check_ins_are_answered_from_memory
             gaps_older_than_the_retention_are_deleted

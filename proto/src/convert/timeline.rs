@@ -52,12 +52,13 @@ impl TryFrom<wire::DayCounts> for DayCounts {
 
 impl From<TimelineDay> for wire::TimelineDay {
     fn from(day: TimelineDay) -> Self {
-        let TimelineDay { at, counts, groups, steps } = day;
+        let TimelineDay { at, counts, groups, steps, progress } = day;
         Self {
             at_ms: at.millis(),
             counts: Some(counts.into()),
             groups: groups.into_iter().map(Into::into).collect(),
             steps: steps.into_iter().map(Into::into).collect(),
+            progress,
         }
     }
 }
@@ -65,12 +66,13 @@ impl From<TimelineDay> for wire::TimelineDay {
 impl TryFrom<wire::TimelineDay> for TimelineDay {
     type Error = ConvertError;
     fn try_from(day: wire::TimelineDay) -> Result<Self, ConvertError> {
-        let wire::TimelineDay { at_ms, counts, groups, steps } = day;
+        let wire::TimelineDay { at_ms, counts, groups, steps, progress } = day;
         Ok(Self {
             at: Timestamp::from_millis(at_ms),
             counts: present("TimelineDay.counts", counts)?.try_into()?,
             groups: groups.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             steps: steps.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            progress,
         })
     }
 }
@@ -137,7 +139,7 @@ impl TryFrom<wire::OmittedDays> for OmittedDays {
 
 impl From<ForecastReport> for wire::GetForecastResponse {
     fn from(report: ForecastReport) -> Self {
-        let ForecastReport { order, as_of, open, state, days, rates, due, needed } = report;
+        let ForecastReport { order, as_of, open, waivers_ending, state, days, rates, due, needed } = report;
         Self {
             order: order.to_string(),
             as_of_ms: as_of.millis(),
@@ -147,6 +149,7 @@ impl From<ForecastReport> for wire::GetForecastResponse {
             rates: rates.into_iter().map(Into::into).collect(),
             due_ms: due.map(Timestamp::millis),
             needed_per_day: needed,
+            waivers_ending,
         }
     }
 }
@@ -163,6 +166,7 @@ impl TryFrom<wire::GetForecastResponse> for ForecastReport {
             rates: report.rates.into_iter().map(Into::into).collect(),
             due: instant(report.due_ms),
             needed: report.needed_per_day,
+            waivers_ending: report.waivers_ending,
         })
     }
 }

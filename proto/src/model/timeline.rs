@@ -96,6 +96,9 @@ pub struct TimelineDay {
     pub groups: Vec<TimelineGroup>,
     /// What changed since the instant before in the timeline. For each lane they add up to the difference of the counts.
     pub steps: Vec<LaneStep>,
+    /// Machines that were finished since the instant before, by their true lanes, less those on which work was found again and new
+    /// ones with work. Waivers, retirements, excused machines and changes of rules or scope count neither way.
+    pub progress: i64,
 }
 
 /// Days that a timeline leaves out.
@@ -120,8 +123,9 @@ pub struct TimelineReport {
     pub omitted: Vec<OmittedDays>,
 }
 
-/// How fast work became less in the last days, and when it ends at this rate. Rates are machines a day: how many fewer were open at
-/// the end of a day than at the end of the day before.
+/// How fast work was done in the last days, and when it ends at this rate. Rates are machines a day: the progress of a day of the
+/// timeline, [`TimelineDay::progress`]. The end is when neither open machines nor those whose waivers end before the
+/// due milestone are left.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct RateForecast {
     /// How many days were asked for.
@@ -134,18 +138,18 @@ pub struct RateForecast {
     pub least: i64,
     /// The fastest day.
     pub most: i64,
-    /// When nothing is open at the median; `None` if there is no end at this rate.
+    /// When no work is left at the median; `None` if there is no end at this rate.
     pub end: Option<Timestamp>,
-    /// When nothing is open if every day is like the fastest one.
+    /// When no work is left if every day is like the fastest one.
     pub earliest: Option<Timestamp>,
-    /// When nothing is open if every day is like the slowest one.
+    /// When no work is left if every day is like the slowest one.
     pub latest: Option<Timestamp>,
 }
 
 closed_list! {
     /// What a forecast can say.
     ForecastState {
-        /// Nothing is open.
+        /// Nothing is open, and no waiver ends before the due milestone.
         Finished = 1, "finished";
         /// Fewer than 14 days in a row are known.
         TooFewDays = 2, "too-few-days";
@@ -161,18 +165,20 @@ pub struct ForecastReport {
     pub order: OrderId,
     /// Now.
     pub as_of: Timestamp,
-    /// Machines in which work is left.
+    /// Machines on which work is left and which are not waived.
     pub open: u64,
+    /// Machines on which work is left and which are waived now, but not any more at the due milestone.
+    pub waivers_ending: u64,
     /// What it can say.
     pub state: ForecastState,
-    /// For how many days in a row up to now it is known how many fewer machines were open.
+    /// For how many days in a row up to now the progress is known.
     pub days: u32,
     /// The last 7 and 28 days; empty if nothing is forecast.
     pub rates: Vec<RateForecast>,
     /// The order's due milestone.
     pub due: Option<Timestamp>,
-    /// Machines that must be finished each day so that nothing is open at the due milestone; `None` if there is none or it is
-    /// past, or if nothing is open.
+    /// Machines that must be finished each day so that nothing is open at the due milestone, with those whose waivers end before
+    /// it; `None` if there is none or it is past, or if there are no such machines.
     pub needed: Option<u64>,
 }
 

@@ -16,8 +16,9 @@ use muster_proto::model::{Board, BoardCounts, Cause, DayCounts, Lane};
 
 use super::*;
 use crate::reports::{PastHostsAsked, TimelineAsked};
-use expected::{Counts, Expected};
+use expected::{Counted, Counts, Expected, HasWork};
 use fleet::Simulation;
+use log::Log;
 
 const DAYS: u64 = 90;
 /// How many machines there are in a build of this kind, if `MUSTER_MIGRATION_MACHINES` says nothing else.
@@ -88,7 +89,7 @@ async fn every_day_of_a_migration_follows_from_its_log_and_is_answered_as_it_was
         assert_eq!((&past.counts, &past.outside), (&board.counts, &board.outside), "day {day}");
         assert_eq!((past.roster, &past.order), (board.roster, &board.order), "day {day}");
     }
-    timeline(&context, &order, &expected).await;
+    timeline(&context, &order, &expected, &simulation.log).await;
     // Lists are read host by host, so some days must do.
     for day in [12, 44, 50, 71, 89] {
         lists(&context, &order, &expected[&day], end(day)).await;
@@ -98,7 +99,7 @@ async fn every_day_of_a_migration_follows_from_its_log_and_is_answered_as_it_was
 }
 
 /// The days of the timeline are what follows from the log, and the steps of each lane add up.
-async fn timeline(context: &ReportContext, order: &OrderId, expected: &BTreeMap<u64, Expected>) {
+async fn timeline(context: &ReportContext, order: &OrderId, expected: &BTreeMap<u64, Expected>, log: &Log) {
     let asked = TimelineAsked { from: Some(end(0)), ..TimelineAsked::default_of(order) };
     let report = context.timeline(asked).await.expect("a timeline");
     assert!(report.omitted.is_empty(), "{:?}", report.omitted);
@@ -111,6 +112,10 @@ async fn timeline(context: &ReportContext, order: &OrderId, expected: &BTreeMap<
         shown.extend(Some((None, *out_of_scope)).filter(|(_, n)| *n > 0));
         assert_eq!(shown, expected.all(), "{}", day.at);
     }
+    let progress: Vec<i64> = report.days.iter().map(|day| day.progress).collect();
+    let follows: Vec<i64> = (0..DAYS).map(|day| progress_of(log, day)).collect();
+    assert_eq!(progress, follows);
+    assert!(progress.iter().any(|done| *done > 0) && progress.iter().any(|done| *done < 0), "{progress:?}");
     for pair in report.days.windows(2) {
         for lane in Lane::ALL {
             let into: u64 = pair[1].steps.iter().filter(|step| step.to == Some(*lane)).map(|step| step.hosts).sum();
@@ -133,6 +138,20 @@ async fn timeline(context: &ReportContext, order: &OrderId, expected: &BTreeMap<
     for cause in all {
         assert!(causes.contains(&cause), "no step has the cause {cause}: {causes:?}");
     }
+}
+
+/// The machines that were finished on a day, less those on which work was found again and new ones with work.
+fn progress_of(log: &Log, day: u64) -> i64 {
+    let Some(before) = day.checked_sub(1).map(|day| log.work(end(day), end(day))) else { return 0 };
+    let (unchanged, now) = (log.work(end(day), end(day - 1)), log.work(end(day), end(day)));
+    // What other rules say is not counted.
+    let counted = now.into_iter().filter(|(machine, has_work)| unchanged[machine] == *has_work);
+    let of = |(machine, has_work): (Counted, HasWork)| match (before.get(&machine), has_work) {
+        (Some(Some(true)), Some(false)) => 1,
+        (None | Some(Some(false)), Some(true)) => -1,
+        _ => 0,
+    };
+    counted.map(of).sum()
 }
 
 /// The hosts of each lane are as many as follow from the log; the first of each lane is shown alone as in the list.

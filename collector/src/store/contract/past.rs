@@ -253,7 +253,8 @@ pub(super) fn scopes() -> [SiteScope; 2] {
 }
 
 async fn read(store: &Arc<dyn Store>, sites: SiteScope, by: Option<GroupedBy>) -> TimelineFound {
-    let asked = TimelineAsked { order: order(), instants: (0..DAYS).map(end).collect(), now: end(DAYS), sites, by };
+    let asked =
+        TimelineAsked { order: order(), instants: (0..DAYS).map(end).collect(), now: end(DAYS), sites, by, due: None };
     admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads")
 }
 
@@ -481,6 +482,7 @@ pub(crate) async fn days_whose_lanes_were_removed_are_left_out_with_the_reason(b
         now: end(DAYS),
         sites: SiteScope::All,
         by: None,
+        due: None,
     };
     let ask = async |asked: TimelineAsked| {
         admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads")
@@ -512,7 +514,7 @@ pub(super) fn reads_everything(tx: &mut dyn AdminTx) {
     let order: OrderId = "a".parse().expect("valid");
     // What was decided before was removed.
     let (instants, now) = (vec![at(2_010), at(2_040)], at(2_040));
-    let asked = TimelineAsked { order, instants, now, sites: SiteScope::All, by: Some(GroupedBy::Label) };
+    let asked = TimelineAsked { order, instants, now, sites: SiteScope::All, by: Some(GroupedBy::Label), due: None };
     assert_eq!(timeline(tx, &asked).expect("reads").days.len(), 2);
     let then = OrderThen { patience: SHORTEST, platforms: Vec::new(), sites: Vec::new() };
     drop(tally(tx, &asked.order, &then, at(40), &SiteScope::All).expect("reads"));

@@ -108,7 +108,7 @@ pub(crate) async fn past_scale<B: Backend>(backend: B, fill: impl FnOnce(&B)) {
         );
     }
     let instants = (1..=NOW).map(|day| Timestamp::from_millis(at(day * DAY).millis())).collect();
-    let asked = TimelineAsked { order: order(), instants, now, sites: SiteScope::All, by: None };
+    let asked = TimelineAsked { order: order(), instants, now, sites: SiteScope::All, by: None, due: None };
     let began = Instant::now();
     let found = admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads");
     println!("timeline of {} days: {:?}", found.days.len(), began.elapsed());

@@ -145,6 +145,22 @@ pub(crate) struct HostPast {
     pub(crate) decisions: HostDecisions,
 }
 
+/// Whether work was left on a machine, whatever waiver it had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    Open,
+    /// Its true lane is finished; or it is a machine of the roster, and a host is known to be it.
+    Finished,
+    /// It was taken out of the count: retired, excused, gone from the lists, or out of scope.
+    Left,
+}
+
+impl Work {
+    const fn of(true_lane: Lane) -> Self {
+        if true_lane.is_finished() { Self::Finished } else { Self::Open }
+    }
+}
+
 /// Where a machine was at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PlaceThen {
@@ -153,6 +169,7 @@ pub(crate) struct PlaceThen {
     /// Whether it is a machine that was counted at all.
     pub(crate) is_counted: bool,
     pub(crate) is_silent: bool,
+    pub(crate) work: Work,
     /// Since when it was in its awake lane, and why.
     pub(crate) since: Timestamp,
     pub(crate) cause: Cause,
@@ -203,14 +220,23 @@ impl HostPast {
         let decision = found.map(|found| found.decision());
         let is_silent = self.was_silent(at, patience);
         let awake = span.map_or(Lane::Unknown, |span| span.lane);
+        let is_left = !in_scope || decision == Some(Decision::Retired);
         Some(PlaceThen {
             lane: in_scope.then(|| decided_lane(decision, awake, is_silent)),
             is_counted: true,
             is_silent: in_scope && is_shown_silent(decision, is_silent),
+            work: if is_left { Work::Left } else { Work::of(true_lane(decision, awake, is_silent)) },
             since: span.map_or(self.enrolled_at, |span| span.since),
             cause: span.map_or(Cause::Enrolled, |span| span.cause),
             decided: found.map(DecidedThen::of),
         })
+    }
+
+    /// Whether the host is waived at an instant with work left, and that waiver and any other of it end by a later instant.
+    pub(crate) fn has_waiver_ending(&self, at: Timestamp, by: Timestamp, order: &OrderId, patience: Duration) -> bool {
+        let place = self.place(at, order, patience).filter(|place| place.work == Work::Open);
+        let is_waived = place.and_then(|place| place.decided).is_some_and(|it| it.decision == Decision::Waived);
+        is_waived && self.decision(by, order, patience).is_none()
     }
 
     /// The lane at an instant without a decision; `place` is that of the same instant.
@@ -286,7 +312,13 @@ impl EntryPast {
         // A machine that is matched is counted as the host. Any other state is what an account said, by hand or by a list.
         let cause = if state == EntryState::Matched { Cause::Enrolled } else { Cause::Action };
         let lane = (state.is_missing() && binds).then_some(Lane::Missing);
-        Some(PlaceThen { lane, is_counted: state.is_missing(), is_silent: false, since, cause, decided: None })
+        let work = match state {
+            _ if !binds => Work::Left,
+            EntryState::Missing | EntryState::Review => Work::Open,
+            EntryState::Matched => Work::Finished,
+            EntryState::Excused | EntryState::Closed => Work::Left,
+        };
+        Some(PlaceThen { lane, is_counted: state.is_missing(), is_silent: false, work, since, cause, decided: None })
     }
 }
 

@@ -2,12 +2,16 @@
 //!
 //! The steps between two instants are the machines that are in another lane at the second one, so they always add up to the
 //! difference of the counts. A machine that left a lane and came back in between makes none.
+//!
+//! The *progress* between two instants is the machines that were finished, less those on which new work was found and new ones with
+//! work. What people decided is no progress: a waiver hides no work, and a machine that is retired, excused or gone from
+//! the lists has not been finished. Neither is what other rules say of the same machines.
 
 use std::collections::BTreeMap;
 
 use muster_proto::model::{Cause, DayCounts, Lane, LaneStep, Timestamp};
 
-use super::past::{DecidedThen, OrderThen, PlaceThen};
+use super::past::{DecidedThen, OrderThen, PlaceThen, Work};
 use crate::judge::Decision;
 
 /// An instant of a timeline, with the order as it was then.
@@ -32,6 +36,7 @@ pub(crate) struct InstantCounts<G> {
     /// The counts of each group that has machines.
     pub(crate) groups: Vec<(G, DayCounts)>,
     pub(crate) steps: Vec<LaneStep>,
+    pub(crate) progress: i64,
 }
 
 /// Counts machines at each instant, one machine after the other. `G` is what counts are divided by.
@@ -43,6 +48,7 @@ pub(crate) struct Timeline<G> {
     all: Vec<ByLane>,
     groups: BTreeMap<G, Vec<ByLane>>,
     steps: Vec<BTreeMap<Step, u64>>,
+    progress: Vec<i64>,
 }
 
 impl<G: Ord + Clone> Timeline<G> {
@@ -55,7 +61,8 @@ impl<G: Ord + Clone> Timeline<G> {
             let order = Some(&pair[0].order).filter(|order| **order != pair[1].order)?;
             Some(TimelineInstant { at: pair[1].at, order: order.clone() })
         }));
-        Self { instants, replaced, all, groups: BTreeMap::new(), steps }
+        let progress = vec![0; instants.len()];
+        Self { instants, replaced, all, groups: BTreeMap::new(), steps, progress }
     }
 
     /// How many groups have machines.
@@ -66,12 +73,13 @@ impl<G: Ord + Clone> Timeline<G> {
     /// Counts one machine, which is in the place that is given for each instant.
     pub(crate) fn add(&mut self, place: impl Fn(&TimelineInstant) -> Option<PlaceThen>) {
         let mut before: Option<(Timestamp, Option<PlaceThen>)> = None;
-        let instants = self.instants.iter().zip(&self.replaced);
-        for (((instant, replaced), counts), steps) in instants.zip(&mut self.all).zip(&mut self.steps) {
+        let instants = self.instants.iter().zip(&self.replaced).zip(&mut self.progress);
+        for ((((instant, replaced), done), counts), steps) in instants.zip(&mut self.all).zip(&mut self.steps) {
             let now = place(instant);
             count(counts, now);
             if let Some((at, before)) = before {
                 let unchanged = replaced.as_ref().map_or(now, &place);
+                *done += progress(at, before, unchanged, now);
                 if let Some(step) = step(at, before, unchanged, now, instant.at) {
                     *steps.entry(step).or_default() += 1;
                 }
@@ -93,9 +101,9 @@ impl<G: Ord + Clone> Timeline<G> {
 
     /// What was counted.
     pub(crate) fn finish(self) -> Vec<InstantCounts<G>> {
-        let Self { instants, all, groups, steps, replaced: _ } = self;
-        let instants = instants.into_iter().zip(steps).enumerate();
-        let of = |(n, (instant, steps)): (usize, (TimelineInstant, BTreeMap<_, _>))| {
+        let Self { instants, replaced: _, all, groups, steps, progress } = self;
+        let instants = instants.into_iter().zip(steps).zip(progress).enumerate();
+        let of = |(n, ((instant, steps), progress)): (usize, ((TimelineInstant, BTreeMap<_, _>), i64))| {
             let mut parts = Vec::new();
             for (group, counts) in &groups {
                 let Some(part) = counts.get(n) else { continue };
@@ -105,7 +113,8 @@ impl<G: Ord + Clone> Timeline<G> {
             }
             let step = |((from, to, cause), hosts)| LaneStep { from, to, cause, hosts };
             let steps = steps.into_iter().map(step).collect();
-            InstantCounts { at: instant.at, counts: day_counts(all.get(n).unwrap_or(&NONE)), groups: parts, steps }
+            let counts = day_counts(all.get(n).unwrap_or(&NONE));
+            InstantCounts { at: instant.at, counts, groups: parts, steps, progress }
         };
         instants.map(of).collect()
     }
@@ -152,6 +161,23 @@ fn step(
         (None, None) => awake_cause(at, before, &now),
     };
     Some((from, to, cause))
+}
+
+/// What a machine adds to the progress between two instants; the arguments are those of [`step`].
+fn progress(at: Timestamp, before: Option<PlaceThen>, unchanged: Option<PlaceThen>, now: Option<PlaceThen>) -> i64 {
+    let work = |place: Option<PlaceThen>| place.map(|place| place.work);
+    let is_judged_by_others = now.is_some_and(|now| matches!(now.cause, Cause::Rules | Cause::Order) && now.since > at);
+    if is_judged_by_others || work(unchanged) != work(now) {
+        return 0;
+    }
+    match (work(before), work(now)) {
+        (Some(Work::Open), Some(Work::Finished)) => 1,
+        (None | Some(Work::Finished), Some(Work::Open)) => -1,
+        // Nothing has changed, it was new and finished, or it was taken out of the count or back into it.
+        (Some(Work::Open | Work::Left), Some(Work::Open))
+        | (None | Some(Work::Finished | Work::Left), Some(Work::Finished))
+        | (_, None | Some(Work::Left)) => 0,
+    }
 }
 
 /// Why a machine about which nothing was or is decided is in another lane.

@@ -129,7 +129,28 @@ struct World {
     sites: &'static [&'static str],
 }
 
+/// Whether work is left on a machine; `None` if it was taken out of the count.
+pub(super) type HasWork = Option<bool>;
+
+/// A host, or a machine of the roster, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Counted {
+    Host(u32),
+    Machine(u32),
+}
+
 impl Log {
+    /// On which machines work is left at an instant, whatever waivers they have, under the rules of an instant that may be earlier.
+    pub(super) fn work(&self, at: Timestamp, rules_of: Timestamp) -> BTreeMap<Counted, HasWork> {
+        let mut world = World::default();
+        for (then, event) in self.until(at) {
+            if then <= rules_of || !matches!(event, Event::Rules { .. }) {
+                world.happens(then, event);
+            }
+        }
+        world.work(at)
+    }
+
     /// What a board must show at an instant.
     pub(super) fn at(&self, at: Timestamp) -> Expected {
         let mut world = World::default();
@@ -222,6 +243,25 @@ impl World {
         expected
     }
 
+    fn work(&self, at: Timestamp) -> BTreeMap<Counted, HasWork> {
+        let host = |(number, host): (&u32, &Host)| {
+            let is_finished = matches!(self.without_decision(host, at), Lane::Done | Lane::Clear);
+            let is_left = host.is_retired || !self.is_in_scope(host.site);
+            (Counted::Host(*number), (!is_left).then_some(!is_finished))
+        };
+        let machine = |(number, machine): (&u32, &Machine)| {
+            let is_left = machine.is_excused || !self.is_in_scope(machine.site);
+            (Counted::Machine(*number), (!is_left).then_some(machine.host.is_none()))
+        };
+        self.hosts.iter().map(host).chain(self.machines.iter().map(machine)).collect()
+    }
+
+    fn without_decision(&self, host: &Host, at: Timestamp) -> Lane {
+        let awake = host.awake();
+        let stays = matches!(awake, Lane::Replace | Lane::Remove);
+        if at.since(host.last_report) > self.patience && !stays { Lane::Silent } else { awake }
+    }
+
     fn count(&self, number: u32, host: &Host, at: Timestamp, counts: &mut Counts) {
         if !self.is_in_scope(host.site) {
             counts.out_of_scope += 1;
@@ -229,8 +269,7 @@ impl World {
         }
         let awake = host.awake();
         let is_silent = at.since(host.last_report) > self.patience;
-        let stays = matches!(awake, Lane::Replace | Lane::Remove);
-        let without_decision = if is_silent && !stays { Lane::Silent } else { awake };
+        let without_decision = self.without_decision(host, at);
         let is_waived = self.waivers.values().any(|(hosts, until)| hosts.contains(&number) && at < *until);
         let lane = if host.is_retired {
             *counts.retired.entry(awake).or_default() += 1;

@@ -1,6 +1,7 @@
 //! A timeline of an order, read machine by machine.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use muster_proto::limits;
 use muster_proto::model::{EntryState, Label, OmittedDays, OrderId, Platform, SiteId, Timestamp};
@@ -10,7 +11,8 @@ use super::decisions;
 use super::lanes::span;
 use crate::store::SiteScope;
 use crate::store::decide::past::{EntryPast, HostPast};
-use crate::store::decide::timeline::{InstantCounts, Timeline, TimelineInstant};
+pub(crate) use crate::store::decide::timeline::InstantCounts;
+use crate::store::decide::timeline::{Timeline, TimelineInstant};
 use crate::store::sql::{AdminTx, Row, Step, StoreFault};
 
 pub(super) const ORDER: &str = "SELECT no FROM order_row WHERE id = $1";
@@ -47,6 +49,8 @@ pub(crate) struct TimelineAsked {
     pub(crate) sites: SiteScope,
     /// By what the counts are divided, too.
     pub(crate) by: Option<GroupedBy>,
+    /// Also the hosts whose waivers end by this instant.
+    pub(crate) due: Option<Timestamp>,
 }
 
 /// What divides machines.
@@ -75,6 +79,8 @@ pub(crate) struct TimelineFound {
     pub(crate) has_too_many_groups: bool,
     /// Whether rules of this time knew the order.
     pub(crate) is_known: bool,
+    /// Hosts that are waived now with work left, and will not be when the order is due; 0 if the present is not asked for.
+    pub(crate) waivers_ending: u64,
 }
 
 /// Reads a timeline, all of it at one moment of the database.
@@ -96,15 +102,19 @@ pub(crate) fn timeline(tx: &mut dyn AdminTx, asked: &TimelineAsked) -> Step<Time
             },
         }
     }
-    let mut found = TimelineFound { days: Vec::new(), omitted, has_too_many_groups: false, is_known };
+    let mut found =
+        TimelineFound { days: Vec::new(), omitted, has_too_many_groups: false, is_known, waivers_ending: 0 };
     let Some(first) = known.first().map(|instant| instant.at) else { return Ok(found) };
     let most = limits::TIMELINE_GROUPS / known.len();
+    let patience = known.last().filter(|last| last.at == asked.now).map(|last| last.order.patience);
+    let mut ending = WaiversEnding { by: asked.due.zip(patience), hosts: 0 };
     let mut counted = Timeline::new(known);
     let order = tx.query(ORDER, &[asked.order.as_str().into()])?.first().map(|row| row.int(0)).transpose()?;
     // An order that has never judged a host has no number: every host was unknown.
-    let is_counted = count_hosts(tx, asked, order.unwrap_or(-1), first, most, &mut counted)?
+    let is_counted = count_hosts(tx, asked, order.unwrap_or(-1), (first, most), &mut counted, &mut ending)?
         && count_entries(tx, asked, first, most, &mut counted)?;
     found.has_too_many_groups = !is_counted;
+    found.waivers_ending = ending.hosts;
     found.days = counted.finish();
     if found.has_too_many_groups {
         found.days.iter_mut().for_each(|day| day.groups.clear());
@@ -112,14 +122,21 @@ pub(crate) fn timeline(tx: &mut dyn AdminTx, asked: &TimelineAsked) -> Step<Time
     Ok(found)
 }
 
+/// Hosts that are waived now with work left, and will not be at a later instant.
+struct WaiversEnding {
+    /// That instant, and the present patience of the order.
+    by: Option<(Timestamp, Duration)>,
+    hosts: u64,
+}
+
 /// `false` if there are more groups than `most`; then it has stopped.
 fn count_hosts(
     tx: &mut dyn AdminTx,
     asked: &TimelineAsked,
     order: i64,
-    first: Timestamp,
-    most: usize,
+    (first, most): (Timestamp, usize),
     counted: &mut Timeline<Group>,
+    ending: &mut WaiversEnding,
 ) -> Step<bool> {
     let mut after = 0;
     loop {
@@ -168,6 +185,8 @@ fn count_hosts(
         for (site, past) in hosts.into_values() {
             let place = |instant: &TimelineInstant| past.place(instant.at, &asked.order, instant.order.patience);
             counted.add(place);
+            let ends = |(by, patience)| past.has_waiver_ending(asked.now, by, &asked.order, patience);
+            ending.hosts += u64::from(ending.by.is_some_and(ends));
             if asked.by == Some(GroupedBy::Site) {
                 counted.add_to(&Group::Site(Some(site)), place);
             }

@@ -1,12 +1,14 @@
 //! Random fleets: what is rebuilt from stored histories is what was counted day by day while the events happened.
 
+mod steps;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use muster_proto::model::{DispositionKind, EntryState, OrderId, SiteId, WaiverReason};
+use muster_proto::model::{DispositionKind, OrderId, WaiverReason};
 
-use super::super::past::{EntryPast, HostPast, LaneSpan};
+use super::super::past::{HostPast, LaneSpan};
 use super::*;
 use crate::judge::{HostDecisions, RetirementTerm, WaiverTerm};
 
@@ -122,6 +124,24 @@ impl Simulated {
         }
     }
 
+    /// Whether work is left; `None` if it is retired or out of scope.
+    fn has_work(&self, millis: u64) -> Option<bool> {
+        let lane = self.without_decisions(millis).filter(|_| !self.is_retired)?;
+        Some(!matches!(lane, Lane::Done | Lane::Clear | Lane::Retired | Lane::Waived))
+    }
+
+    /// What has changed since a day before, if it is not only what rules said since then.
+    fn progress(&self, before: Option<Option<bool>>, since: u64, now: u64) -> i64 {
+        let is_of_rules =
+            self.present.is_some_and(|(judged, _, _, cause)| cause == Cause::Rules && judged * HOUR > since);
+        match (before, self.has_work(now)) {
+            _ if is_of_rules => 0,
+            (Some(Some(true)), Some(false)) => 1,
+            (None | Some(Some(false)), Some(true)) => -1,
+            _ => 0,
+        }
+    }
+
     fn without_decisions(&self, millis: u64) -> Option<Lane> {
         let is_silent = Duration::from_millis(millis - self.last_seen * HOUR) > PATIENCE;
         match self.present {
@@ -163,8 +183,8 @@ fn retirement(from: u64) -> RetirementTerm {
     }
 }
 
-/// What was on the board at the end of each day: machines by lane, and out of scope.
-type Recorded = Vec<(BTreeMap<Lane, u64>, u64)>;
+/// What was on the board at the end of each day: machines by lane, and out of scope. And the progress of the day.
+type Recorded = Vec<(BTreeMap<Lane, u64>, u64, i64)>;
 
 /// Lets everything happen, and counts the present at the end of each day.
 fn simulate(fleet: &[(u64, Vec<(u64, Event)>)]) -> (Recorded, Vec<HostPast>) {
@@ -180,7 +200,8 @@ fn simulate(fleet: &[(u64, Vec<(u64, Event)>)]) -> (Recorded, Vec<HostPast>) {
             past: HostPast::default(),
         };
         let mut events = events.iter().filter(|(hour, _)| hour >= enrolled).peekable();
-        for (day, (lanes, out_of_scope)) in recorded.iter_mut().enumerate() {
+        let mut before = None;
+        for (day, (lanes, out_of_scope, progress)) in recorded.iter_mut().enumerate() {
             let end = (day as u64 + 1) * DAY - 1;
             while let Some((hour, event)) = events.next_if(|(hour, _)| hour * HOUR <= end) {
                 host.happens(*hour, *event);
@@ -190,6 +211,8 @@ fn simulate(fleet: &[(u64, Vec<(u64, Event)>)]) -> (Recorded, Vec<HostPast>) {
                     Some(lane) => *lanes.entry(lane).or_default() += 1,
                     None => *out_of_scope += 1,
                 }
+                *progress += if day == 0 { 0 } else { host.progress(before, end - DAY, end) };
+                before = Some(host.has_work(end));
             }
         }
         pasts.push(host.stored());
@@ -215,11 +238,12 @@ proptest! {
     ) {
         let (recorded, pasts) = simulate(&fleet);
         let days = rebuilt(&pasts);
-        for ((lanes, out_of_scope), day) in recorded.iter().zip(&days) {
+        for ((lanes, out_of_scope, progress), day) in recorded.iter().zip(&days) {
             let shown: BTreeMap<Lane, u64> =
                 day.counts.lanes.iter().filter(|(_, n)| **n > 0).map(|(lane, n)| (*lane, *n)).collect();
             prop_assert_eq!(&shown, lanes);
             prop_assert_eq!(day.counts.out_of_scope, *out_of_scope);
+            prop_assert_eq!(day.progress, *progress);
             prop_assert_eq!(day.counts.lanes.values().sum::<u64>() + day.counts.out_of_scope, day.counts.total);
             prop_assert_eq!(day.groups.iter().map(|(_, counts)| counts.total).sum::<u64>(), day.counts.total);
         }
@@ -244,205 +268,4 @@ proptest! {
         }
         prop_assert!(days[0].steps.is_empty(), "nothing is before the first day");
     }
-}
-
-#[test]
-fn each_step_has_the_cause_of_its_last_change() {
-    let span = |since: u64, until: Option<u64>, lane, cause| LaneSpan {
-        since: at(since * DAY),
-        until: until.map(|until| at(until * DAY)),
-        lane,
-        in_scope: true,
-        cause,
-    };
-    let host = HostPast {
-        enrolled_at: at(DAY),
-        last_seen: at(20 * DAY),
-        spans: vec![
-            span(1, Some(3), Lane::Clear, Cause::Enrolled),
-            span(3, Some(15), Lane::Confirm, Cause::Removed),
-            span(15, None, Lane::Done, Cause::Rules),
-        ],
-        gaps: vec![(at(4 * DAY), at(18 * DAY))],
-        decisions: HostDecisions::default(),
-    };
-    let days = rebuilt(&[host]);
-    let steps: Vec<_> = days.iter().zip(0..).flat_map(|(day, n)| day.steps.iter().map(move |step| (n, step))).collect();
-    let told: Vec<_> = steps.iter().map(|(day, step)| (*day, step.from, step.to, step.cause)).collect();
-    let (clear, confirm, silent, done) = (Some(Lane::Clear), Some(Lane::Confirm), Some(Lane::Silent), Some(Lane::Done));
-    assert_eq!(
-        told,
-        [
-            (1, None, clear, Cause::Enrolled),
-            (3, clear, confirm, Cause::Removed),
-            (7, confirm, silent, Cause::Silent),
-            // It was judged anew while it was silent, which nobody saw.
-            (18, silent, done, Cause::Returned),
-            (23, done, silent, Cause::Silent),
-        ]
-    );
-}
-
-#[test]
-fn a_waiver_and_a_disposition_are_the_causes_of_their_steps() {
-    let span = |since: u64, until: Option<u64>, lane, cause| {
-        let (since, until) = (at(since), until.map(at));
-        LaneSpan { since, until, lane, in_scope: true, cause }
-    };
-    let taken_back = RetirementTerm { ended_at: Some(at(25 * DAY)), ..retirement(20 * DAY) };
-    let returned = RetirementTerm { returned_at: Some(at(35 * DAY)), ..retirement(30 * DAY) };
-    let host = HostPast {
-        enrolled_at: at(0),
-        last_seen: at(35 * DAY),
-        spans: vec![
-            span(0, Some(13 * DAY), Lane::Replace, Cause::Installed),
-            span(13 * DAY, Some(18 * DAY + 2 * HOUR), Lane::Confirm, Cause::Removed),
-            span(18 * DAY + 2 * HOUR, None, Lane::Replace, Cause::Installed),
-        ],
-        gaps: vec![(at(19 * DAY), at(35 * DAY))],
-        decisions: HostDecisions {
-            // During the second one the product is removed; after the third one it is installed again on the same day.
-            waivers: vec![waiver(2 * DAY, 5 * DAY), waiver(10 * DAY, 15 * DAY), waiver(16 * DAY, 18 * DAY + HOUR)],
-            retirements: vec![taken_back, returned],
-        },
-    };
-    let days = rebuilt(&[host]);
-    let steps: Vec<_> = days.iter().zip(0..).flat_map(|(day, n)| day.steps.iter().map(move |step| (n, step))).collect();
-    let told: Vec<_> = steps.iter().map(|(day, step)| (*day, step.from, step.to, step.cause)).collect();
-    let (replace, waived, confirm, retired) =
-        (Some(Lane::Replace), Some(Lane::Waived), Some(Lane::Confirm), Some(Lane::Retired));
-    assert_eq!(
-        told,
-        [
-            (2, replace, waived, Cause::Waiver),
-            (5, waived, replace, Cause::Waiver),
-            (10, replace, waived, Cause::Waiver),
-            (15, waived, confirm, Cause::Waiver),
-            (16, confirm, waived, Cause::Waiver),
-            // It ended an hour before, but that is not the last change.
-            (18, waived, replace, Cause::Installed),
-            (20, replace, retired, Cause::Disposition),
-            (25, retired, replace, Cause::Disposition),
-            (30, replace, retired, Cause::Disposition),
-            (35, retired, replace, Cause::Returned),
-        ]
-    );
-}
-
-#[test]
-fn a_silent_host_that_was_waived_is_silent_because_the_waiver_ended() {
-    let host = |gap: u64| HostPast {
-        enrolled_at: at(0),
-        last_seen: at(gap * DAY),
-        spans: vec![LaneSpan { since: at(0), until: None, lane: Lane::Clear, in_scope: true, cause: Cause::Enrolled }],
-        gaps: Vec::new(),
-        decisions: HostDecisions { waivers: vec![waiver(DAY, 10 * DAY)], retirements: Vec::new() },
-    };
-    let to_silent = |past: HostPast| {
-        let days = rebuilt(&[past]);
-        let step = days.iter().flat_map(|day| &day.steps).find(|step| step.to == Some(Lane::Silent)).cloned();
-        step.map(|step| (step.from, step.cause))
-    };
-    assert_eq!(to_silent(host(2)), Some((Some(Lane::Waived), Cause::Waiver)), "it was silent before");
-    assert_eq!(to_silent(host(9)), Some((Some(Lane::Clear), Cause::Silent)), "the waiver was over before");
-}
-
-/// The steps of a machine on these days: the day, the lanes, and the cause.
-fn steps(
-    days: &[(u64, OrderThen)],
-    place: impl Fn(&TimelineInstant) -> Option<PlaceThen>,
-) -> Vec<(u64, Option<Lane>, Option<Lane>, Cause)> {
-    let instant =
-        |(day, order): &(u64, OrderThen)| TimelineInstant { at: at((day + 1) * DAY - 1), order: order.clone() };
-    let mut timeline: Timeline<u8> = Timeline::new(days.iter().map(instant).collect());
-    timeline.add(place);
-    let counted = timeline.finish().into_iter().zip(days);
-    counted
-        .flat_map(|(found, (day, _))| found.steps.into_iter().map(|step| (*day, step.from, step.to, step.cause)))
-        .collect()
-}
-
-fn with_patience(days: u64) -> OrderThen {
-    OrderThen { patience: Duration::from_millis(days * DAY), ..order() }
-}
-
-#[test]
-fn hosts_that_become_silent_or_are_not_any_more_because_of_another_patience_changed_by_the_rules() {
-    let (clear, silent) = (Some(Lane::Clear), Some(Lane::Silent));
-    let host = |gaps: Vec<(Timestamp, Timestamp)>, last_seen: u64| HostPast {
-        enrolled_at: at(0),
-        last_seen: at(last_seen),
-        spans: vec![LaneSpan { since: at(0), until: None, lane: Lane::Clear, in_scope: true, cause: Cause::Enrolled }],
-        gaps,
-        decisions: HostDecisions::default(),
-    };
-    // It is away from day 1 on; the patience is 3 days until day 5, then 9, and 5 from day 8 on.
-    let patience = |day: u64| {
-        with_patience(if day < 6 {
-            3
-        } else if day < 8 {
-            9
-        } else {
-            5
-        })
-    };
-    let days: Vec<_> = (0..20).map(|day| (day, patience(day))).collect();
-    let of = |past: &HostPast| steps(&days, |instant| past.place(instant.at, &id(), instant.order.patience));
-    assert_eq!(
-        of(&host(Vec::new(), DAY)),
-        [(3 + 1, clear, silent, Cause::Silent), (6, silent, clear, Cause::Rules), (8, clear, silent, Cause::Rules),],
-    );
-    // It comes back on the day of the longer patience, and is away again.
-    let back = 6 * DAY + HOUR;
-    assert_eq!(
-        of(&host(vec![(at(DAY), at(back))], back)),
-        [(4, clear, silent, Cause::Silent), (6, silent, clear, Cause::Returned), (11, clear, silent, Cause::Silent),],
-    );
-    // A waiver that ended on that day is not why it is silent.
-    let mut waived = host(Vec::new(), 3 * DAY);
-    waived.decisions.waivers.push(waiver(DAY, 8 * DAY));
-    let found = of(&waived);
-    assert_eq!(found.last(), Some(&(8, Some(Lane::Waived), silent, Cause::Rules)), "{found:?}");
-}
-
-#[test]
-fn machines_that_come_into_the_scope_of_an_order_or_leave_it_changed_by_the_rules() {
-    let (plant, silent) = (SiteId::new("plant").expect("valid"), Some(Lane::Silent));
-    let only = |sites: &[&SiteId]| OrderThen { sites: sites.iter().map(|site| (*site).clone()).collect(), ..order() };
-    let elsewhere = SiteId::new("elsewhere").expect("valid");
-    let days = [(1, order()), (2, only(&[&elsewhere])), (3, only(&[&elsewhere])), (4, only(&[&elsewhere, &plant]))];
-    let entry = EntryPast {
-        site: Some(plant),
-        platform: None,
-        listed_at: at(HOUR),
-        spans: vec![(at(HOUR), None, EntryState::Missing)],
-    };
-    let missing = Some(Lane::Missing);
-    assert_eq!(
-        steps(&days, |instant| entry.place(instant.at, &instant.order)),
-        [(2, missing, None, Cause::Rules), (4, None, missing, Cause::Rules)]
-    );
-    // A host that has long been silent is judged into the scope.
-    let span = |since: u64, until: Option<u64>, in_scope, cause| LaneSpan {
-        since: at(since),
-        until: until.map(at),
-        lane: Lane::Clear,
-        in_scope,
-        cause,
-    };
-    let host = HostPast {
-        enrolled_at: at(0),
-        last_seen: at(0),
-        spans: vec![
-            span(0, Some(8 * DAY), false, Cause::Enrolled),
-            span(8 * DAY, Some(9 * DAY), true, Cause::Rules),
-            span(9 * DAY, None, false, Cause::Rules),
-        ],
-        ..HostPast::default()
-    };
-    let days: Vec<_> = (6..12).map(|day| (day, order())).collect();
-    assert_eq!(
-        steps(&days, |instant| host.place(instant.at, &id(), instant.order.patience)),
-        [(8, None, silent, Cause::Rules), (9, silent, None, Cause::Rules)]
-    );
 }

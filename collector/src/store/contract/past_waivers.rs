@@ -1,0 +1,48 @@
+//! Waivers in what is read of the past and of the present for a forecast.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_proto::model::{Lane, Timestamp};
+
+use super::Backend;
+use super::decisions::{asks, decide_asked, decides, people};
+use super::kit::{all_judged, at, enrolled, order};
+use super::past::adopt;
+use crate::store::admin::past::timeline::{TimelineAsked, timeline};
+use crate::store::admin::waivers::decide::WaiverAct;
+use crate::store::{SiteScope, Store, admin};
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+const NOW: u64 = 100;
+
+async fn ending(store: &Arc<dyn Store>, instant: u64, due: Option<Timestamp>, sites: SiteScope) -> u64 {
+    let (instants, now) = (vec![at(instant)], at(NOW));
+    let asked = TimelineAsked { order: order(), instants, now, sites, by: None, due };
+    admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads").waivers_ending
+}
+
+pub(crate) async fn waivers_that_end_before_an_order_is_due_are_counted_with_their_hosts(backend: impl Backend) {
+    let store = backend.open();
+    people(&store).await;
+    enrolled(&store, 4).await;
+    adopt(&store, "r1", Some(WEEK), 5).await;
+    all_judged(&store, Lane::Replace, 11).await;
+    // Host 2 has two waivers; that of host 4 nobody has approved.
+    for (hosts, until) in [(&[1, 2][..], 10_000), (&[2], 20_000), (&[4], 10_000)] {
+        let number = asks(&store, hosts, until, 20).await.expect("asks");
+        if hosts != [4] {
+            decides(&store, decide_asked("bob", number, 30), WaiverAct::Approve).await.expect("approves");
+        }
+    }
+    for (due, expected) in [(9_999, 0), (10_000, 1), (19_999, 1), (20_000, 2), (90_000, 2)] {
+        assert_eq!(ending(&store, NOW, Some(at(due)), SiteScope::All).await, expected, "due at {due}");
+    }
+    assert_eq!(ending(&store, NOW, None, SiteScope::All).await, 0, "there is no due date");
+    assert_eq!(ending(&store, NOW - 1, Some(at(90_000)), SiteScope::All).await, 0, "the present is not asked for");
+    let elsewhere = SiteScope::Only(vec!["elsewhere".parse().expect("valid")]);
+    assert_eq!(ending(&store, NOW, Some(at(90_000)), elsewhere).await, 0);
+    // A person ends the first one, so its host is open now.
+    decides(&store, decide_asked("bob", 1, 40), WaiverAct::End).await.expect("ends");
+    assert_eq!(ending(&store, NOW, Some(at(90_000)), SiteScope::All).await, 1);
+}
