@@ -530,7 +530,7 @@ pub trait Store: Send + Sync + 'static {
     /// The database fails.
     async fn index_advance(&self, at_least: usize) -> Result<IndexStep, StoreError>;
 
-    /// Hosts that changed lane, newest first, at most [`ChangesQuery::rows`]. What silence changes is computed. Takes time
+    /// Hosts that changed lane, the newest or the oldest first, at most [`ChangesQuery::rows`]. What silence changes is computed. Takes time
     /// in proportion to the changes since [`ChangesQuery::since`] and to the number of silent hosts.
     ///
     /// # Errors

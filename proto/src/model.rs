@@ -83,7 +83,7 @@ pub use roster_row::RosterRow;
 pub use roster_spelling::RosterRowFault;
 pub use section::Section;
 pub use snapshot::{Snapshot, SnapshotEntry};
-pub use sort::{FindingsSort, HostsSort};
+pub use sort::{ChangesSort, FindingsSort, HostsSort};
 pub use source::{Outcome, Platform, SourceName};
 pub use states::{DPKG_REINSTALL, DPKG_STATUS, DPKG_WANTED, ReportedState, SYSTEM_EXTENSION, agent_states};
 pub use timeline::{

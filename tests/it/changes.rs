@@ -90,6 +90,17 @@ fn every_change_of_a_day_has_its_cause() -> Result<()> {
     let text = lab.muster(&["changes", "--since", "1h"])?.expect_code(0)?.stdout;
     assert!(text.contains("hosts changed lane"), "{text}");
     assert!(text.contains("1 installed") && text.contains("1 returned"), "{text}");
+    let all = lab.muster(&["changes", "--since", "60d", "-o", "json"])?.expect_code(0)?.json()?;
+    let oldest = lab.muster(&["changes", "--since", "60d", "--sort", "oldest", "-o", "json"])?.expect_code(0)?.json()?;
+    let times = |report: &Value| -> Result<Vec<String>> {
+        let changes = report["changes"].as_array().context("changes")?;
+        Ok(changes.iter().map(|change| change["at"].as_str().unwrap_or_default().to_owned()).collect())
+    };
+    let (newest, mut reversed) = (times(&all)?, times(&oldest)?);
+    assert!(newest.len() > 3 && newest[0] > reversed[0], "{newest:?}");
+    reversed.reverse();
+    assert_eq!(newest, reversed);
+    assert_eq!(all["causes"], oldest["causes"]);
     let csv = lab.muster(&["changes", "-o", "csv"])?.expect_code(0)?.stdout;
     assert!(csv.starts_with("at,host,hostname,site,order,from,to,cause\n"), "{csv}");
     let none = lab.muster(&["changes", "--site", "nowhere"])?.expect_code(0)?.stdout;

@@ -21,7 +21,9 @@ use clap::builder::{
     NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use muster_proto::model::{Cause, FindingsSort, HostsSort, Lane, OrderId, ProductId, SiteId, Timestamp, TokenId};
+use muster_proto::model::{
+    Cause, ChangesSort, FindingsSort, HostsSort, Lane, OrderId, ProductId, SiteId, Timestamp, TokenId,
+};
 
 use crate::filter::{Filter, FilterKey};
 
@@ -385,6 +387,9 @@ pub(super) struct ChangesArgs {
     /// Show only hosts that match this filter now, such as 'lane:replace -site:lab owner:jane*'; --help has its keys
     #[arg(long = "where", value_name = "FILTER", allow_hyphen_values = true, value_parser = filter)]
     pub(super) filter: Option<Filter>,
+    /// Sort by this
+    #[arg(long, value_name = "KEY", default_value = ChangesSort::Newest.name(), value_parser = changes_sort())]
+    pub(super) sort: ChangesSort,
     /// Show at most this many changes
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = limit())]
     pub(super) limit: usize,
@@ -534,6 +539,15 @@ fn hosts_sort() -> impl TypedValueParser<Value = HostsSort> {
     };
     let value = |sort: &HostsSort| PossibleValue::new(sort.name()).help(help(*sort));
     PossibleValuesParser::new(HostsSort::ALL.iter().map(value)).try_map(|name| name.parse::<HostsSort>())
+}
+
+fn changes_sort() -> impl TypedValueParser<Value = ChangesSort> {
+    let help = |sort: ChangesSort| match sort {
+        ChangesSort::Newest => "time of the change, the newest first",
+        ChangesSort::Oldest => "time of the change, the oldest first",
+    };
+    let value = |sort: &ChangesSort| PossibleValue::new(sort.name()).help(help(*sort));
+    PossibleValuesParser::new(ChangesSort::ALL.iter().map(value)).try_map(|name| name.parse::<ChangesSort>())
 }
 
 fn findings_sort() -> impl TypedValueParser<Value = FindingsSort> {

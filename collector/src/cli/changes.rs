@@ -15,8 +15,8 @@ const HEADER: [&str; 8] = ["at", "host", "hostname", "site", "order", "from", "t
 const NAMED: usize = 2;
 
 pub(super) async fn run(mut client: Client, asked: ChangesArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let ChangesArgs { since, order, sites, filter, limit } = asked;
-    let report = client.changes(&ChangesFilter { span: since, order, sites, filter, limit }).await?;
+    let ChangesArgs { since, order, sites, filter, sort, limit } = asked;
+    let report = client.changes(&ChangesFilter { span: since, order, sites, filter, sort, limit }).await?;
     let now = screen.now();
     let answer = Answer { whole: &report, header: &HEADER };
     let rows = || report.changes.iter().map(row).collect();

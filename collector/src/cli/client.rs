@@ -17,9 +17,9 @@ use hyper_util::rt::TokioIo;
 use muster_proto::convert::hosts_meant;
 use muster_proto::error_chain;
 use muster_proto::model::{
-    AccountReport, AttestationRow, Board, ChangesReport, CollectorStatus, DutyEvidence, DutyReport, Explanation,
-    Finding, FindingsSort, HostActionKind, HostActionReport, HostMark, HostReport, HostRow, HostsSort, Lane,
-    LedgerEntry, OrderFile, OrderFilesReport, OrderId, OrderReport, OrdersChangeReport, ProductId, ProductReport,
+    AccountReport, AttestationRow, Board, ChangesReport, ChangesSort, CollectorStatus, DutyEvidence, DutyReport,
+    Explanation, Finding, FindingsSort, HostActionKind, HostActionReport, HostMark, HostReport, HostRow, HostsSort,
+    Lane, LedgerEntry, OrderFile, OrderFilesReport, OrderId, OrderReport, OrdersChangeReport, ProductId, ProductReport,
     SiteId, SoftwareReport, StoredAttestation, Timestamp, TokenId, TokenReport,
 };
 use muster_proto::wire::{self, OrderSwitch, fleet_service_client::FleetServiceClient};
@@ -199,6 +199,7 @@ pub(super) struct ChangesFilter {
     pub(super) order: Option<OrderId>,
     pub(super) sites: Vec<SiteId>,
     pub(super) filter: Option<Filter>,
+    pub(super) sort: ChangesSort,
     pub(super) limit: usize,
 }
 
@@ -417,6 +418,7 @@ impl Client {
                 order: text(filter.order.as_ref()),
                 sites: filter.sites.iter().map(ToString::to_string).collect(),
                 filter: text(filter.filter.as_ref()),
+                sort: filter.sort.code().into(),
                 page_rows: page_rows(Some(filter.limit), had),
                 page_token,
             };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_proto::limits;
-use muster_proto::model::{ChangesReport, HostId, OrderId, SiteId, Timestamp};
+use muster_proto::model::{ChangesReport, ChangesSort, HostId, OrderId, SiteId, Timestamp};
 use muster_proto::suggest::did_you_mean;
 
 use super::{HostsQuery, ReportContext, ReportError};
@@ -29,9 +29,11 @@ pub struct ChangesAsked {
     /// The hosts that match the filter, if they are known already. They are those of the whole fleet, so a list of many pages
     /// looks for them once.
     pub only: Option<HostsMatched>,
+    /// The order of the list.
+    pub sort: ChangesSort,
     /// At most this many.
     pub rows: usize,
-    /// The token of the previous page.
+    /// The token of the previous page, which has the same order.
     pub page: Option<String>,
 }
 
@@ -40,7 +42,7 @@ pub struct ChangesAsked {
 pub struct HostsMatched(Arc<HashSet<HostId>>);
 
 impl ReportContext {
-    /// Hosts that changed lane, newest first, with the token of the next page. The counts are those of the whole list, but
+    /// Hosts that changed lane, with the token of the next page. The counts are those of the whole list, but
     /// zero on pages after the first. Silence is computed with the present patience of each active order.
     ///
     /// # Errors
@@ -57,6 +59,7 @@ impl ReportContext {
         let page = asked.page.as_deref().map(read_token).transpose()?;
         let (since, after) = match page {
             // The list keeps its beginning from page to page, or it would lose its oldest changes.
+            Some((_, after)) if after.sort() != asked.sort => return Err(ReportError::PageToken),
             Some((since, after)) => (since.max(self.now.minus(LONGEST)), Some(after)),
             None => (self.now.minus(asked.span), None),
         };
@@ -71,6 +74,7 @@ impl ReportContext {
             patience: self.active_orders().into_iter().map(|order| (order.id.clone(), order.patience)).collect(),
             sites: self.sites.intersection(&SiteScope::of(&asked.sites)),
             only: only.map(|HostsMatched(hosts)| hosts),
+            sort: asked.sort,
             rows: asked.rows,
             after,
         };

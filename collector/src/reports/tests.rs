@@ -10,8 +10,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use muster_proto::canonical;
 use muster_proto::model::{
-    FindingsSort, HostId, HostsSort, Kind, Lane, Observation, Outcome, Platform, RunId, Section, SiteId, Snapshot,
-    SnapshotEntry, SourceName, Timestamp,
+    ChangesSort, FindingsSort, HostId, HostsSort, Kind, Lane, Observation, Outcome, Platform, RunId, Section, SiteId,
+    Snapshot, SnapshotEntry, SourceName, Timestamp,
 };
 
 use super::*;
@@ -238,6 +238,35 @@ async fn a_damaged_host_does_not_hide_the_others_of_its_name() {
     let (text, seen) = (refused.to_string(), at(10).whole_seconds());
     let first = format!("\n  {}  \"host-001\", site hq, last seen {seen}", ids[0]);
     assert!(text.starts_with("host \"host-001\" is ambiguous; it may be one of") && text.contains(&first), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_changes_follow_in_both_orders_and_a_token_belongs_to_one() {
+    let fleet = fleet().await;
+    let context = fleet.context(at(30));
+    let asked =
+        |sort, rows, page| ChangesAsked { span: Duration::from_secs(60), sort, rows, page, ..Default::default() };
+    let mut lists = Vec::new();
+    for sort in ChangesSort::ALL {
+        let (mut paged, mut page) = (Vec::new(), None);
+        loop {
+            let (report, next) = context.changes(asked(*sort, 1, page)).await.expect("changes");
+            paged.extend(report.changes);
+            page = next;
+            let Some(token) = &page else { break };
+            for other in ChangesSort::ALL.iter().filter(|other| *other != sort) {
+                let refused = context.changes(asked(*other, 1, Some(token.clone()))).await;
+                assert!(matches!(refused, Err(ReportError::PageToken)), "{refused:?}");
+            }
+        }
+        let whole = context.changes(asked(*sort, 100, None)).await.expect("changes").0.changes;
+        assert_eq!(paged, whole, "{sort}");
+        lists.push(whole);
+    }
+    assert!(lists[0].len() > 2 && lists[0].is_sorted_by_key(|row| std::cmp::Reverse(row.at)));
+    assert!(lists[1].is_sorted_by_key(|row| row.at));
+    lists.iter_mut().for_each(|list| list.sort_by_key(|row| (row.host, row.order.clone(), row.at)));
+    assert_eq!(lists[0], lists[1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

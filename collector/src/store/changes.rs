@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_proto::model::{Cause, ChangesReport, HostId, Lane, OrderId, Timestamp};
+use muster_proto::model::{Cause, ChangesReport, ChangesSort, HostId, Lane, OrderId, Timestamp};
 
 use super::site_scope::SiteScope;
 
@@ -26,9 +26,11 @@ pub struct ChangesQuery {
     pub sites: SiteScope,
     /// Only these hosts; `None` is every host of the sites.
     pub only: Option<Arc<HashSet<HostId>>>,
+    /// The order of the list.
+    pub sort: ChangesSort,
     /// At most this many changes.
     pub rows: usize,
-    /// Only changes after this one in the list.
+    /// Only changes after this one in the list, which has the same order.
     pub after: Option<ChangeKey>,
 }
 
@@ -51,12 +53,41 @@ impl ChangesQuery {
     }
 }
 
-/// The place of a change in a list. Newest first; changes at the same instant are in the order of hosts, then orders.
+/// When a change was made, in the order of a list. One list has only one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store) enum ChangeTime {
+    NewestFirst(Reverse<Timestamp>),
+    OldestFirst(Timestamp),
+}
+
+impl ChangeTime {
+    pub(in crate::store) const fn new(at: Timestamp, sort: ChangesSort) -> Self {
+        match sort {
+            ChangesSort::Newest => Self::NewestFirst(Reverse(at)),
+            ChangesSort::Oldest => Self::OldestFirst(at),
+        }
+    }
+
+    pub(in crate::store) const fn at(self) -> Timestamp {
+        match self {
+            Self::NewestFirst(Reverse(at)) | Self::OldestFirst(at) => at,
+        }
+    }
+
+    const fn sort(self) -> ChangesSort {
+        match self {
+            Self::NewestFirst(_) => ChangesSort::Newest,
+            Self::OldestFirst(_) => ChangesSort::Oldest,
+        }
+    }
+}
+
+/// The place of a change in a list. Changes at the same instant are in the order of hosts, then orders.
 ///
-/// Its text form is a page token: `AT/HOST/ORDER/CAUSE/LANE`.
+/// Its text form is a page token: `AT/HOST/ORDER/CAUSE/LANE`, with `oldest/` before it if the oldest come first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChangeKey {
-    pub(in crate::store) at: Reverse<Timestamp>,
+    pub(in crate::store) at: ChangeTime,
     pub(in crate::store) host: HostId,
     pub(in crate::store) order: OrderId,
     pub(in crate::store) cause: Cause,
@@ -64,10 +95,25 @@ pub struct ChangeKey {
     pub(in crate::store) to: Option<Lane>,
 }
 
+impl ChangeKey {
+    /// The order of the list in which the change has this place.
+    #[must_use]
+    pub fn sort(&self) -> ChangesSort {
+        self.at.sort()
+    }
+}
+
+/// What a token begins with if the oldest changes come first.
+const OLDEST: &str = "oldest/";
+
 impl fmt::Display for ChangeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at: Reverse(at), host, order, cause, to } = self;
-        write!(f, "{}/{host}/{order}/{cause}/{}", at.millis(), to.map_or("", Lane::name))
+        let Self { at, host, order, cause, to } = self;
+        f.write_str(match at.sort() {
+            ChangesSort::Newest => "",
+            ChangesSort::Oldest => OLDEST,
+        })?;
+        write!(f, "{}/{host}/{order}/{cause}/{}", at.at().millis(), to.map_or("", Lane::name))
     }
 }
 
@@ -80,11 +126,15 @@ impl FromStr for ChangeKey {
     type Err = NotAChangeKey;
 
     fn from_str(text: &str) -> Result<Self, NotAChangeKey> {
+        let (text, sort) = match text.strip_prefix(OLDEST) {
+            Some(rest) => (rest, ChangesSort::Oldest),
+            None => (text, ChangesSort::Newest),
+        };
         let parts: Vec<&str> = text.split('/').collect();
         let [at, host, order, cause, to] = parts.as_slice() else { return Err(NotAChangeKey) };
         let to = if to.is_empty() { None } else { Some(to.parse().map_err(|_| NotAChangeKey)?) };
         Ok(Self {
-            at: Reverse(Timestamp::from_millis(at.parse().map_err(|_| NotAChangeKey)?)),
+            at: ChangeTime::new(Timestamp::from_millis(at.parse().map_err(|_| NotAChangeKey)?), sort),
             host: host.parse().map_err(|_| NotAChangeKey)?,
             order: order.parse().map_err(|_| NotAChangeKey)?,
             cause: cause.parse().map_err(|_| NotAChangeKey)?,
@@ -108,17 +158,17 @@ mod tests {
 
     #[test]
     fn only_a_page_token_that_was_issued_is_read() {
-        for to in [Some(Lane::Replace), None] {
+        for (to, sort) in [(Some(Lane::Replace), ChangesSort::Newest), (None, ChangesSort::Oldest)] {
             let key = ChangeKey {
-                at: Reverse(Timestamp::from_millis(-5)),
+                at: ChangeTime::new(Timestamp::from_millis(-5), sort),
                 host: HostId::from_bytes([7; 16]),
                 order: OrderId::new("us-bis-icts-2021-002").expect("valid"),
                 cause: Cause::ProtectionChanged,
                 to,
             };
-            assert_eq!(key.to_string().parse(), Ok(key));
+            assert_eq!((key.to_string().parse(), key.sort()), (Ok(key), sort));
         }
-        for wrong in ["", "5", "5/x/us-bis/installed/clear", "a/b/c/d/e/f"] {
+        for wrong in ["", "5", "5/x/us-bis/installed/clear", "a/b/c/d/e/f", "oldest/5", "oldest/oldest/5/x"] {
             assert_eq!(wrong.parse::<ChangeKey>(), Err(NotAChangeKey), "{wrong}");
         }
     }

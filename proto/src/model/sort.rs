@@ -31,3 +31,19 @@ closed_list! {
         Since = 5, "since";
     }
 }
+
+closed_list! {
+    /// What changes of lanes are sorted by.
+    ChangesSort {
+        /// The newest first.
+        Newest = 1, "newest";
+        /// The oldest first.
+        Oldest = 2, "oldest";
+    }
+}
+
+impl Default for ChangesSort {
+    fn default() -> Self {
+        Self::Newest
+    }
+}

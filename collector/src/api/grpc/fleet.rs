@@ -7,8 +7,8 @@ use arc_swap::ArcSwap;
 use muster_proto::convert::ConvertError;
 use muster_proto::limits;
 use muster_proto::model::{
-    CaPin, FindingsSort, HostActionKind, HostMark, HostsSort, InvalidId, Lane, OrderId, ProductId, SiteId, Timestamp,
-    TokenId,
+    CaPin, ChangesSort, FindingsSort, HostActionKind, HostMark, HostsSort, InvalidId, Lane, OrderId, ProductId, SiteId,
+    Timestamp, TokenId,
 };
 use muster_proto::wire::{self, fleet_service_server::FleetService};
 use tonic::{Request, Response, Status};
@@ -211,6 +211,7 @@ impl FleetService for Fleet {
             sites: sites("ListChangesRequest.sites", request.sites)?,
             filter: self.filter(&request.filter)?,
             only: None,
+            sort: sort("ListChangesRequest.sort", request.sort, ChangesSort::default(), ChangesSort::from_code)?,
             rows: rows(request.page_rows)?,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_proto::model::{Cause, HostId, Lane, Presence, SiteId};
+use muster_proto::model::{Cause, ChangesSort, HostId, Lane, Presence, SiteId};
 
 use super::kit::{
     all_judged, assert_healthy, at, check_in, enrolled, enrollment, host, judged, judgement, new_token, order,
@@ -25,6 +25,7 @@ fn until(day: u64) -> ChangesQuery {
         patience: BTreeMap::from([(order(), PATIENCE)]),
         sites: SiteScope::All,
         only: None,
+        sort: ChangesSort::Newest,
         rows: 100,
         after: None,
     }
@@ -153,6 +154,23 @@ pub(crate) async fn changes_are_paged_and_bounded_by_site(backend: impl Backend)
         }
     }
     assert_eq!(pages, [vec![host(1), host(2), host(3)], vec![host(4)]]);
+    // The oldest first: changes of silence and of the ledger, at the same instants too.
+    let whole = store.change_list(until(9)).await.expect("lists").report.changes;
+    assert_eq!(whole.len(), 8);
+    let (mut paged, mut query) = (Vec::new(), ChangesQuery { rows: 3, sort: ChangesSort::Oldest, ..until(9) });
+    loop {
+        let stored = store.change_list(query.clone()).await.expect("lists");
+        assert_eq!(stored.report.total, if paged.is_empty() { 8 } else { 0 });
+        paged.extend(stored.report.changes);
+        query.after = stored.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert!(paged.is_sorted_by_key(|row| (row.at, row.host)), "{paged:?}");
+    let mut oldest = whole;
+    oldest.sort_by_key(|row| (row.at, row.host));
+    assert_eq!(paged, oldest);
     let sites = SiteScope::Only(vec![plant]);
     let stored = store.change_list(ChangesQuery { sites, ..until(1) }).await.expect("lists");
     assert_eq!((hosts(&stored), stored.report.total), (vec![host(4)], 1));

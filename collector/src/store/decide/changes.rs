@@ -9,14 +9,13 @@
 //! the [hosts whose silence shows](Selection::hosts_with_silence). A page is never larger than was asked for, however
 //! many changes there are.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use muster_proto::model::{Cause, ChangeRow, ChangesReport, HostId, Lane, OrderId, SiteId, Timestamp};
+use muster_proto::model::{Cause, ChangeRow, ChangesReport, ChangesSort, HostId, Lane, OrderId, SiteId, Timestamp};
 
 use crate::ledger::entry::LaneChange;
-use crate::store::changes::{ChangeKey, ChangesQuery, StoredChanges};
+use crate::store::changes::{ChangeKey, ChangeTime, ChangesQuery, StoredChanges};
 
 /// How far the clocks of collectors may differ: entries of the ledger are in the order of their commits, and their times
 /// nearly so.
@@ -80,9 +79,9 @@ impl Selected {
         let Self { page, total, hosts, causes, has_more } = self;
         let next = page.last_key_value().map(|(key, _)| key.clone()).filter(|_| has_more);
         let row = |(key, from): (ChangeKey, Option<Lane>)| {
-            let ChangeKey { at: Reverse(at), host, order, cause, to } = key;
+            let ChangeKey { at, host, order, cause, to } = key;
             let (hostname, site) = name(host)?;
-            Some(ChangeRow { at, host, hostname, site, order, from, to, cause })
+            Some(ChangeRow { at: at.at(), host, hostname, site, order, from, to, cause })
         };
         let changes = page.into_iter().filter_map(row).collect();
         StoredChanges { report: ChangesReport { changes, total, hosts, causes }, next }
@@ -106,17 +105,23 @@ impl<'q> Selection<'q> {
 
     /// Whether an entry of the ledger of this time can have a change that is shown.
     pub(in crate::store) fn wants(&self, at: Timestamp) -> bool {
-        let is_after = self.query.after.as_ref().is_none_or(|after| at <= after.at.0);
+        let is_after = self.query.after.as_ref().is_none_or(|after| match self.query.sort {
+            ChangesSort::Newest => at <= after.at.at(),
+            ChangesSort::Oldest => at >= after.at.at(),
+        });
         is_after && at >= self.query.since && at <= self.query.now
     }
 
-    /// Whether no older entry can add anything: the time that is asked for is over, or the page is full and nothing is
-    /// counted.
+    /// Whether no older entry can add anything: the time that is asked for is over; or nothing is counted, and the page of the newest
+    /// is full or the page of the oldest begins later.
     pub(in crate::store) fn is_complete(&self, at: Timestamp) -> bool {
         let latest = at.plus(CLOCK_SLACK);
-        let is_counted = self.query.after.is_none();
         let last = self.selected.page.last_key_value().filter(|_| self.selected.has_more);
-        latest < self.query.since || (!is_counted && last.is_some_and(|(key, _)| latest < key.at.0))
+        let is_passed = self.query.after.as_ref().is_some_and(|after| match self.query.sort {
+            ChangesSort::Newest => last.is_some_and(|(key, _)| latest < key.at.at()),
+            ChangesSort::Oldest => latest < after.at.at(),
+        });
+        latest < self.query.since || is_passed
     }
 
     /// Adds changes of an entry of the ledger, for these of its hosts.
@@ -196,7 +201,8 @@ impl<'q> Selection<'q> {
         if from == to {
             return;
         }
-        let key = ChangeKey { at: Reverse(at), host, order: order.clone(), cause, to };
+        let at = ChangeTime::new(at, self.query.sort);
+        let key = ChangeKey { at, host, order: order.clone(), cause, to };
         match &self.query.after {
             None => {
                 self.selected.total += 1;

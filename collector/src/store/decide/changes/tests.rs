@@ -28,6 +28,7 @@ fn query() -> ChangesQuery {
         patience: BTreeMap::from([(order("a"), PATIENCE), (order("b"), PATIENCE)]),
         sites: SiteScope::All,
         only: None,
+        sort: ChangesSort::Newest,
         rows: 100,
         after: None,
     }
@@ -45,7 +46,7 @@ type Shown = (i64, u8, String, Option<Lane>, Option<Lane>, Cause);
 
 fn shown(selected: &Selected) -> Vec<Shown> {
     let one = |(key, from): (&ChangeKey, &Option<Lane>)| {
-        (key.at.0.millis(), key.host.as_bytes()[0], key.order.to_string(), *from, key.to, key.cause)
+        (key.at.at().millis(), key.host.as_bytes()[0], key.order.to_string(), *from, key.to, key.cause)
     };
     selected.page.iter().map(one).collect()
 }
@@ -76,7 +77,6 @@ fn changes_are_shown_newest_first_and_counted_by_cause() {
 
 #[test]
 fn pages_follow_each_other_and_only_the_first_is_counted() {
-    let first = ChangesQuery { rows: 2, ..query() };
     let installed = [change("a", Some(Lane::Clear), Some(Lane::Replace), Cause::Installed)];
     let read = |query: &ChangesQuery| {
         let mut selection = Selection::new(query, HashMap::new());
@@ -85,21 +85,25 @@ fn pages_follow_each_other_and_only_the_first_is_counted() {
         }
         selection.finish()
     };
-    let (mut days, mut query) = (Vec::new(), first);
-    loop {
-        let selected = read(&query);
-        assert_eq!(selected.total, if query.after.is_none() { 5 } else { 0 });
-        days.extend(selected.page.keys().map(|key| key.at.0.millis() / DAY));
-        let Some((last, _)) = selected.page.last_key_value().filter(|_| selected.has_more) else { break };
-        query.after = Some(last.clone());
-    }
-    assert_eq!(days, [15, 14, 13, 12, 11]);
+    let paged = |sort: ChangesSort| {
+        let (mut days, mut query) = (Vec::new(), ChangesQuery { rows: 2, sort, ..query() });
+        loop {
+            let selected = read(&query);
+            assert_eq!(selected.total, if query.after.is_none() { 5 } else { 0 });
+            days.extend(selected.page.keys().map(|key| key.at.at().millis() / DAY));
+            let Some((last, _)) = selected.page.last_key_value().filter(|_| selected.has_more) else { break };
+            query.after = Some(last.clone());
+        }
+        days
+    };
+    assert_eq!(paged(ChangesSort::Newest), [15, 14, 13, 12, 11]);
+    assert_eq!(paged(ChangesSort::Oldest), [11, 12, 13, 14, 15]);
 }
 
 #[test]
 fn a_later_page_ends_the_reading_when_it_is_full() {
     let after = ChangeKey {
-        at: Reverse(at(19 * DAY)),
+        at: ChangeTime::new(at(19 * DAY), ChangesSort::Newest),
         host: host(9),
         order: order("a"),
         cause: Cause::Installed,
@@ -115,6 +119,30 @@ fn a_later_page_ends_the_reading_when_it_is_full() {
         assert_eq!(selection.is_complete(at(15 * DAY - 2 * HOUR)), ends, "the first page counts everything");
         assert!(selection.is_complete(at(10 * DAY - 2 * HOUR)));
     }
+}
+
+#[test]
+fn a_page_of_the_oldest_ends_the_reading_where_it_begins() {
+    let after = ChangeKey {
+        at: ChangeTime::new(at(15 * DAY), ChangesSort::Oldest),
+        host: host(1),
+        order: order("a"),
+        cause: Cause::Installed,
+        to: Some(Lane::Replace),
+    };
+    let query = ChangesQuery { rows: 1, sort: ChangesSort::Oldest, after: Some(after), ..query() };
+    let mut selection = Selection::new(&query, HashMap::new());
+    let installed = [change("a", Some(Lane::Clear), Some(Lane::Replace), Cause::Installed)];
+    assert!(selection.wants(at(15 * DAY)) && !selection.wants(at(15 * DAY - 1)));
+    selection.add_entry(at(19 * DAY), &[host(1)], &installed);
+    selection.add_entry(at(18 * DAY), &[host(1)], &installed);
+    assert!(!selection.is_complete(at(16 * DAY)), "older ones come before those of the full page");
+    // At the instant of the last page, hosts that come after its last one are on this page.
+    selection.add_entry(at(15 * DAY), &[host(1), host(2)], &installed);
+    assert!(!selection.is_complete(at(15 * DAY - HOUR)), "the clocks of collectors may differ");
+    assert!(selection.is_complete(at(15 * DAY - 2 * HOUR)));
+    let shown: Vec<_> = shown(&selection.finish()).into_iter().map(|row| (row.0 / DAY, row.1)).collect();
+    assert_eq!(shown, [(15, 2)]);
 }
 
 #[test]
