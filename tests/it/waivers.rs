@@ -202,7 +202,11 @@ fn a_host_that_left_is_retired_by_two_people_and_marked_when_it_comes_back() -> 
     ensure!(text.contains("Retired as sold (disposition 1), approved by bob"), "{text}");
 
     // Taken back and retired again: the undo is an action of its own.
-    by(&lab, &bob, &["hosts", "unretire", "press-1", "--reason", "it was another one"])?.expect_code(0)?;
+    let unretire = ["hosts", "unretire", "press-1", "--reason", "it was another one"];
+    let shown = by(&lab, &bob, &[&unretire[..], &["--dry-run"]].concat())?.expect_code(0)?.stdout;
+    ensure!(shown.contains("press-1"), "{shown}");
+    ensure!(board(&lab)?.1["counts"]["lanes"]["retired"] == 1, "a dry run takes nothing back");
+    by(&lab, &bob, &unretire)?.expect_code(0)?;
     ensure!(board(&lab)?.1["counts"]["lanes"]["replace"] == 1, "it is back");
     by(&lab, &bob, &retire)?.expect_code(0)?;
     by(&lab, &ada, &["dispositions", "approve", "2"])?.expect_code(0)?;

@@ -1,5 +1,6 @@
 //! `muster dispositions`, `hosts retire` and `hosts unretire`: why hosts left the fleet.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use muster_proto::model::{
@@ -8,10 +9,11 @@ use muster_proto::model::{
 
 use muster_proto::wire;
 
+use super::args::bulk::SelectionArgs;
 use super::args::dispositions::{DispositionsArgs, DispositionsVerb, RetireArgs, UnretireArgs};
 use super::client::Client;
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, counted, fields, instant, when};
-use super::selection::{portioned, selected};
+use super::selection::{Selection, portioned};
 use super::{bulk, duties};
 
 const HEADER: [&str; 14] = [
@@ -58,18 +60,10 @@ async fn list(mut client: Client, all: bool, screen: &mut Screen<'_>) -> anyhow:
 
 pub(super) async fn retire(mut client: Client, asked: RetireArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let (evidence, file) = evidence(&asked.evidence)?;
-    let (selection, lines) = bulk::selection(&asked.selection)?;
-    // A dry run of a note says which hosts are meant, whatever the note is.
-    let (change, value) = (BulkKind::Note.code().into(), "retire".to_owned());
-    let first = wire::ChangeHostsRequest { selection: Some(selection.clone()), change, value, ..Default::default() };
-    let seen = client.hosts_change(wire::ChangeHostsRequest { dry_run: true, ..first }, lines.clone()).await?;
-    if asked.selection.dry_run || seen.selected == 0 {
-        return bulk::show(&seen, screen);
-    }
-    if seen.selected > bulk::ASKED && !asked.selection.yes {
-        bulk::ask("retire", seen.selected)?;
-    }
-    let selection = portioned(wire::HostSelection { expected: Some(seen.selected), ..selection }, &lines);
+    let selection = match meant(&mut client, &asked.selection, "retire", screen).await? {
+        ControlFlow::Continue(selection) => selection,
+        ControlFlow::Break(code) => return Ok(code),
+    };
     let report = client.hosts_retire(selection, asked.kind, evidence, file).await?;
     let now = screen.now();
     let answer = Answer { whole: &report, header: &HEADER };
@@ -79,12 +73,37 @@ pub(super) async fn retire(mut client: Client, asked: RetireArgs, screen: &mut S
 }
 
 pub(super) async fn unretire(mut client: Client, asked: UnretireArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let selection = selected(&asked.selection)?;
+    let selection = match meant(&mut client, &asked.selection, "unretire", screen).await? {
+        ControlFlow::Continue(selection) => selection,
+        ControlFlow::Break(code) => return Ok(code),
+    };
     let report = client.hosts_unretire(selection, asked.reason).await?;
     let answer = Answer { whole: &report, header: &CHANGED_HEADER };
     let rows = || report.hosts.iter().map(|host| vec![host.id.to_string(), host.hostname.clone()]).collect();
     screen.show(&answer, &report.hosts, rows, |_| taken_back(&report))?;
     Ok(0)
+}
+
+/// The hosts that are meant, if they are to be changed. Otherwise they were shown; the exit code says how that went.
+async fn meant(
+    client: &mut Client,
+    asked: &SelectionArgs,
+    action: &str,
+    screen: &mut Screen<'_>,
+) -> anyhow::Result<ControlFlow<u8, Selection>> {
+    let (selection, lines) = bulk::selection(asked)?;
+    // A dry run of a note says which hosts are meant, whatever the note is.
+    let (change, value) = (BulkKind::Note.code().into(), action.to_owned());
+    let first = wire::ChangeHostsRequest { selection: Some(selection.clone()), change, value, ..Default::default() };
+    let seen = client.hosts_change(wire::ChangeHostsRequest { dry_run: true, ..first }, lines.clone()).await?;
+    if asked.dry_run || seen.selected == 0 {
+        return bulk::show(&seen, screen).map(ControlFlow::Break);
+    }
+    if seen.selected > bulk::ASKED && !asked.yes {
+        bulk::ask(action, seen.selected)?;
+    }
+    let first = wire::HostSelection { expected: Some(seen.selected), ..selection };
+    Ok(ControlFlow::Continue(portioned(first, &lines)))
 }
 
 /// Evidence that is probably the name of a file, but there is none.

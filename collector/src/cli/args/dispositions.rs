@@ -5,7 +5,6 @@ use clap::{Args, Subcommand};
 use muster_proto::model::DispositionKind;
 
 use super::bulk::SelectionArgs;
-use super::selection::HostsMeantArgs;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -62,7 +61,7 @@ pub(in crate::cli) struct RetireArgs {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct UnretireArgs {
     #[command(flatten)]
-    pub(in crate::cli) selection: HostsMeantArgs,
+    pub(in crate::cli) selection: SelectionArgs,
     /// Why; the ledger shows it
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(in crate::cli) reason: String,

@@ -1,4 +1,4 @@
-//! Which hosts a waiver or a disposition is about.
+//! Which hosts a waiver is about.
 
 use std::path::PathBuf;
 
