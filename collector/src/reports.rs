@@ -26,6 +26,7 @@ mod searches;
 mod selection;
 mod software;
 mod timeline;
+mod timelines;
 mod verdict;
 mod waivers;
 
@@ -57,6 +58,7 @@ pub(crate) use searches::tests::roomy as roomy_searches;
 pub use selection::{HostsMeantBy, HostsSelected};
 pub use software::SoftwareAsked;
 pub use timeline::TimelineAsked;
+pub use timelines::Timelines;
 pub use waivers::WaiversAsked;
 
 /// Why a question has no answer.
@@ -290,6 +292,18 @@ pub enum ReportError {
         /// The limit.
         most: usize,
     },
+    /// A timeline that took too long.
+    #[error("reading the machines took longer than {} s; ask for fewer days or for some sites", most.as_secs())]
+    TimelineTooLong {
+        /// The limit.
+        most: Duration,
+    },
+    /// A timeline or a forecast that got no turn.
+    #[error("as many timelines and forecasts are read as may at once; try again in {} s", again.as_secs_f64())]
+    TimelinesBusy {
+        /// When to try again.
+        again: Duration,
+    },
     /// A page token that no answer gave.
     #[error("the page token is not valid")]
     PageToken,
@@ -369,19 +383,26 @@ pub struct ReportContext {
     sites: SiteScope,
     /// Rules of the past that were read lately.
     rule_sets: Arc<RuleSets>,
+    timelines: Timelines,
 }
 
 impl ReportContext {
     /// Reports at this instant, about the hosts of every site.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, rules: Arc<RuleSet>, now: Timestamp) -> Self {
-        Self { store, rules, now, sites: SiteScope::All, rule_sets: Arc::default() }
+        Self { store, rules, now, sites: SiteScope::All, rule_sets: Arc::default(), timelines: Timelines::default() }
     }
 
     /// The same reports, which share the rules of the past that they read.
     #[must_use]
     pub fn sharing(self, rule_sets: Arc<RuleSets>) -> Self {
         Self { rule_sets, ..self }
+    }
+
+    /// The same reports, whose timelines share these turns.
+    #[must_use]
+    pub fn taking_turns(self, timelines: Timelines) -> Self {
+        Self { timelines, ..self }
     }
 
     /// The same reports about the hosts of these sites only. A host of another site does not exist for their reader.

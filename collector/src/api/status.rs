@@ -48,8 +48,10 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
         | ReportError::RulesUnusable { .. }
         | ReportError::NotDone { .. }
         | ReportError::NotAttested { .. } => Status::failed_precondition(refused.to_string()),
-        ReportError::SearchStopped { .. } => Status::resource_exhausted(refused.to_string()),
-        ReportError::SearchesBusy { again, .. } => {
+        ReportError::SearchStopped { .. } | ReportError::TimelineTooLong { .. } => {
+            Status::resource_exhausted(refused.to_string())
+        }
+        ReportError::SearchesBusy { again, .. } | ReportError::TimelinesBusy { again } => {
             let mut busy = Status::resource_exhausted(refused.to_string());
             // The header by which gRPC clients learn when to try again.
             let again = MetadataValue::from(u64::try_from(again.as_millis()).unwrap_or(u64::MAX));

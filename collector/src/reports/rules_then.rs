@@ -14,21 +14,44 @@ use crate::store::admin::past::bounds::{first_entry, lost_until};
 /// Rule sets that are kept in memory. Reading one with another catalogue takes about as long as a start.
 const KEPT: usize = 4;
 
-/// Rule sets of the past that were read lately.
+/// A rule set, or `None` if this version of the collector cannot use it. Neither ever changes.
+type Known = Option<Arc<RuleSet>>;
+
+/// Rule sets of the past that were read lately. One is read at a time: who asks for it meanwhile waits for it.
 #[derive(Debug, Default)]
-pub struct RuleSets(Mutex<VecDeque<Arc<RuleSet>>>);
+pub struct RuleSets {
+    kept: Mutex<VecDeque<(String, Known)>>,
+    reading: Arc<tokio::sync::Mutex<()>>,
+    #[cfg(test)]
+    pub(super) read: std::sync::atomic::AtomicUsize,
+}
 
 impl RuleSets {
-    fn get(&self, version: &str) -> Option<Arc<RuleSet>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|rules| rules.version == version).cloned()
+    fn get(&self, version: &str) -> Option<Known> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(known, _)| known == version).map(|(_, rules)| rules.clone())
     }
 
-    fn put(&self, rules: &Arc<RuleSet>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|other| other.version != rules.version);
-        kept.push_front(Arc::clone(rules));
+    fn put(&self, version: String, rules: Known) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(known, _)| *known != version);
+        kept.push_front((version, rules));
         kept.truncate(KEPT);
+    }
+
+    /// Reads kept rules and keeps what came of it.
+    fn read(&self, version: String, kept: KeptRules, base: &Arc<RuleBase>) -> Known {
+        #[cfg(test)]
+        self.read.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let rules = match read(kept, base) {
+            Ok(rules) => Some(Arc::new(rules)),
+            Err(unusable) => {
+                tracing::warn!(rules.version = %version, reason = %muster_proto::error_chain(&unusable), "rules of the past cannot be used");
+                None
+            }
+        };
+        self.put(version, rules.clone());
+        rules
     }
 }
 
@@ -63,23 +86,24 @@ impl ReportContext {
         if version == self.rules.version {
             return Ok(Arc::clone(&self.rules));
         }
+        let usable = |rules: Known| rules.ok_or_else(|| ReportError::RulesUnusable { at, version: version.clone() });
         if let Some(known) = self.rule_sets.get(&version) {
-            return Ok(known);
+            return usable(known);
+        }
+        let turn = Arc::clone(&self.rule_sets.reading).lock_owned().await;
+        if let Some(known) = self.rule_sets.get(&version) {
+            return usable(known);
         }
         let find = move |tx: &mut dyn admin::AdminTx| orders::kept_at(tx, at);
         let Some((kept, _)) = admin::read(self.store.as_ref(), "rules_kept", find).await? else { return Err(unknown) };
-        let base = Arc::clone(&self.rules.base);
-        let read = tokio::task::spawn_blocking(move || read(kept, &base)).await;
-        let rules = match read {
-            Ok(Ok(rules)) => Arc::new(rules),
-            Ok(Err(unusable)) => {
-                tracing::warn!(rules.version = %version, reason = %muster_proto::error_chain(&unusable), "rules of the past cannot be used");
-                return Err(ReportError::RulesUnusable { at, version });
-            }
-            Err(_) => return Err(ReportError::RulesUnusable { at, version }),
-        };
-        self.rule_sets.put(&rules);
-        Ok(rules)
+        let (base, rule_sets, of) = (Arc::clone(&self.rules.base), Arc::clone(&self.rule_sets), version.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let rules = rule_sets.read(of, kept, &base);
+            // Freed here and not by the caller, who may go away while the rules are still read.
+            drop(turn);
+            rules
+        });
+        usable(read.await.ok().flatten())
     }
 }
 

@@ -7,7 +7,7 @@ use muster_proto::model::{
 
 use super::{ReportContext, ReportError};
 use crate::store::admin::past::timeline::{self, Group, GroupedBy, TimelineFound};
-use crate::store::{SiteScope, admin};
+use crate::store::{SearchStop, SiteScope, StoreError, admin};
 
 /// A day in UTC, which has no leap seconds here.
 pub(super) const DAY_MS: i64 = 24 * 3_600_000;
@@ -43,7 +43,7 @@ impl ReportContext {
     ///
     /// # Errors
     /// There never was such an order, the days are in the future, too many, or in the wrong order, there are too many sites or labels for
-    /// so many days, or the store failed.
+    /// so many days, too many timelines are read, this one takes too long, or the store failed.
     pub async fn timeline(&self, asked: TimelineAsked) -> Result<TimelineReport, ReportError> {
         let order = asked.order.clone();
         let TimelineFound { days, omitted, .. } = self.timeline_found(asked, None).await?;
@@ -75,10 +75,15 @@ impl ReportContext {
                 Some(TimelineBy::Cause) | None => None,
             },
             due,
+            budget: self.timelines.turn().await?,
         };
+        let _of_caller = asked.budget.abandon_on_drop();
         let (order, days) = (asked.order.clone(), asked.instants.len());
         let read = move |tx: &mut dyn admin::AdminTx| timeline::timeline(tx, &asked);
-        let found = admin::read(self.store.as_ref(), "timeline", read).await?;
+        let found = admin::read(self.store.as_ref(), "timeline", read).await.map_err(|error| match error {
+            StoreError::SearchStopped { stop: SearchStop::Time { most } } => ReportError::TimelineTooLong { most },
+            other => ReportError::from(other),
+        })?;
         if !found.is_known {
             // It was not active in this time. Whether there is such an order, only the present rules say.
             self.known_order(&order)?;

@@ -23,8 +23,8 @@ mod list_plans;
 mod lists;
 mod orders;
 mod past;
+mod past_forecast;
 mod past_scale;
-mod past_waivers;
 mod purge;
 mod retention;
 mod roster;
@@ -67,8 +67,8 @@ pub(crate) use list_plans::*;
 pub(crate) use lists::*;
 pub(crate) use orders::*;
 pub(crate) use past::*;
+pub(crate) use past_forecast::*;
 pub(crate) use past_scale::{fill as past_fill, hosts as past_hosts, last_seen as past_last_seen, past_scale};
-pub(crate) use past_waivers::*;
 pub(crate) use purge::*;
 pub(crate) use retention::*;
 pub(crate) use roster::*;
@@ -174,6 +174,7 @@ macro_rules! suite {
             a_timeline_by_label_has_the_labels_of_each_day
             days_whose_lanes_were_removed_are_left_out_with_the_reason
             waivers_that_end_before_an_order_is_due_are_counted_with_their_hosts
+            a_timeline_ends_when_its_time_is_over_or_its_caller_has_gone
             changes_are_listed_with_their_causes
             silence_and_return_are_changes_though_check_ins_are_answered_from_memory
             gaps_older_than_the_retention_are_deleted

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::Waivers;
 use crate::filter::Filter;
 use crate::reports::{
-    ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, RuleSets, Searches, SoftwareAsked,
+    ChangesAsked, FindingsQuery, HostsQuery, ReportContext, ReportError, RuleSets, Searches, SoftwareAsked, Timelines,
 };
 use crate::rules::RuleSet;
 use crate::store::{Store, VersionFilter};
@@ -44,6 +44,7 @@ pub struct Fleet {
     resources: Arc<ResourceWatch>,
     /// Rules of the past that callers asked about lately.
     rule_sets: Arc<RuleSets>,
+    timelines: Timelines,
 }
 
 pub(super) type Answer<T> = Result<Response<T>, Status>;
@@ -73,6 +74,7 @@ impl Fleet {
             waivers,
             resources,
             rule_sets: Arc::default(),
+            timelines: Timelines::default(),
         }
     }
 
@@ -82,6 +84,7 @@ impl Fleet {
         ReportContext::new(Arc::clone(&self.store), rules, (self.clock)())
             .within(caller.scope.clone())
             .sharing(Arc::clone(&self.rule_sets))
+            .taking_turns(self.timelines.clone())
     }
 
     pub(super) fn or_status<T>(&self, answer: Result<T, ReportError>) -> Result<T, Status> {

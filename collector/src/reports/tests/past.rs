@@ -200,6 +200,28 @@ async fn a_host_of_the_past_is_explained_by_its_snapshot_and_the_rules_of_that_t
     assert!(matches!(early, Err(ReportError::NotEnrolled { .. })), "{early:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rules_of_the_past_are_read_once_however_many_ask_for_them_at_a_time() {
+    let (fleet, after, order) = two_times().await;
+    adopt(&fleet.store, &after, at(60)).await;
+    judge(&fleet, &after, at(61)).await;
+    let rule_sets = Arc::<crate::reports::RuleSets>::default();
+    let context =
+        ReportContext::new(Arc::clone(&fleet.store), Arc::clone(&after), at(120)).sharing(Arc::clone(&rule_sets));
+    let ask = || {
+        let (context, order) = (context.clone(), order.clone());
+        tokio::spawn(async move { context.board_at(Some(&order), at(30)).await.map(|boards| boards.len()) })
+    };
+    // One of them goes away at once; what it began is not lost.
+    let gone = ask();
+    let asked: Vec<_> = (0..8).map(|_| ask()).collect();
+    gone.abort();
+    for one in asked {
+        assert_eq!(one.await.expect("ends").expect("a board"), 1);
+    }
+    assert_eq!(rule_sets.read.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forecast_counts_open_machines_and_needs_days() {
     let (fleet, _, order) = two_times().await;

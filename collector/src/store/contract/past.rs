@@ -27,7 +27,8 @@ use crate::store::admin::waivers::clean;
 use crate::store::admin::waivers::decide::WaiverAct;
 use crate::store::admin::{self, AdminTx};
 use crate::store::{
-    CheckIn, Enrolled, Enrollment, FleetTally, HistoryStep, JudgedOrder, NewToken, OrderThen, SiteScope, Store,
+    CheckIn, Enrolled, Enrollment, FleetTally, HistoryStep, JudgedOrder, NewToken, OrderThen, SearchBudget, SiteScope,
+    Store,
 };
 
 const DAY: u64 = 24 * 3600;
@@ -253,8 +254,8 @@ pub(super) fn scopes() -> [SiteScope; 2] {
 }
 
 async fn read(store: &Arc<dyn Store>, sites: SiteScope, by: Option<GroupedBy>) -> TimelineFound {
-    let asked =
-        TimelineAsked { order: order(), instants: (0..DAYS).map(end).collect(), now: end(DAYS), sites, by, due: None };
+    let (instants, now, budget) = ((0..DAYS).map(end).collect(), end(DAYS), SearchBudget::unlimited());
+    let asked = TimelineAsked { order: order(), instants, now, sites, by, due: None, budget };
     admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads")
 }
 
@@ -483,6 +484,7 @@ pub(crate) async fn days_whose_lanes_were_removed_are_left_out_with_the_reason(b
         sites: SiteScope::All,
         by: None,
         due: None,
+        budget: SearchBudget::unlimited(),
     };
     let ask = async |asked: TimelineAsked| {
         admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads")
@@ -514,7 +516,9 @@ pub(super) fn reads_everything(tx: &mut dyn AdminTx) {
     let order: OrderId = "a".parse().expect("valid");
     // What was decided before was removed.
     let (instants, now) = (vec![at(2_010), at(2_040)], at(2_040));
-    let asked = TimelineAsked { order, instants, now, sites: SiteScope::All, by: Some(GroupedBy::Label), due: None };
+    let budget = SearchBudget::unlimited();
+    let asked =
+        TimelineAsked { order, instants, now, sites: SiteScope::All, by: Some(GroupedBy::Label), due: None, budget };
     assert_eq!(timeline(tx, &asked).expect("reads").days.len(), 2);
     let then = OrderThen { patience: SHORTEST, platforms: Vec::new(), sites: Vec::new() };
     drop(tally(tx, &asked.order, &then, at(40), &SiteScope::All).expect("reads"));

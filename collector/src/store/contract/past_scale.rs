@@ -13,7 +13,7 @@ use crate::store::admin::past::portion;
 use crate::store::admin::past::tally::tally;
 use crate::store::admin::past::timeline::{TimelineAsked, timeline};
 use crate::store::admin::{self, AdminTx};
-use crate::store::{SiteScope, Store};
+use crate::store::{SearchBudget, SiteScope, Store};
 
 const DAY: u64 = 24 * 3600;
 const WEEK: Duration = Duration::from_secs(7 * DAY);
@@ -108,7 +108,8 @@ pub(crate) async fn past_scale<B: Backend>(backend: B, fill: impl FnOnce(&B)) {
         );
     }
     let instants = (1..=NOW).map(|day| Timestamp::from_millis(at(day * DAY).millis())).collect();
-    let asked = TimelineAsked { order: order(), instants, now, sites: SiteScope::All, by: None, due: None };
+    let budget = SearchBudget::unlimited();
+    let asked = TimelineAsked { order: order(), instants, now, sites: SiteScope::All, by: None, due: None, budget };
     let began = Instant::now();
     let found = admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads");
     println!("timeline of {} days: {:?}", found.days.len(), began.elapsed());

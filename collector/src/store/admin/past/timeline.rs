@@ -9,11 +9,11 @@ use muster_proto::model::{EntryState, Label, OmittedDays, OrderId, Platform, Sit
 use super::bounds::bounds;
 use super::decisions;
 use super::lanes::span;
-use crate::store::SiteScope;
 use crate::store::decide::past::{EntryPast, HostPast};
 pub(crate) use crate::store::decide::timeline::InstantCounts;
 use crate::store::decide::timeline::{Timeline, TimelineInstant};
 use crate::store::sql::{AdminTx, Row, Step, StoreFault};
+use crate::store::{SearchBudget, SiteScope};
 
 pub(super) const ORDER: &str = "SELECT no FROM order_row WHERE id = $1";
 const HOSTS: &str = "SELECT no, site, enrolled_at, last_seen FROM identity_row WHERE no > $1 ORDER BY no LIMIT $2";
@@ -51,6 +51,8 @@ pub(crate) struct TimelineAsked {
     pub(crate) by: Option<GroupedBy>,
     /// Also the hosts whose waivers end by this instant.
     pub(crate) due: Option<Timestamp>,
+    /// How long it may take. It also ends when its caller has gone.
+    pub(crate) budget: SearchBudget,
 }
 
 /// What divides machines.
@@ -86,7 +88,7 @@ pub(crate) struct TimelineFound {
 /// Reads a timeline, all of it at one moment of the database.
 ///
 /// # Errors
-/// The database fails.
+/// The database fails, the budget is spent, or the caller has gone.
 pub(crate) fn timeline(tx: &mut dyn AdminTx, asked: &TimelineAsked) -> Step<TimelineFound> {
     let from = asked.instants.first().copied().unwrap_or(asked.now);
     let bounds = bounds(tx, &asked.order, from, asked.now)?;
@@ -140,6 +142,7 @@ fn count_hosts(
 ) -> Step<bool> {
     let mut after = 0;
     loop {
+        asked.budget.check()?;
         let rows = tx.query(HOSTS, &[after.into(), PORTION.into()])?;
         let Some(last) = rows.last() else { return Ok(true) };
         let last = last.int(0)?;
@@ -208,6 +211,7 @@ fn count_entries(
 ) -> Step<bool> {
     let mut after = 0;
     loop {
+        asked.budget.check()?;
         let rows = tx.query(ENTRIES, &[after.into(), PORTION.into()])?;
         let Some(last) = rows.last() else { return Ok(true) };
         let last = last.int(0)?;

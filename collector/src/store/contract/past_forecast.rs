@@ -1,4 +1,4 @@
-//! Waivers in what is read of the past and of the present for a forecast.
+//! What a forecast needs of waivers, and the bounds of a timeline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,15 @@ use super::kit::{all_judged, at, enrolled, order};
 use super::past::adopt;
 use crate::store::admin::past::timeline::{TimelineAsked, timeline};
 use crate::store::admin::waivers::decide::WaiverAct;
-use crate::store::{SiteScope, Store, admin};
+use crate::store::{SearchBudget, SearchLimits, SearchStop, SiteScope, Store, StoreError, admin};
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const NOW: u64 = 100;
 
 async fn ending(store: &Arc<dyn Store>, instant: u64, due: Option<Timestamp>, sites: SiteScope) -> u64 {
     let (instants, now) = (vec![at(instant)], at(NOW));
-    let asked = TimelineAsked { order: order(), instants, now, sites, by: None, due };
+    let budget = SearchBudget::unlimited();
+    let asked = TimelineAsked { order: order(), instants, now, sites, by: None, due, budget };
     admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads").waivers_ending
 }
 
@@ -45,4 +46,25 @@ pub(crate) async fn waivers_that_end_before_an_order_is_due_are_counted_with_the
     // A person ends the first one, so its host is open now.
     decides(&store, decide_asked("bob", 1, 40), WaiverAct::End).await.expect("ends");
     assert_eq!(ending(&store, NOW, Some(at(90_000)), SiteScope::All).await, 1);
+}
+
+pub(crate) async fn a_timeline_ends_when_its_time_is_over_or_its_caller_has_gone(backend: impl Backend) {
+    let store = backend.open();
+    enrolled(&store, 2).await;
+    adopt(&store, "r1", Some(WEEK), 5).await;
+    let read = async |budget: SearchBudget| {
+        let (instants, now, sites) = (vec![at(NOW)], at(NOW), SiteScope::All);
+        let asked = TimelineAsked { order: order(), instants, now, sites, by: None, due: None, budget };
+        admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await
+    };
+    assert_eq!(read(SearchBudget::unlimited()).await.expect("reads").days[0].counts.total, 2);
+    let no_time = SearchLimits { rows: u64::MAX, bytes: u64::MAX, time: Duration::ZERO };
+    let ended = read(SearchBudget::new(no_time, None)).await;
+    let late = SearchStop::Time { most: Duration::ZERO };
+    assert!(matches!(&ended, Err(StoreError::SearchStopped { stop }) if *stop == late), "{ended:?}");
+    let budget = SearchBudget::unlimited();
+    drop(budget.abandon_on_drop());
+    let ended = read(budget).await;
+    let gone = SearchStop::Abandoned;
+    assert!(matches!(&ended, Err(StoreError::SearchStopped { stop }) if *stop == gone), "{ended:?}");
 }
