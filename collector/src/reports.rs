@@ -17,6 +17,7 @@ mod narrow;
 mod order_files;
 mod paging;
 mod past;
+mod past_filter;
 mod past_hosts;
 mod roster;
 mod rules;
@@ -303,6 +304,14 @@ pub enum ReportError {
     TimelinesBusy {
         /// When to try again.
         again: Duration,
+    },
+    /// A filter about the past that asks what is not kept.
+    #[error("{asked} cannot be asked of the past, because it is not kept; {instead}")]
+    NotOfThePast {
+        /// What it asks.
+        asked: String,
+        /// What to do instead.
+        instead: &'static str,
     },
     /// A page token that no answer gave.
     #[error("the page token is not valid")]

@@ -595,6 +595,9 @@ fn the_past_is_the_same_after_it_was_sent() {
     let report = PastHostReport {
         as_of: Timestamp::from_millis(4),
         host,
+        labels: vec![Label::new("vip").expect("valid")],
+        owner: "Jane".to_owned(),
+        roster_entry: Some(12),
         unknown: vec![gap],
         decisions: vec![PastDecision {
             order: OrderId::new("us-bis").expect("valid"),

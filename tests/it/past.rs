@@ -58,6 +58,10 @@ fn what_was_answered_on_a_day_is_answered_of_it_weeks_later() -> Result<()> {
     let all = json(&lab, &["hosts", "--as-of", &second_at, "--order", US])?;
     ensure!(all["hosts"].as_array().map(Vec::len) == Some(2), "{all}");
 
+    let by_filter = json(&lab, &["hosts", "--as-of", &first_at, "--where", "lane:replace -name:db*", "--order", US])?;
+    ensure!(by_filter["hosts"].as_array().map(Vec::len) == Some(1), "{by_filter}");
+    let none = json(&lab, &["findings", "--as-of", &first_at, "--order", US, "--where", "name:db*"])?;
+    ensure!(none["hosts"].as_array().map(Vec::len) == Some(0), "{none}");
     let shown = lab.muster(&["host", "web-1", "--as-of", &first_at])?.expect_code(5)?.stdout;
     ensure!(shown.contains("lane        replace (overdue)"), "{shown}");
     let explained = lab.muster(&["explain", "web-1", "--order", US, "--as-of", &first_at])?.expect_code(5)?.stdout;
@@ -96,6 +100,7 @@ fn refusals(lab: &Lab) -> Result<()> {
         (&["board", "--as-of", "2020-01-01"], "the store has nothing from 2020-01-01"),
         (&["hosts", "--as-of", "2020-01-01"], "the store has nothing from 2020-01-01"),
         (&["host", "web-1", "--as-of", "2020-01-01"], "enrolled at"),
+        (&["hosts", "--as-of", "2020-01-01", "--where", "serial:7B*"], "\"serial\" cannot be asked of the past"),
         (&["timeline", "--order", US, "--to", "2099-01-01"], "is in the future"),
         (&["timeline", "--order", "us-bis-icts-2021-003"], "no order"),
         (&["forecast", "--order", FAR], "is not active"),
@@ -108,6 +113,7 @@ fn refusals(lab: &Lab) -> Result<()> {
         &["board", "--as-of", "yesterday"][..],
         &["hosts", "--as-of", "2026-01-01", "--sort", "site"],
         &["hosts", "--as-of", "2026-01-01", "--purged"],
+        &["hosts", "--as-of", "2026-01-01", "--returned"],
         &["timeline", "--order", US, "--by", "lane"],
         &["forecast"],
     ] {

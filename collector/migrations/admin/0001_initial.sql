@@ -324,6 +324,7 @@ CREATE TABLE roster_entry_history (
     PRIMARY KEY (entry, since)
 );
 CREATE INDEX roster_entry_history_by_end ON roster_entry_history (until);
+CREATE INDEX roster_entry_history_by_host ON roster_entry_history (host, since) WHERE host IS NOT NULL;
 
 -- What a source says of an entry: the row of its list as JSON. `key` says which row of the list it is, `digest` is that of the
 -- row. `closed_at` is when an import no longer had it.

@@ -61,6 +61,7 @@ pub(super) fn of_report(refused: &ReportError, metrics: &Metrics) -> Status {
         ReportError::LaneNeedsOrder { .. }
         | ReportError::TwoOrders { .. }
         | ReportError::Filter { .. }
+        | ReportError::NotOfThePast { .. }
         | ReportError::AttestationNeedsOrder { .. }
         | ReportError::PageToken
         | ReportError::InTheFuture { .. }

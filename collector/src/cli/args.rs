@@ -411,7 +411,8 @@ pub(super) fn filter_help() -> String {
          Terms are separated by spaces, and all of them must hold. A term is key:value[,value]; commas mean or, a minus\n  \
          before the term negates it, * at the end of a value means begins with. Quotes surround values with spaces.\n  \
          A text without a key is searched for in name, serial number, MAC addresses, FQDN, asset tag and owner.\n  \
-         Terms about an order, such as lane, select only hosts to which it applies.\n\n\
+         Terms about an order, such as lane, select only hosts to which it applies. With --as-of (hosts, findings) a filter\n  \
+         is meant at that time; what is not kept of the past is refused with what to ask instead.\n\n\
          Keys of filters, and what they take:\n{}",
         FilterKey::ALL.iter().map(key).collect::<String>()
     )

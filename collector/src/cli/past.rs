@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use muster_proto::model::{FindingsSort, HostsSort, Lane, OrderId, PastHost, PastHostReport, PastVerdict, Timestamp};
+use muster_proto::model::{
+    FindingsSort, HostsSort, Label, Lane, OrderId, PastHost, PastHostReport, PastVerdict, Timestamp,
+};
 
 use super::args::{FindingsArgs, HostsFilterArgs, WrongUsage};
 use super::client::{Client, Part, PastFilter};
@@ -54,20 +56,20 @@ pub(super) async fn hosts(
         two_holders,
         throttled,
         purged,
+        returned,
         enrolled_with,
-        filter: asked_filter,
+        filter,
         sort,
         limit,
         after,
         ..
     } = asked;
-    if quarantined || revoked || two_holders || throttled || purged || enrolled_with.is_some() {
+    if quarantined || revoked || two_holders || throttled || purged || returned || enrolled_with.is_some() {
         let refused = "--as-of knows no marks and tokens of hosts: they are not kept for the past";
         return Err(WrongUsage(refused.to_owned()).into());
     }
-    no_filter(asked_filter.is_some())?;
     no_sort(sort == HostsSort::Name)?;
-    let filter = PastFilter { as_of, order, lanes, sites, name, silent, limit, after };
+    let filter = PastFilter { as_of, order, lanes, sites, name, filter, silent, limit, after };
     list(client, &filter, screen).await?;
     Ok(0)
 }
@@ -79,7 +81,6 @@ pub(super) async fn findings(
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<u8> {
     let FindingsArgs { order, lanes, sites, filter, sort, limit, after, past: _ } = asked;
-    no_filter(filter.is_some())?;
     no_sort(sort == FindingsSort::Lane)?;
     // A filter hides findings but does not solve them, so the exit code comes from the whole board.
     let boards = client.board(order.as_ref(), Some(as_of)).await?;
@@ -89,15 +90,9 @@ pub(super) async fn findings(
         return Err(WrongUsage("no finding is in these lanes: they are finished".to_owned()).into());
     }
     let (name, silent) = (String::new(), false);
-    let filter = PastFilter { as_of, order, lanes: open, sites, name, silent, limit, after };
+    let filter = PastFilter { as_of, order, lanes: open, sites, name, filter, silent, limit, after };
     list(client, &filter, screen).await?;
     Ok(of_boards(&boards))
-}
-
-/// A filter is about what hosts are and have now.
-fn no_filter(is_given: bool) -> Result<(), WrongUsage> {
-    let refused = "--as-of cannot be combined with --where: a filter is about the present";
-    if is_given { Err(WrongUsage(refused.to_owned())) } else { Ok(()) }
 }
 
 /// The list is read in the order in which it is stored.
@@ -216,6 +211,16 @@ fn one(report: &PastHostReport, explains: bool, paint: &Paint) -> String {
     if let Some(seen) = last_seen {
         text.push_str(&format!("  last seen   {}\n", seen.whole_seconds()));
     }
+    let labels: Vec<&str> = report.labels.iter().map(Label::as_str).collect();
+    if !labels.is_empty() {
+        text.push_str(&format!("  labels      {}\n", labels.join(", ")));
+    }
+    if !report.owner.is_empty() {
+        text.push_str(&format!("  owner       {}\n", clean(&report.owner)));
+    }
+    if let Some(entry) = report.roster_entry {
+        text.push_str(&format!("  roster      entry {entry}\n"));
+    }
     if let Some(snapshot) = &report.snapshot {
         let (since, digest) = (snapshot.since.whole_seconds(), snapshot.digest.short());
         text.push_str(&format!("  snapshot    {digest}, received {since}\n"));
@@ -319,6 +324,9 @@ mod tests {
         PastHostReport {
             as_of: at("2026-10-05T23:59:59.999Z"),
             host: host_in(Lane::Replace),
+            labels: vec!["vip".parse().expect("valid"), "wave-1".parse().expect("valid")],
+            owner: "Jane".to_owned(),
+            roster_entry: Some(12),
             unknown: vec![PastGap {
                 order: "another".parse().expect("valid"),
                 why: PastUnknown::SilenceRemoved,
@@ -365,6 +373,7 @@ mod tests {
             "  lane        replace (overdue)\n  since       2026-10-01T08:00:00Z (installed)\n",
             "    1. Kaspersky Endpoint Security 12.0 is installed\n  result      presence installed, protection none\n",
             "another\n  lane        not known: which hosts were silent is not kept for so long; known from 2026-10-06T00:00:00Z on\n",
+            "  labels      vip, wave-1\n  owner       Jane\n  roster      entry 12\n",
             "nothing is missing\njudged with rules version r-1\nas of 2026-10-05T23:59:59Z; names",
         ] {
             assert!(text.contains(line), "{line}\n{text}");

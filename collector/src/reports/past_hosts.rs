@@ -11,7 +11,9 @@ use muster_proto::model::{
 
 use super::host::sources_of;
 use super::paging::Page;
+use super::past_filter::PastFilter;
 use super::{ReportContext, ReportError};
+use crate::filter::Filter;
 use crate::judge::{assess, is_overdue};
 use crate::rules::{Order, RuleSet};
 use crate::store::admin::past::bounds::bounds;
@@ -39,6 +41,8 @@ pub struct PastHostsAsked {
     pub sites: Vec<SiteId>,
     /// Only hosts whose name contains this, whatever the case of its letters.
     pub name: String,
+    /// Only hosts that matched this then. Where it is about an order and none is named, only under orders under which they did.
+    pub filter: Filter,
     /// At most this many.
     pub rows: usize,
     /// The token of an earlier page.
@@ -53,9 +57,12 @@ impl ReportContext {
     /// though others follow.
     ///
     /// # Errors
-    /// The instant is in the future, something is not known any more, the page token is not valid, or the store failed.
+    /// The instant is in the future, something is not known any more, the filter asks what is not kept of the past, the page token is
+    /// not valid, or the store failed.
     pub async fn past_hosts(&self, asked: PastHostsAsked) -> Result<Page<PastHost>, ReportError> {
-        let asked = PastHostsAsked { at: self.asked_instant(asked.at), ..asked };
+        let order = Self::order_named(asked.order.as_ref(), &asked.filter)?;
+        let asked = PastHostsAsked { at: self.asked_instant(asked.at), order, ..asked };
+        let filter = PastFilter::new(asked.filter.clone(), asked.at)?;
         // The numbers of hosts are 32 bits long.
         let after = match asked.page.as_deref().map(str::parse::<i32>).transpose() {
             Ok(Some(after)) if after < 0 => return Err(ReportError::PageToken),
@@ -74,7 +81,8 @@ impl ReportContext {
         let sites = self.sites.intersection(&SiteScope::of(&asked.sites));
         let read = move |tx: &mut dyn AdminTx| {
             let numbers = portion::orders(tx)?;
-            let list = PastList { asked: &asked, rules: &rules, orders: &known, numbers: &numbers, sites: &sites };
+            let (orders, numbers) = (&known, &numbers);
+            let list = PastList { asked: &asked, filter: &filter, rules: &rules, orders, numbers, sites: &sites };
             list.read(tx, after)
         };
         Ok(admin::read(self.store.as_ref(), "past_hosts", read).await?)
@@ -99,7 +107,8 @@ impl ReportContext {
         let (rules, orders) = self.orders_at(order, at).await?;
         let id = stored.host;
         let read = move |tx: &mut dyn AdminTx| {
-            let Some(host) = portion::host(tx, id, at)? else { return Ok(None) };
+            let Some(mut host) = portion::host(tx, id, at)? else { return Ok(None) };
+            portion::add_said(tx, std::slice::from_mut(&mut host), at)?;
             let reported = reported(tx, host.no, at)?;
             Ok(Some((host, portion::orders(tx)?, reported)))
         };
@@ -130,6 +139,9 @@ impl ReportContext {
         let mut report = PastHostReport {
             as_of: at,
             host: shown,
+            labels: host.labels.clone(),
+            owner: host.owner.clone(),
+            roster_entry: host.entry,
             unknown,
             decisions,
             rules_version: rules.version.clone(),
@@ -218,6 +230,7 @@ impl ReportContext {
 /// A list that is read.
 struct PastList<'l> {
     asked: &'l PastHostsAsked,
+    filter: &'l PastFilter,
     rules: &'l RuleSet,
     orders: &'l [(OrderId, OrderThen)],
     numbers: &'l BTreeMap<OrderId, i64>,
@@ -229,7 +242,10 @@ impl PastList<'_> {
         let mut page = Page { rows: Vec::new(), next: None, total: None };
         let mut read = 0;
         loop {
-            let hosts = portion::hosts_after(tx, after, PORTION, self.asked.at)?;
+            let mut hosts = portion::hosts_after(tx, after, PORTION, self.asked.at)?;
+            if self.filter.needs_said() {
+                portion::add_said(tx, &mut hosts, self.asked.at)?;
+            }
             let is_last = hosts.len() < PORTION;
             read += hosts.len();
             for host in &hosts {
@@ -259,14 +275,22 @@ impl PastList<'_> {
         if !self.sites.contains(&host.site) || host.is_enrolled_after(at) || !is_named() {
             return None;
         }
+        let is_by_order = self.filter.needs_order();
+        if !is_by_order && !self.filter.matches(host, None) {
+            return None;
+        }
         let mut row = shown(host, at);
         for (id, then) in self.orders {
             let Some(order) = self.rules.order(id.as_str()) else { continue };
             let number = self.numbers.get(id).copied().unwrap_or(-1);
             let verdict = verdict(host, number, order, then, at).filter(|verdict| verdict.in_scope);
-            row.verdicts.extend(verdict.filter(|verdict| self.is_asked(verdict)));
+            let is_shown = |verdict: &PastVerdict| {
+                self.is_asked(verdict) && (!is_by_order || self.filter.matches(host, Some(verdict)))
+            };
+            row.verdicts.extend(verdict.filter(is_shown));
         }
-        let is_chosen = self.asked.order.is_some() || !self.asked.lanes.is_empty() || self.asked.silent_only;
+        let is_chosen =
+            self.asked.order.is_some() || !self.asked.lanes.is_empty() || self.asked.silent_only || is_by_order;
         (!is_chosen || !row.verdicts.is_empty()).then_some(row)
     }
 

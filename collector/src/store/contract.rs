@@ -24,6 +24,7 @@ mod lists;
 mod orders;
 mod past;
 mod past_forecast;
+mod past_said;
 mod past_scale;
 mod purge;
 mod retention;
@@ -68,6 +69,7 @@ pub(crate) use lists::*;
 pub(crate) use orders::*;
 pub(crate) use past::*;
 pub(crate) use past_forecast::*;
+pub(crate) use past_said::*;
 pub(crate) use past_scale::{fill as past_fill, hosts as past_hosts, last_seen as past_last_seen, past_scale};
 pub(crate) use purge::*;
 pub(crate) use retention::*;
@@ -175,6 +177,7 @@ macro_rules! suite {
             days_whose_lanes_were_removed_are_left_out_with_the_reason
             waivers_that_end_before_an_order_is_due_are_counted_with_their_hosts
             a_timeline_ends_when_its_time_is_over_or_its_caller_has_gone
+            what_was_said_of_hosts_is_known_of_each_instant
             changes_are_listed_with_their_causes
             silence_and_return_are_changes_though_check_ins_are_answered_from_memory
             gaps_older_than_the_retention_are_deleted

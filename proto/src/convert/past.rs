@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{ConvertError, code, host_id, id, instant, present};
 use crate::model::{
-    Cause, Digest, Lane, OrderId, PastAssessment, PastDecision, PastGap, PastHost, PastHostReport, PastSnapshot,
+    Cause, Digest, Label, Lane, OrderId, PastAssessment, PastDecision, PastGap, PastHost, PastHostReport, PastSnapshot,
     PastUnknown, PastVerdict, Platform, Presence, Protection, SiteId, Timestamp,
 };
 use crate::wire;
@@ -157,10 +157,14 @@ impl TryFrom<wire::PastDecision> for PastDecision {
 
 impl From<PastHostReport> for wire::GetPastHostResponse {
     fn from(report: PastHostReport) -> Self {
-        let PastHostReport { as_of, host, unknown, decisions, rules_version, snapshot, assessments, not_kept } = report;
+        let PastHostReport { as_of, host, labels, owner, roster_entry, unknown, .. } = report;
+        let PastHostReport { decisions, rules_version, snapshot, assessments, not_kept, .. } = report;
         Self {
             as_of_ms: as_of.millis(),
             host: Some(host.into()),
+            labels: labels.iter().map(ToString::to_string).collect(),
+            owner,
+            roster_entry,
             unknown: unknown.into_iter().map(Into::into).collect(),
             decisions: decisions.into_iter().map(Into::into).collect(),
             rules_version,
@@ -177,6 +181,13 @@ impl TryFrom<wire::GetPastHostResponse> for PastHostReport {
         Ok(Self {
             as_of: Timestamp::from_millis(report.as_of_ms),
             host: present("GetPastHostResponse.host", report.host)?.try_into()?,
+            labels: report
+                .labels
+                .into_iter()
+                .map(|label| id("GetPastHostResponse.labels", Label::new(label)))
+                .collect::<Result<_, _>>()?,
+            owner: report.owner,
+            roster_entry: report.roster_entry,
             unknown: report.unknown.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             decisions: report.decisions.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             rules_version: report.rules_version,

@@ -1,8 +1,8 @@
 //! Hosts as they were at an instant of the past.
 
 use super::{
-    Cause, DecisionReport, Digest, HostId, Lane, OrderId, PastUnknown, Platform, Presence, Protection, Reason, SiteId,
-    SourceReport, Timestamp,
+    Cause, DecisionReport, Digest, HostId, Label, Lane, OrderId, PastUnknown, Platform, Presence, Protection, Reason,
+    SiteId, SourceReport, Timestamp,
 };
 
 /// Where a host was under an order that was active at that instant.
@@ -100,6 +100,12 @@ pub struct PastHostReport {
     pub as_of: Timestamp,
     /// The host.
     pub host: PastHost,
+    /// The labels that it had.
+    pub labels: Vec<Label>,
+    /// Who answered for it; empty if nobody did.
+    pub owner: String,
+    /// The entry of the roster that it was matched with.
+    pub roster_entry: Option<u64>,
     /// Orders that were active, and under which its lane is not known any more.
     pub unknown: Vec<PastGap>,
     /// What was decided about it by then and was in force.

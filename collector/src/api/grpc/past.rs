@@ -21,6 +21,7 @@ impl Fleet {
             silent_only: request.silent_only,
             sites: sites("ListPastHostsRequest.sites", request.sites)?,
             name: short("ListPastHostsRequest.name", request.name)?,
+            filter: self.filter(&request.filter)?,
             rows: rows(request.page_rows)?,
             page: Some(request.page_token).filter(|token| !token.is_empty()),
         };

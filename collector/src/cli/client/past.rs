@@ -4,6 +4,7 @@ use muster_proto::model::{Lane, OrderId, PastHost, PastHostReport, SiteId, Times
 use muster_proto::wire;
 
 use super::{Client, LIST_HOSTS, LIST_ORDERS, Part, all, codes, list_of, no_host, page_rows, text, wrong_place};
+use crate::filter::Filter;
 
 /// Which hosts of the past to list.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub(in crate::cli) struct PastFilter {
     pub(in crate::cli) lanes: Vec<Lane>,
     pub(in crate::cli) sites: Vec<SiteId>,
     pub(in crate::cli) name: String,
+    pub(in crate::cli) filter: Option<Filter>,
     pub(in crate::cli) silent: bool,
     pub(in crate::cli) limit: Option<usize>,
     pub(in crate::cli) after: Option<String>,
@@ -30,6 +32,7 @@ impl Client {
                 silent_only: filter.silent,
                 sites: filter.sites.iter().map(ToString::to_string).collect(),
                 name: filter.name.clone(),
+                filter: text(filter.filter.as_ref()),
                 page_rows: page_rows(filter.limit, hosts.len()),
                 page_token,
             };

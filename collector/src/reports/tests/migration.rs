@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use muster_proto::model::{Board, BoardCounts, Cause, DayCounts, Lane};
 
 use super::*;
+use crate::filter::Filter;
 use crate::reports::{PastHostsAsked, TimelineAsked};
 use expected::{Counted, Counts, Expected, HasWork};
 use fleet::Simulation;
@@ -166,6 +167,7 @@ async fn lists(context: &ReportContext, order: &OrderId, expected: &Expected, at
             silent_only: false,
             sites: Vec::new(),
             name: String::new(),
+            filter: Filter::default(),
             rows: 1_000,
             page,
         };

@@ -3,6 +3,7 @@
 use muster_proto::model::{Cause, OrderId, PastUnknown};
 
 use super::*;
+use crate::filter::Filter;
 use crate::ledger::actor::Actor;
 use crate::rules::Order;
 use crate::store::admin::orders::{KeptOrder, KeptRules};
@@ -110,6 +111,7 @@ async fn lists_and_hosts_of_an_instant_agree_with_its_board() {
             silent_only: false,
             sites: Vec::new(),
             name: "HOST-".to_owned(),
+            filter: Filter::default(),
             rows,
             page,
         };
@@ -147,6 +149,7 @@ async fn lists_and_hosts_of_an_instant_agree_with_its_board() {
         silent_only: false,
         sites: Vec::new(),
         name: String::new(),
+        filter: Filter::default(),
         rows: 100,
         page: None,
     };
@@ -198,6 +201,66 @@ async fn a_host_of_the_past_is_explained_by_its_snapshot_and_the_rules_of_that_t
     assert!(then.not_kept[0].contains("snapshots are kept from"), "{:?}", then.not_kept);
     let early = context.past_host("host-001", None, Timestamp::default()).await;
     assert!(matches!(early, Err(ReportError::NotEnrolled { .. })), "{early:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_of_the_past_means_the_hosts_as_they_were() {
+    let (fleet, after, order) = two_times().await;
+    let week = 8 * DAY;
+    adopt(&fleet.store, &after, at(week + 60)).await;
+    judge(&fleet, &after, at(week + 61)).await;
+    let context = ReportContext::new(Arc::clone(&fleet.store), Arc::clone(&after), at(week + 120));
+    let found = async |instant: Timestamp, order: Option<&OrderId>, filter: &str| {
+        let asked = PastHostsAsked {
+            at: instant,
+            order: order.cloned(),
+            lanes: Vec::new(),
+            silent_only: false,
+            sites: Vec::new(),
+            name: String::new(),
+            filter: Filter::parse(filter).expect("a filter"),
+            rows: 100,
+            page: None,
+        };
+        let rows = context.past_hosts(asked).await.expect("hosts").rows;
+        rows.into_iter().map(|row| row.hostname).collect::<Vec<_>>()
+    };
+    let all = (1..=HOSTS).map(|n| format!("host-{n:03}")).collect::<Vec<_>>();
+    for instant in [at(30), at(week), at(week + 120)] {
+        let board = context.board_at(Some(&order), instant).await.expect("a board").remove(0);
+        for lane in Lane::ALL {
+            let is = found(instant, Some(&order), &format!("lane:{lane}")).await;
+            let is_not = found(instant, Some(&order), &format!("-lane:{lane}")).await;
+            assert_eq!(is.len() as u64, board.counts.lanes[lane], "{lane} at {instant}");
+            assert_eq!(is.len() + is_not.len(), all.len(), "{lane} at {instant}");
+            assert_eq!(found(instant, None, &format!("order:{order} lane:{lane}")).await, is);
+        }
+        let silent = found(instant, Some(&order), "silent:yes").await.len() as u64;
+        assert_eq!(silent, board.counts.silent, "at {instant}");
+    }
+    // The instant is also what times are compared with.
+    assert_eq!(
+        found(at(week), Some(&order), "since:>6d").await.len(),
+        found(at(week), Some(&order), "-since:<6d").await.len()
+    );
+    assert_eq!(found(at(30), Some(&order), "since:>6d").await, [""; 0]);
+    assert_eq!(found(at(30), None, "name:host-002 site:hq platform:linux").await, ["host-002"]);
+    assert_eq!(found(at(30), None, "-name:host-002").await.len(), all.len() - 1);
+    assert_eq!(found(at(30), None, "owner:none label:none -roster:matched waiver:no").await, all);
+    let two = PastHostsAsked {
+        at: at(30),
+        order: Some(order.clone()),
+        lanes: Vec::new(),
+        silent_only: false,
+        sites: Vec::new(),
+        name: String::new(),
+        filter: Filter::parse("order:another").expect("a filter"),
+        rows: 100,
+        page: None,
+    };
+    assert!(matches!(context.past_hosts(two.clone()).await, Err(ReportError::TwoOrders { .. })));
+    let unknown = PastHostsAsked { filter: Filter::parse("agent:1*").expect("a filter"), ..two };
+    assert!(matches!(context.past_hosts(unknown).await, Err(ReportError::NotOfThePast { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -149,7 +149,13 @@ impl Machine {
 }
 
 /// Does a bulk change to its end.
-async fn change(store: &Arc<dyn Store>, kind: BulkKind, value: &str, hosts: Vec<i64>, second: u64) -> BulkReport {
+pub(super) async fn change(
+    store: &Arc<dyn Store>,
+    kind: BulkKind,
+    value: &str,
+    hosts: Vec<i64>,
+    second: u64,
+) -> BulkReport {
     let account = Some(AccountId::new("id-ada").expect("an id"));
     let new = NewBulk { kind, value: value.to_owned(), account, sites: SiteScope::All, hosts };
     let begin = move |tx: &mut dyn AdminTx| bulk::begin(tx, &new, at(second));
@@ -160,7 +166,7 @@ async fn change(store: &Arc<dyn Store>, kind: BulkKind, value: &str, hosts: Vec<
     admin::read(store.as_ref(), "get", get).await.expect("reads").expect("is there")
 }
 
-async fn numbers(store: &Arc<dyn Store>) -> BTreeMap<HostId, i64> {
+pub(super) async fn numbers(store: &Arc<dyn Store>) -> BTreeMap<HostId, i64> {
     let all = HostQuery { rows: 1_000, ..HostQuery::default() };
     store.host_select(all).await.expect("selects").into_iter().map(|SelectedHost { no, id }| (id, no)).collect()
 }

@@ -522,7 +522,8 @@ pub(super) fn reads_everything(tx: &mut dyn AdminTx) {
     assert_eq!(timeline(tx, &asked).expect("reads").days.len(), 2);
     let then = OrderThen { patience: SHORTEST, platforms: Vec::new(), sites: Vec::new() };
     drop(tally(tx, &asked.order, &then, at(40), &SiteScope::All).expect("reads"));
-    drop(portion::hosts_after(tx, 0, 10, at(40)).expect("reads"));
+    let mut hosts = portion::hosts_after(tx, 0, 10, at(40)).expect("reads");
+    portion::add_said(tx, &mut hosts, at(40)).expect("reads");
     drop(decisions::portion(tx, (&asked.order, 1), at(40), (0, 10)).expect("reads"));
     let host = portion::host(tx, host(1), at(40)).expect("reads").expect("is there");
     drop(portion::orders(tx).expect("reads"));

@@ -21,10 +21,17 @@ const GAPS: &str = "SELECT host, since, until FROM gap_row
      WHERE host > $1 AND host <= $2 AND since <= $3 AND until > $3 ORDER BY host, since";
 const LABELS: &str = "SELECT host, label FROM host_label
      WHERE host > $1 AND host <= $2 AND since <= $3 AND (until IS NULL OR until > $3) ORDER BY host, label";
+const OWNERS: &str = "SELECT host, owner FROM host_owner
+     WHERE host > $1 AND host <= $2 AND since <= $3 AND (until IS NULL OR until > $3) ORDER BY host, since";
+const MATCHED: &str = "SELECT host, no FROM roster_entry
+     WHERE host > $1 AND host <= $2 AND since <= $3 ORDER BY host";
+const MATCHED_BEFORE: &str = "SELECT host, entry FROM roster_entry_history
+     WHERE host > $1 AND host <= $2 AND since <= $3 AND until > $3 ORDER BY host, since, entry";
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[ORDERS, NUMBER, MACHINES, NOW, BEFORE, GAPS, LABELS];
+pub(super) const STATEMENTS: &[&str] =
+    &[ORDERS, NUMBER, MACHINES, NOW, BEFORE, GAPS, LABELS, OWNERS, MATCHED, MATCHED_BEFORE];
 
 /// A host as it was at an instant. Its name, site and system are those of now: earlier ones are not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +44,10 @@ pub(crate) struct HostThen {
     pub(crate) os_name: String,
     /// The labels that it had.
     pub(crate) labels: Vec<Label>,
+    /// Who answered for it; empty if nobody did, or before [`add_said`].
+    pub(crate) owner: String,
+    /// The machine of the roster that it was; `None` if it was none, or before [`add_said`].
+    pub(crate) entry: Option<u64>,
     /// What is stored of it under any order, without lanes.
     past: HostPast,
     /// The lane that it was in under each order that had judged it.
@@ -109,6 +120,28 @@ pub(crate) fn hosts_after(tx: &mut dyn AdminTx, after: i64, most: usize, at: Tim
     Ok(found.into_values().collect())
 }
 
+/// Adds what people and lists said of hosts by an instant: their owners, and which machines of the roster they were. The hosts are in
+/// the order of their numbers.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn add_said(tx: &mut dyn AdminTx, hosts: &mut [HostThen], at: Timestamp) -> Step<()> {
+    let (Some(first), Some(last)) = (hosts.first(), hosts.last()) else { return Ok(()) };
+    let range = [(first.no - 1).into(), last.no.into(), at.into()];
+    let (mut owners, mut entries) = (BTreeMap::new(), BTreeMap::new());
+    for row in tx.query(OWNERS, &range)? {
+        owners.insert(row.int(0)?, row.text(1)?.to_owned());
+    }
+    for row in tx.query(MATCHED_BEFORE, &range)?.iter().chain(&tx.query(MATCHED, &range)?) {
+        entries.insert(row.int(0)?, row.count(1)?);
+    }
+    for host in hosts {
+        host.owner = owners.remove(&host.no).unwrap_or_default();
+        host.entry = entries.remove(&host.no);
+    }
+    Ok(())
+}
+
 fn read_machines(rows: &[Row]) -> Step<BTreeMap<i64, HostThen>> {
     let machine = |row: &Row| {
         let platform = u8::try_from(row.int(4)?).ok().and_then(Platform::from_code);
@@ -120,6 +153,8 @@ fn read_machines(rows: &[Row]) -> Step<BTreeMap<i64, HostThen>> {
             platform: platform.ok_or_else(|| StoreFault::damaged("a host", "its platform is unknown"))?,
             os_name: row.text(5)?.to_owned(),
             labels: Vec::new(),
+            owner: String::new(),
+            entry: None,
             past: HostPast { enrolled_at: row.time(6)?, last_seen: row.time(7)?, ..HostPast::default() },
             lanes: BTreeMap::new(),
         };
