@@ -49,7 +49,7 @@ pub(crate) struct TimelineAsked {
     pub(crate) sites: SiteScope,
     /// By what the counts are divided, too.
     pub(crate) by: Option<GroupedBy>,
-    /// Also the hosts whose waivers end by this instant.
+    /// Also the hosts whose waivers end by this instant, if it is in the future.
     pub(crate) due: Option<Timestamp>,
     /// How long it may take. It also ends when its caller has gone.
     pub(crate) budget: SearchBudget,
@@ -108,8 +108,9 @@ pub(crate) fn timeline(tx: &mut dyn AdminTx, asked: &TimelineAsked) -> Step<Time
         TimelineFound { days: Vec::new(), omitted, has_too_many_groups: false, is_known, waivers_ending: 0 };
     let Some(first) = known.first().map(|instant| instant.at) else { return Ok(found) };
     let most = limits::TIMELINE_GROUPS / known.len();
+    let due = asked.due.filter(|due| *due > asked.now);
     let patience = known.last().filter(|last| last.at == asked.now).map(|last| last.order.patience);
-    let mut ending = WaiversEnding { by: asked.due.zip(patience), hosts: 0 };
+    let mut ending = WaiversEnding { by: due.zip(patience), hosts: 0 };
     let mut counted = Timeline::new(known);
     let order = tx.query(ORDER, &[asked.order.as_str().into()])?.first().map(|row| row.int(0)).transpose()?;
     // An order that has never judged a host has no number: every host was unknown.
