@@ -91,7 +91,8 @@ fn every_change_of_a_day_has_its_cause() -> Result<()> {
     assert!(text.contains("hosts changed lane"), "{text}");
     assert!(text.contains("1 installed") && text.contains("1 returned"), "{text}");
     let all = lab.muster(&["changes", "--since", "60d", "-o", "json"])?.expect_code(0)?.json()?;
-    let oldest = lab.muster(&["changes", "--since", "60d", "--sort", "oldest", "-o", "json"])?.expect_code(0)?.json()?;
+    let oldest =
+        lab.muster(&["changes", "--since", "60d", "--sort", "oldest", "-o", "json"])?.expect_code(0)?.json()?;
     let times = |report: &Value| -> Result<Vec<String>> {
         let changes = report["changes"].as_array().context("changes")?;
         Ok(changes.iter().map(|change| change["at"].as_str().unwrap_or_default().to_owned()).collect())

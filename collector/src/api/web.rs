@@ -58,6 +58,7 @@ mod tests;
 mod tokens;
 mod visitor;
 mod waiver;
+mod wording;
 
 pub use answer::Web;
 pub use state::WebParts;

@@ -22,6 +22,8 @@ pub enum HostsMeantBy {
         /// The filter. An empty one means every host.
         filter: Filter,
     },
+    /// These, and nothing that calls itself so: agents report serial numbers and UUIDs as they like.
+    Ids(Vec<HostId>),
     /// Those that a list names, one a line: by id, serial number, hardware UUID, full name, asset tag, address of a network
     /// card, or name.
     Lines(Vec<String>),
@@ -52,7 +54,19 @@ impl ReportContext {
                 let hosts = self.store.host_select(HostQuery { rows, ..whole }).await?;
                 Ok(HostsSelected { hosts, ..HostsSelected::default() })
             }
-            HostsMeantBy::Lines(lines) => self.of_lines(lines).await,
+            HostsMeantBy::Ids(ids) => {
+                let asked = |id: HostId| (id.to_string(), LineAsked { id: Some(id), identifiers: Vec::new() });
+                self.of_asked(ids.into_iter().map(asked).collect()).await
+            }
+            HostsMeantBy::Lines(lines) => {
+                let lines: BTreeSet<String> = lines.iter().map(|line| line.trim().to_owned()).collect();
+                let lines = lines.into_iter().filter(|line| !line.is_empty());
+                let asked = lines.map(|line| {
+                    let asked = self.line(&line);
+                    (line, asked)
+                });
+                self.of_asked(asked.collect()).await
+            }
         }
     }
 
@@ -72,16 +86,14 @@ impl ReportContext {
         Ok(named)
     }
 
-    async fn of_lines(&self, lines: Vec<String>) -> Result<HostsSelected, ReportError> {
+    async fn of_asked(&self, lines: Vec<(String, LineAsked)>) -> Result<HostsSelected, ReportError> {
         let (mut hosts, mut selected) = (BTreeSet::new(), HostsSelected::default());
-        let lines: BTreeSet<String> = lines.iter().map(|line| line.trim().to_owned()).collect();
-        let lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).collect();
         for portion in lines.chunks(LINES) {
-            let asked: Vec<LineAsked> = portion.iter().map(|line| self.line(line)).collect();
+            let asked: Vec<LineAsked> = portion.iter().map(|(_, asked)| asked.clone()).collect();
             let sites = self.sites.clone();
             let find = move |tx: &mut dyn admin::AdminTx| admin::identifiers::find_each(tx, &asked, &sites);
             let found = admin::read(self.store.as_ref(), "hosts_find", find).await?;
-            for (line, found) in portion.iter().zip(found) {
+            for ((line, _), found) in portion.iter().zip(found) {
                 match found {
                     LineFound::One { no, id } => drop(hosts.insert(SelectedHost { no, id })),
                     LineFound::None => selected.not_found.push(line.clone()),

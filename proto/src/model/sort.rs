@@ -34,16 +34,12 @@ closed_list! {
 
 closed_list! {
     /// What changes of lanes are sorted by.
+    #[derive(Default)]
     ChangesSort {
         /// The newest first.
+        #[default]
         Newest = 1, "newest";
         /// The oldest first.
         Oldest = 2, "oldest";
-    }
-}
-
-impl Default for ChangesSort {
-    fn default() -> Self {
-        Self::Newest
     }
 }

@@ -5,9 +5,10 @@ use std::future::Future;
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
-use muster_proto::model::{HostId, OrderId};
+use muster_proto::model::{Digest, HostId, OrderId};
+use tracing::Instrument as _;
 
-use super::format::clean;
+use super::format::{clean, counted, number};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
@@ -17,8 +18,8 @@ use crate::filter::Filter;
 use crate::reports::{HostsMeantBy, HostsSelected};
 use crate::store::SelectedHost;
 
-/// The keys by which an address or a form means hosts: `host` once for each, or `where` with an `order`. `expected` is how many there
-/// were when the person looked at them.
+/// The keys by which an address or a form means hosts: their ids in `host`, or `where` with an `order`. `expected` is how many there
+/// were when the person looked at them, with a digest of their ids.
 pub(super) const HOST_KEYS: [&str; 4] = ["where", "order", "host", "expected"];
 
 /// The hosts that a person means.
@@ -58,7 +59,7 @@ impl HostsMeant {
             };
             HostsMeantBy::Filter { order: self.order.clone(), filter }
         } else {
-            HostsMeantBy::Lines(self.hosts.iter().map(ToString::to_string).collect())
+            HostsMeantBy::Ids(self.hosts.clone())
         };
         let found = state.or_problem(visitor.context.select(meant, most).await)?;
         if let Some(unknown) = found.as_ref().ok().and_then(|found| found.not_found.first()) {
@@ -82,23 +83,34 @@ impl HostsMeant {
         if self.is_nothing() {
             return Err(Refusal::asked("The form means no host."));
         }
-        let expected: Option<u64> = form.one("expected")?;
-        let expected = expected.ok_or_else(|| Refusal::asked("The form does not say how many hosts were seen."))?;
+        let (count, digest) = form.get("expected").split_once('-').unwrap_or_default();
+        let count: u64 = count.parse().map_err(|_| Refusal::asked("The form does not say which hosts were seen."))?;
         let hosts = self.select(state, visitor, most).await?.map_err(Refusal::asked)?.hosts;
-        let selected = hosts.len() as u64;
         // With too many of them, the action says so.
-        if selected != expected && hosts.len() <= most {
-            return state.or_refused(Err(ActionError::OtherHosts { selected, expected }));
+        if hosts.len() > most || expected(&hosts) == form.get("expected") {
+            return Ok(hosts);
         }
-        Ok(hosts)
+        let text = if hosts.len() as u64 == count && !digest.is_empty() {
+            "Other hosts match now than those that you saw, so nothing was changed. Look at them and send the form again.".to_owned()
+        } else {
+            let (now, then) = (counted(hosts.len() as u64, "host"), number(count));
+            format!("Now {now} match and not {then}, so nothing was changed. Look at them and send the form again.")
+        };
+        Err(Refusal::new(StatusCode::CONFLICT, text))
     }
 
     /// The hidden fields with which a form means the same.
     pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
-        let hosts = self.hosts.iter().map(|host| ("host", host.to_string()));
+        let hosts: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
+        let hosts = Some(("host", hosts.join(","))).filter(|(_, hosts)| !hosts.is_empty());
         let order = self.order.iter().map(|order| ("order", order.to_string()));
         let filter = Some(self.filter.clone()).filter(|_| self.hosts.is_empty());
         filter.map(|filter| ("where", filter)).into_iter().chain(order).chain(hosts).collect()
+    }
+
+    /// How many hosts are meant one by one.
+    pub(super) const fn ticked(&self) -> usize {
+        self.hosts.len()
     }
 
     pub(super) fn filter(&self) -> &str {
@@ -115,6 +127,15 @@ impl HostsMeant {
     }
 }
 
+/// What a form sends about the hosts that its person sees: how many they are, and a digest of their ids.
+pub(super) fn expected(hosts: &[SelectedHost]) -> String {
+    let mut ids: Vec<HostId> = hosts.iter().map(|host| host.id).collect();
+    ids.sort_unstable();
+    let bytes: Vec<u8> = ids.iter().flat_map(|id| *id.as_bytes()).collect();
+    let digest: String = Digest::of(&bytes).to_string().chars().filter(char::is_ascii_hexdigit).take(32).collect();
+    format!("{}-{digest}", hosts.len())
+}
+
 /// Sees an action through, also when the browser leaves before the answer.
 ///
 /// # Errors
@@ -123,7 +144,8 @@ pub(super) async fn finish<T: Send + 'static>(
     state: &State,
     action: impl Future<Output = Result<T, ActionError>> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let done = tokio::spawn(action).await;
+    // What it logs has the number of the request, too.
+    let done = tokio::spawn(action.instrument(tracing::Span::current())).await;
     // It panicked, which is in the log.
     let done = done.map_err(|_| Refusal::of_code(StatusCode::INTERNAL_SERVER_ERROR))?;
     state.or_refused(done)

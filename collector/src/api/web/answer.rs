@@ -7,7 +7,7 @@ use askama::Template;
 use axum::Router;
 use axum::response::{IntoResponse, Response as Page};
 use http::header::{ACCEPT_RANGES, CONTENT_TYPE, HeaderName, SET_COOKIE};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use ring::rand::{SecureRandom, SystemRandom};
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
@@ -21,6 +21,7 @@ use super::log_limit::path_of;
 use super::refusal::Refusal;
 use super::routes::RouteName;
 use super::state::{State, WebParts};
+use super::visitor::page_of;
 use super::{forged, headers, routes};
 use crate::telemetry::{Call, ListenerName};
 
@@ -76,7 +77,8 @@ impl Web {
                 page.headers_mut().append(SET_COOKIE, gone);
             }
             if status.is_client_error() || status.is_server_error() {
-                page = told(page, &refusal, &id);
+                let form = (method == Method::POST).then(|| page_of(&path));
+                page = told(page, &refusal, form.as_deref(), &id);
             }
         }
         if !status.is_server_error() {
@@ -105,6 +107,7 @@ impl Web {
             let text = "The request does not come from a page of this board, so nothing was done. Open the board and try again.";
             return Refusal::new(StatusCode::FORBIDDEN, text).into_response();
         }
+        let is_form = request.method() == Method::POST;
         let routed = async {
             let mut router = self.router.clone();
             match Service::call(ServiceExt::<Request<Body>>::ready(&mut router).await.unwrap_or_else(never), request)
@@ -118,9 +121,15 @@ impl Web {
             Ok(page) => page,
             Err(_) => {
                 let seconds = self.state.page_deadline.as_secs();
-                let text = format!(
-                    "The page took longer than {seconds} s and was given up. Narrow what you ask for, or try again."
-                );
+                let text = if is_form {
+                    format!(
+                        "This takes longer than {seconds} s. It goes on, so look at its result before you repeat it."
+                    )
+                } else {
+                    format!(
+                        "The page took longer than {seconds} s and was given up. Narrow what you ask for, or try again."
+                    )
+                };
                 Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text).into_response()
             }
         }
@@ -132,9 +141,9 @@ fn never<T>(never: std::convert::Infallible) -> T {
 }
 
 /// The page of an error, with the headers of the answer that failed.
-fn told(mut page: Page, refusal: &Refusal, id: &str) -> Page {
+fn told(mut page: Page, refusal: &Refusal, form: Option<&str>, id: &str) -> Page {
     // A template can only fail if writing to a string does.
-    let text = ErrorPage::new(refusal, id).render().unwrap_or_else(|_| refusal.text.clone());
+    let text = ErrorPage::new(refusal, form, id).render().unwrap_or_else(|_| refusal.text.clone());
     *page.body_mut() = text.into();
     let headers = page.headers_mut();
     headers.remove(http::header::CONTENT_LENGTH);

@@ -1,26 +1,31 @@
 //! `/change`: what somebody can do with hosts that were chosen in a list: labels, owner, note, site, a waiver, retirement.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, RawQuery, State as Extract};
 use axum::response::Response;
 use muster_proto::limits;
-use muster_proto::model::{BulkKind, BulkReport, DispositionKind, OrderId, Timestamp, WaiverReason};
+use muster_proto::model::{ApprovalRule, BulkKind, BulkReport, DispositionKind, OrderId, Timestamp, WaiverReason};
 
-use super::act::{HOST_KEYS, HostsMeant, finish, see};
+use super::act::{HOST_KEYS, HostsMeant, expected, finish, see};
 use super::chrome::{Chrome, page};
 use super::form::Form;
 use super::format::{Moment, clean, counted, number};
+use super::paging::{Choice, choices};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
 use crate::actions::{self, BulkChange};
-use crate::store::SiteScope;
 
 /// Hosts that the page names.
 const NAMED: usize = 20;
+/// A waiver lasts to the end of its last day.
+const DAY: Duration = Duration::from_secs(86_400);
+/// Hosts that a page of a list can have ticked: an address has no space for more.
+const TICKED: usize = 300;
 /// Changes that the page lists.
 const LISTED: usize = 20;
 
@@ -34,7 +39,8 @@ struct ChangePage {
     problem: String,
     /// `12 hosts`; empty if none were asked for.
     chosen: String,
-    expected: u64,
+    /// What the forms say about the hosts that the page shows; empty without any.
+    expected: String,
     /// Whether more are chosen than one change may have.
     is_too_many: bool,
     names: Vec<(String, String)>,
@@ -48,9 +54,13 @@ struct ChangePage {
     kinds: Vec<(&'static str, &'static str)>,
     /// The first and the last day of a waiver.
     days: (String, String),
+    /// Whether another person has to approve what this one asks for.
+    needs_two: bool,
+    /// Whether the person has to log in again before what is sensitive.
+    must_log_in: bool,
+    menu: Vec<Choice>,
     most_retired: usize,
     is_too_many_to_retire: bool,
-    may_move: bool,
     changes: Vec<BulkRow>,
 }
 
@@ -63,6 +73,8 @@ pub(super) struct BulkRow {
     done: String,
     changed: String,
     refused: String,
+    /// Those that were so already.
+    unchanged: String,
     has_refused: bool,
     ended: Option<Moment>,
 }
@@ -85,6 +97,7 @@ impl BulkRow {
             done: number(bulk.done),
             changed: number(bulk.changed),
             refused: number(bulk.refused),
+            unchanged: number(bulk.hosts.saturating_sub(bulk.changed + bulk.refused)),
             has_refused: bulk.refused > 0,
             ended: bulk.ended_at.map(Moment::at),
         }
@@ -99,6 +112,10 @@ pub(super) async fn show(
 ) -> Result<Response, Refusal> {
     let query = Query::read(raw.as_deref(), &HOST_KEYS)?;
     let meant = HostsMeant::read(&query)?;
+    if meant.ticked() > TICKED {
+        let text = format!("At most {TICKED} hosts can be ticked at once. Take all that match a filter instead.");
+        return Err(Refusal::asked(text));
+    }
     let (found, problem) = match meant.is_nothing() {
         true => (None, String::new()),
         false => match meant.select(&state, &visitor, limits::BULK_HOSTS).await? {
@@ -114,12 +131,14 @@ pub(super) async fn show(
     let more = count.saturating_sub(names.len()) as u64;
     let changes = state.or_refused(actions::bulk_list(state.store.as_ref(), visitor.caller()).await)?;
     let now = state.now();
+    let active = visitor.context.orders(false).into_iter().map(|order| (order.id.to_string(), order.id.to_string()));
+    let active: Vec<(String, String)> = active.collect();
     page(&ChangePage {
         chrome: Chrome::new(&state, &visitor, "/hosts"),
         filter: meant.filter().to_owned(),
         problem,
         chosen: if found.is_some() { counted(count as u64, "host") } else { String::new() },
-        expected: count as u64,
+        expected: found.as_deref().filter(|hosts| !hosts.is_empty()).map(expected).unwrap_or_default(),
         is_too_many,
         names,
         more: if more == 0 { String::new() } else { format!("and {}", counted(more, "more host")) },
@@ -127,10 +146,12 @@ pub(super) async fn show(
         orders: waivable(&visitor, meant.order()),
         reasons: WaiverReason::ALL.iter().map(|reason| (reason.name(), reason_text(*reason))).collect(),
         kinds: DispositionKind::ALL.iter().map(|kind| (kind.name(), kind_text(*kind))).collect(),
-        days: (day(now), day(now.plus(state.waivers.longest))),
+        days: (day(now), day(now.plus(state.waivers.longest).minus(DAY))),
+        needs_two: state.waivers.approval == ApprovalRule::TwoPeople,
+        must_log_in: visitor.must_have_proved_lately(&state, "/change").is_err(),
+        menu: if active.len() > 1 { choices(&query, "order", active) } else { Vec::new() },
         most_retired: limits::HOSTS_PER_RETIREMENT,
         is_too_many_to_retire: count > limits::HOSTS_PER_RETIREMENT,
-        may_move: visitor.caller().scope == SiteScope::All,
         changes: changes.iter().take(LISTED).map(BulkRow::of).collect(),
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{RawQuery, State as Extract};
 use axum::response::Response;
-use muster_proto::model::{ChangeRow, ChangesReport, Lane, OrderId, SiteId};
+use muster_proto::model::{ChangeRow, ChangesReport, ChangesSort, Lane, OrderId, SiteId};
 
 use super::chrome::{Chrome, page};
 use super::csv;
@@ -18,7 +18,7 @@ use super::visitor::Visitor;
 use crate::filter::Filter;
 use crate::reports::{ChangesAsked, ReportContext, ReportError};
 
-const KEYS: &[&str] = &["where", "days", "order", "site", "rows", "page"];
+const KEYS: &[&str] = &["where", "days", "order", "site", "sort", "rows", "page"];
 const HEADER: &[&str] = &["at", "host", "hostname", "site", "order", "from", "to", "cause"];
 /// How far back, in days: the choices of the menu.
 const DAYS: [u64; 4] = [1, 7, 30, 90];
@@ -29,6 +29,7 @@ struct ChangesPage {
     chrome: Chrome,
     days: Vec<Choice>,
     orders: Vec<Choice>,
+    sorts: Vec<Choice>,
     site: String,
     filter: String,
     /// What is wrong with the filter.
@@ -74,6 +75,7 @@ fn asked(query: &Query, filter: Filter) -> Result<ChangesAsked, Refusal> {
         sites: query.list::<SiteId>("site")?,
         filter,
         only: None,
+        sort: query.one("sort")?.unwrap_or_default(),
         rows: query.rows()?,
         page: query.page(),
     })
@@ -106,6 +108,7 @@ pub(super) async fn show(
             "order",
             orders.iter().filter(|order| order.active).map(|order| (order.id.to_string(), order.id.to_string())),
         ),
+        sorts: choices(&query, "sort", ChangesSort::ALL.iter().map(|sort| (sort.to_string(), format!("{sort} first")))),
         site: query.get("site").to_owned(),
         filter: query.get("where").to_owned(),
         problem,

@@ -42,8 +42,6 @@ struct DispositionsPage {
     all: bool,
     rows: Vec<DispositionRow>,
     pager: Pager,
-    /// Whether the visitor decides about them.
-    may_decide: bool,
 }
 
 /// A disposition, as lists show it.
@@ -71,14 +69,19 @@ pub(super) struct Disposed {
     pub(super) returned: Option<Moment>,
 }
 
+impl Disposed {
+    pub(super) fn of(host: &DisposedHost, now: Timestamp) -> Self {
+        Self {
+            id: host.id.to_string(),
+            name: clean(&host.hostname, 64),
+            ended: host.ended_at.map(|at| Moment::ago(at, now)),
+            returned: host.returned_at.map(|at| Moment::ago(at, now)),
+        }
+    }
+}
+
 /// A disposition as lists show it.
 pub(super) fn row(one: &DispositionReport, now: Timestamp) -> DispositionRow {
-    let host = |host: &DisposedHost| Disposed {
-        id: host.id.to_string(),
-        name: clean(&host.hostname, 64),
-        ended: host.ended_at.map(|at| Moment::ago(at, now)),
-        returned: host.returned_at.map(|at| Moment::ago(at, now)),
-    };
     let more = one.hosts.len().saturating_sub(HOSTS) as u64;
     DispositionRow {
         number: one.number,
@@ -90,7 +93,7 @@ pub(super) fn row(one: &DispositionReport, now: Timestamp) -> DispositionRow {
         requested: Moment::at(one.requested_at),
         decided: clean(&one.decided_by, 96),
         is_self_approved: one.is_self_approved,
-        hosts: one.hosts.iter().take(HOSTS).map(host).collect(),
+        hosts: one.hosts.iter().take(HOSTS).map(|host| Disposed::of(host, now)).collect(),
         more_hosts: if more == 0 { String::new() } else { format!("and {}", counted(more, "more host")) },
     }
 }
@@ -110,7 +113,6 @@ pub(super) async fn show(
     page(&DispositionsPage {
         chrome: Chrome::new(&state, &visitor, "/exceptions"),
         all,
-        may_decide: visitor.may("DecideDisposition"),
         rows: found.rows.iter().map(|one| row(one, now)).collect(),
         pager: pager.with_file("/dispositions.csv", &query),
     })

@@ -39,7 +39,7 @@ struct EntryPage {
     candidates: Vec<Candidate>,
     rows: Vec<Row>,
     may_decide: bool,
-    /// Whether it has no host and is not excused.
+    /// Whether it has no host, and a list still has it.
     is_open: bool,
 }
 
@@ -113,8 +113,8 @@ pub(super) async fn show(
         rows: rows(&entry, &hosts),
         may_decide: visitor.may("MatchRosterEntry"),
         is_open: match entry.state {
-            EntryState::Missing | EntryState::Review => true,
-            EntryState::Matched | EntryState::Excused | EntryState::Closed => false,
+            EntryState::Missing | EntryState::Review | EntryState::Excused => true,
+            EntryState::Matched | EntryState::Closed => false,
         },
     })
 }

@@ -18,12 +18,15 @@ pub(super) struct ErrorPage<'a> {
     heading: &'static str,
     text: String,
     request: &'a str,
+    /// The page with the form that was sent; empty for an address.
+    form: &'a str,
 }
 
 impl<'a> ErrorPage<'a> {
-    /// `request` is the number of the request in the log.
-    pub(super) fn new(refusal: &Refusal, request: &'a str) -> Self {
+    /// `form` is the page with the form that was sent, and `request` the number of the request in the log.
+    pub(super) fn new(refusal: &Refusal, form: Option<&'a str>, request: &'a str) -> Self {
         let heading = match refusal.status {
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT if form.is_some() => "Nothing was changed",
             StatusCode::BAD_REQUEST => "That address cannot be answered",
             StatusCode::UNAUTHORIZED => "Please log in",
             StatusCode::FORBIDDEN => "Not allowed",
@@ -43,6 +46,7 @@ impl<'a> ErrorPage<'a> {
             heading,
             text,
             request,
+            form: form.unwrap_or_default(),
         }
     }
 }

@@ -55,8 +55,6 @@ struct ExceptionsPage {
     is_filtered: bool,
     waiting: Vec<DispositionRow>,
     has_more_waiting: bool,
-    /// Whether the visitor decides about dispositions.
-    may_decide: bool,
 }
 
 /// A waiver, as pages show it.
@@ -155,7 +153,6 @@ pub(super) async fn show(
         is_filtered: query.has("order") || query.has("list"),
         waiting: waiting.rows.iter().map(|one| dispositions::row(one, now)).collect(),
         has_more_waiting: waiting.next.is_some(),
-        may_decide: visitor.may("DecideDisposition"),
     })
 }
 

@@ -130,7 +130,7 @@ pub(super) async fn show(
     // Machines that never enrolled are entries of the roster and no hosts, so no finding is in that lane.
     let unfinished = Lane::ALL.iter().filter(|lane| !lane.is_finished() && **lane != Lane::Missing);
     let of_findings: Vec<Lane> = unfinished.clone().copied().collect();
-    let list = List { query: &query, lanes: &of_findings, menus: &[] };
+    let list = List { query: &query, lanes: &of_findings, menus: &[], order: None, needs_order: orders.len() > 1 };
     page(&FindingsPage {
         chrome: Chrome::new(&state, &visitor, "/findings"),
         has_several_orders: orders.len() > 1,

@@ -57,8 +57,6 @@ struct HostPage {
     /// Whether the visitor sees entries of the roster of some sites only.
     is_of_sites: bool,
     may_read_ledger: bool,
-    /// Whether the visitor decides about dispositions.
-    may_decide: bool,
     /// The page where this host can be changed; empty for somebody who may not.
     change: String,
     /// This page.
@@ -192,7 +190,6 @@ fn view(
         enrolled: Moment::at(host.enrolled_at),
         entry: entry.map(entry_of),
         is_of_sites: visitor.caller().scope != SiteScope::All,
-        may_decide: visitor.may("DecideDisposition"),
         change: if visitor.may("ChangeHosts") {
             Query::default().with("host", &host.id.to_string()).link("/change")
         } else {

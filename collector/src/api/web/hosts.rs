@@ -145,7 +145,9 @@ pub(super) async fn show(
     let filters = ["where", "order", "lane", "silent", "site", "name", "mark", "token"];
     // Machines that never enrolled are entries of the roster and no hosts.
     let lanes = Lane::ALL.iter().filter(|lane| **lane != Lane::Missing);
-    let list = List { query: &query, lanes: &[], menus: &["name", "mark", "token"] };
+    // The worst lane first is a question about the lanes of one order.
+    let order = if query.get("sort") == HostsSort::Lane.name() { orders.first().cloned() } else { None };
+    let list = List { query: &query, lanes: &[], menus: &["name", "mark", "token"], order, needs_order: false };
     page(&HostsPage {
         chrome: Chrome::new(&state, &visitor, "/hosts"),
         orders: choices(&query, "order", orders.iter().map(|order| (order.to_string(), order.to_string()))),

@@ -42,6 +42,7 @@ struct LoginPage {
 }
 
 /// Why somebody who is logged in is asked for the token.
+const ENDED: &str = "Your session had ended, so nothing was done. Log in, and then repeat it.";
 const AGAIN: &str = "This action needs a login of the last 15 minutes. Log in again, and then repeat it.";
 
 impl LoginPage {
@@ -54,9 +55,16 @@ impl LoginPage {
 /// `GET /login`.
 pub(super) async fn form(RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
     // A wrong address to go back to must not keep anybody from the form.
-    let query = Query::read(raw.as_deref(), &["next", "again"]).unwrap_or_default();
-    let again = if query.has("again") { AGAIN } else { "" };
-    page(&LoginPage::new(place(query.get("next")), again))
+    let query = Query::read(raw.as_deref(), &["next", "again", "ended"]).unwrap_or_default();
+    let has = |flag: &str| raw.as_deref().unwrap_or_default().split('&').any(|pair| pair == flag);
+    let why = if has("again=1") {
+        AGAIN
+    } else if has("ended=1") {
+        ENDED
+    } else {
+        ""
+    };
+    page(&LoginPage::new(place(query.get("next")), why))
 }
 
 /// `POST /login`: opens a session for a valid token.

@@ -11,9 +11,10 @@ use crate::filter::Filter;
 const ROWS: std::ops::RangeInclusive<usize> = 50..=500;
 const DEFAULT_ROWS: usize = 100;
 /// Keys of one question.
-const MOST: usize = 200;
-/// Bytes of one value.
+const MOST: usize = 400;
+/// Bytes of one value of an address, and of a form: a note is refused by its own limit, and the ids of many hosts fit.
 const LONGEST: usize = 4096;
+const LONGEST_OF_FORM: usize = 32 * 1024;
 /// Characters of a name, or of a part of one. None is longer: see `limits::HOSTNAME_BYTES`.
 const NAME: usize = 253;
 
@@ -27,7 +28,7 @@ impl Query {
     /// # Errors
     /// There is a key that the page does not know, a control character, or too much.
     pub(super) fn read(raw: Option<&str>, known: &[&str]) -> Result<Self, Refusal> {
-        Self::pairs(raw.unwrap_or_default(), known, "page", char::is_control)
+        Self::pairs(raw.unwrap_or_default(), known, ("page", LONGEST), char::is_control)
     }
 
     /// Reads what a form sends, like the question of an address. A text of several lines has new lines.
@@ -35,7 +36,9 @@ impl Query {
     /// # Errors
     /// As `read`.
     pub(super) fn of_form(sent: &str, known: &[&str]) -> Result<Self, Refusal> {
-        let mut form = Self::pairs(sent, known, "form", |c| c.is_control() && !['\n', '\r', '\t'].contains(&c))?;
+        let mut form = Self::pairs(sent, known, ("form", LONGEST_OF_FORM), |c| {
+            c.is_control() && !['\n', '\r', '\t'].contains(&c)
+        })?;
         for (_, value) in &mut form.0 {
             // HTML sends every new line as CR and LF.
             *value = value.replace("\r\n", "\n");
@@ -43,7 +46,12 @@ impl Query {
         Ok(form)
     }
 
-    fn pairs(raw: &str, known: &[&str], of: &str, is_refused: fn(char) -> bool) -> Result<Self, Refusal> {
+    fn pairs(
+        raw: &str,
+        known: &[&str],
+        (of, longest): (&str, usize),
+        is_refused: fn(char) -> bool,
+    ) -> Result<Self, Refusal> {
         let pairs = raw.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let pairs: Vec<_> = pairs.map(|(key, value)| (decode(key), decode(value))).collect();
@@ -51,7 +59,7 @@ impl Query {
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             return Err(Refusal::asked(format!("This {of} does not know \"{}\". It knows: {known}.", clean(key, 64))));
         }
-        if pairs.len() > MOST || pairs.iter().any(|(_, value)| value.len() > LONGEST) {
+        if pairs.len() > MOST || pairs.iter().any(|(_, value)| value.len() > longest) {
             return Err(Refusal::asked(format!("Too much was sent to this {of}.")));
         }
         // No name has them, and PostgreSQL cannot compare with all of them.
@@ -242,7 +250,7 @@ mod tests {
         assert!(wrong.text.contains("\"no\" is no lane"), "{}", wrong.text);
         assert!(Query::read(Some("lnae=x"), &["lane"]).expect_err("unknown").text.contains("\"lnae\""));
         assert!(Query::read(Some("rows=10"), &["rows"]).expect("known").rows().is_err());
-        assert!(Query::read(Some(&"a=1&".repeat(201)), &["a"]).is_err());
+        assert!(Query::read(Some(&"a=1&".repeat(401)), &["a"]).is_err());
         let note = Query::of_form("a=x%0D%0Ay%09z", &["a"]).expect("a text of two lines");
         assert_eq!(note.get("a"), "x\ny\tz");
         assert!(Query::of_form("a=%00", &["a"]).is_err() && Query::of_form("b=1", &["a"]).is_err());

@@ -82,6 +82,7 @@ pub(super) fn pages() -> Vec<Route> {
         route("/change/{change}", &["GetBulkChange"], change::progress),
         route("/exceptions.csv", &["ListWaivers"], exceptions::download),
         route("/dispositions", &["ListDispositions"], dispositions::show),
+        route("/dispositions/{disposition}", &["GetDisposition"], retire::show),
         route("/dispositions.csv", &["ListDispositions"], dispositions::download),
         route("/tokens", &["ListEnrollmentTokens"], tokens::show),
         route("/accounts", &["ListAccounts"], accounts::show),

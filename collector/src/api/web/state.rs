@@ -13,6 +13,7 @@ use super::log_limit::LogLimit;
 use super::logins::Logins;
 use super::narrowing::problem_of;
 use super::refusal::Refusal;
+use super::wording::refusal_of;
 use crate::actions::{ActionError, Caller, SessionTimes};
 use crate::api::probes::Readiness;
 use crate::api::{Access, ResourceWatch, status};
@@ -130,6 +131,12 @@ impl State {
 
     /// The outcome of an action, with the same errors as those of gRPC.
     pub(super) fn or_refused<T>(&self, outcome: Result<T, ActionError>) -> Result<T, Refusal> {
-        outcome.map_err(|refused| status::of_action(&refused, self.resources.metrics()).into())
+        outcome.map_err(|refused| {
+            let mut refusal: Refusal = status::of_action(&refused, self.resources.metrics()).into();
+            if let Some(text) = refusal_of(&refused) {
+                refusal.text = text;
+            }
+            refusal
+        })
     }
 }

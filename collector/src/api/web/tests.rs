@@ -16,7 +16,8 @@ use kit::ORDER;
 fn address(route: &Route) -> String {
     let query = if route.path == "/software" { "?q=curl" } else { "" };
     let path = route.path.replace("{host}", "host-north").replace("{order}", ORDER).replace("{file}", "1");
-    let path = path.replace("{waiver}", "1").replace("{change}", "1").replace("{entry}", "1");
+    let path =
+        path.replace("{waiver}", "1").replace("{change}", "1").replace("{entry}", "1").replace("{disposition}", "1");
     format!("{path}{query}")
 }
 

@@ -134,10 +134,21 @@ impl FromRequestParts<State> for Visitor {
 pub(super) async fn session_of(parts: &Parts, state: &State) -> Result<(Token, Session), Refusal> {
     let back = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let is_page = parts.method == Method::GET && back != "/" && back.len() <= BACK;
-    let login = || if is_page { Query::default().with("next", back).link("/login") } else { "/login".to_owned() };
+    let is_form = parts.method == Method::POST && !parts.uri.path().starts_with("/logout");
+    let login = || {
+        if is_form {
+            return Query::default().with("next", &page_of(parts.uri.path())).with("ended", "1").link("/login");
+        }
+        if is_page { Query::default().with("next", back).link("/login") } else { "/login".to_owned() }
+    };
     let Some(token) = state.cookie.token_of(&parts.headers) else { return Err(Refusal::nobody(login(), false)) };
     let peer = parts.extensions.get::<PeerHandle>();
     let found = state.access.by_session(&token, state.sessions, peer).await?;
     let session = found.ok_or_else(|| Refusal::nobody(login(), true))?;
     Ok((token, session))
+}
+
+/// The page to which the address of a form belongs: its first part.
+pub(super) fn page_of(path: &str) -> String {
+    format!("/{}", path.split('/').nth(1).unwrap_or_default())
 }

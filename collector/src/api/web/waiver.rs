@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{Path, RawQuery, State as Extract};
 use axum::response::Response;
 use muster_proto::limits;
-use muster_proto::model::{HostName, Lane, OrderId, Timestamp, WaiverReason, WaiverState};
+use muster_proto::model::{ApprovalRule, HostName, Lane, OrderId, Timestamp, WaiverReason, WaiverState};
 
 use super::act::{HOST_KEYS, HostsMeant, finish, see};
 use super::chrome::{Chrome, page};
@@ -35,8 +35,12 @@ struct WaiverPage {
     next: String,
     hosts_counted: String,
     may_decide: bool,
-    /// Whether the visitor asked for it, and another person must decide.
+    /// Whether the visitor asked for it.
     is_own: bool,
+    /// Whether the visitor may approve it.
+    may_approve: bool,
+    /// What protects the hosts, in full.
+    control: String,
     is_requested: bool,
     is_in_force: bool,
 }
@@ -52,6 +56,7 @@ pub(super) async fn show(
     let found = visitor.context.waiver(number_asked, HOSTS, query.page().as_deref()).await;
     let (waiver, next) = state.or_refusal(found)?;
     let host = |host: &HostName| (host.id.to_string(), clean(&host.hostname, 64));
+    let is_own = waiver.requested_by == visitor.caller().name;
     let lane = |(lane, hosts): (&Lane, &u64)| (LaneMark::of(*lane), number(*hosts));
     page(&WaiverPage {
         chrome: Chrome::new(&state, &visitor, "/exceptions"),
@@ -60,7 +65,9 @@ pub(super) async fn show(
         next: next.map(|next| query.with("page", &next).link(&address(number_asked))).unwrap_or_default(),
         hosts_counted: counted(waiver.hosts, "host"),
         may_decide: visitor.may("DecideWaiver"),
-        is_own: waiver.requested_by == visitor.caller().name,
+        is_own,
+        may_approve: !is_own || state.waivers.approval == ApprovalRule::OnePerson,
+        control: clean(&waiver.control, limits::CONTROL_BYTES),
         is_requested: waiver.state == WaiverState::Requested,
         is_in_force: waiver.state == WaiverState::InForce,
         waiver: WaiverRow::of(&waiver, state.now()),

@@ -75,7 +75,7 @@ fn headers(answer: &Answer, address: &str) {
     assert!(!policy.contains("unsafe"), "{address}: {policy}");
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", "same-origin"),
         ("x-frame-options", "DENY"),
         ("cross-origin-opener-policy", "same-origin"),
     ] {

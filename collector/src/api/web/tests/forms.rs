@@ -5,9 +5,10 @@ use muster_proto::model::{Role, RosterRow};
 
 use super::kit::{Answer, Lab, ORDER};
 use crate::api::methods::{SiteRule, rule_of_method};
+use crate::api::web::act::expected;
 use crate::api::web::query::encode;
 use crate::api::web::routes::forms;
-use crate::store::contract;
+use crate::store::{SelectedHost, contract};
 
 /// A path of a form, about the first thing of the site `north`.
 fn address(path: &str) -> String {
@@ -18,8 +19,14 @@ fn address(path: &str) -> String {
         .replace("{order}", ORDER)
 }
 
+/// What a form says about these hosts.
+fn seen(hosts: &[u8]) -> String {
+    let hosts: Vec<SelectedHost> = hosts.iter().map(|n| SelectedHost { no: 0, id: contract::host(*n) }).collect();
+    expected(&hosts)
+}
+
 fn north() -> String {
-    format!("host={}&expected=1", contract::host(1))
+    format!("host={}&expected={}", contract::host(1), seen(&[1]))
 }
 
 /// What a form about the host or the site `north` sends, so that its action would be done.
@@ -80,7 +87,9 @@ async fn a_form_needs_a_session_and_a_page_of_ours() {
     for form in forms() {
         let (address, body) = (address(form.path), body(form.path));
         let nobody = lab.post(&address, &body, None).await;
-        assert_eq!((nobody.status, nobody.header("location")), (StatusCode::SEE_OTHER, "/login"), "{address}");
+        let page = address.split('/').nth(1).expect("a page");
+        let login = format!("/login?next=%2F{page}&ended=1");
+        assert_eq!((nobody.status, nobody.header("location")), (StatusCode::SEE_OTHER, login.as_str()), "{address}");
         for site in [None, Some("cross-site"), Some("same-site"), Some("none")] {
             let forged = lab.post_from(&address, &body, Some(&cookie), site).await;
             assert_eq!(forged.status, StatusCode::FORBIDDEN, "{address} from {site:?}");
@@ -138,7 +147,7 @@ async fn a_waiver_that_is_not_complete_is_refused_with_what_is_missing() {
         ("reason", "why the hosts are exempt"),
         ("until", "until when"),
         ("control", "protect"),
-        ("expected", "how many hosts"),
+        ("expected", "which hosts"),
         ("host", "means no host"),
     ] {
         let whole = format!("{hosts}&{}", waiver());
@@ -147,8 +156,8 @@ async fn a_waiver_that_is_not_complete_is_refused_with_what_is_missing() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "without {without}: {}", answer.text);
         assert!(answer.html().text().contains(says), "without {without}: {}", answer.html().text());
     }
-    let other = lab.post("/exceptions", &format!("where=enrolled:any&expected=7&{}", waiver()), Some(&cookie)).await;
-    assert!(other.html().text().contains("2 hosts are selected now and not 7"), "{}", other.html().text());
+    let other = lab.post("/exceptions", &format!("where=enrolled:any&expected=7-00&{}", waiver()), Some(&cookie)).await;
+    assert!(other.html().text().contains("Now 2 hosts match and not 7"), "{}", other.html().text());
     let odd =
         lab.post("/exceptions", &format!("{hosts}&{}", waiver().replace("2026-01-15", "soon")), Some(&cookie)).await;
     assert!(odd.html().text().contains("\"soon\" is no day"), "{}", odd.html().text());
@@ -171,33 +180,36 @@ async fn labels_owners_notes_and_sites_are_given_to_the_hosts_that_were_seen() {
     for (n, (change, value)) in
         (1..).zip([("label", "wave-1"), ("own", "Ada L."), ("note", "line one%0D%0Aline two"), ("move", "east")])
     {
-        let sent = format!("where=site:north,east&expected=1&change={change}&value={value}");
+        let sent = format!("where=site:north,east&expected={}&change={change}&value={value}", seen(&[1]));
         sees(&lab.post("/change", &sent, Some(&cookie)).await, &format!("/change/{n}"));
         let done = lab.get(&format!("/change/{n}"), Some(&cookie)).await.html();
         assert_eq!(done.faults(), Vec::<String>::new());
-        assert!(done.text().contains("1 of 1 hosts were changed"), "{}", done.text());
+        assert!(done.text().contains("1 of 1 hosts were changed, and 0 were so already"), "{}", done.text());
     }
     let host = lab.get("/hosts/host-north", Some(&cookie)).await.html().text();
     for shown in ["wave-1", "Ada L.", "line one", "site east"] {
         assert!(host.contains(shown), "{shown}: {host}");
     }
     let before = lab.ledger_entries().await;
+    let (one, two, other) = (seen(&[1]), seen(&[1, 2]), seen(&[2]));
     for (sent, says) in [
-        ("where=site:north,east&expected=2&change=label&value=a", "1 hosts are selected now and not 2"),
-        ("where=site:&expected=1&change=label&value=a", "filter"),
-        ("expected=1&change=label&value=a", "means no host"),
-        ("where=site:east&expected=1&change=label&value=No+Label", "label"),
-        ("where=site:east&expected=1&change=paint&value=a", "paint"),
-        ("where=site:nowhere&expected=0&change=label&value=a", "No host matches"),
+        (format!("where=site:north,east&expected={two}&change=label&value=a"), "Now 1 host match and not 2"),
+        (format!("where=site:north,east&expected={other}&change=label&value=a"), "Other hosts match now"),
+        (format!("where=site:&expected={one}&change=label&value=a"), "filter"),
+        (format!("expected={one}&change=label&value=a"), "means no host"),
+        (format!("where=site:east&expected={one}&change=label&value=No+Label"), "label"),
+        (format!("where=site:east&expected={one}&change=paint&value=a"), "paint"),
+        (format!("where=site:nowhere&expected={}&change=label&value=a", seen(&[])), "No host matches"),
     ] {
-        let refused = lab.post("/change", sent, Some(&cookie)).await;
+        let refused = lab.post("/change", &sent, Some(&cookie)).await;
         assert!(refused.status.is_client_error(), "{sent}: {}", refused.status);
         assert!(refused.html().text().contains(says), "{sent}: {}", refused.html().text());
     }
     assert_eq!(lab.ledger_entries().await, before, "nothing was changed");
     // Somebody who is bound to a site changes nothing of others by a filter that means every host.
     let bound = lab.login("bob", Role::Operator, &["south"]).await;
-    let all = lab.post("/change", "where=enrolled:any&expected=1&change=label&value=b", Some(&bound)).await;
+    let all =
+        lab.post("/change", &format!("where=enrolled:any&expected={other}&change=label&value=b"), Some(&bound)).await;
     assert_eq!(all.status, StatusCode::SEE_OTHER, "{}", all.text);
     assert!(!lab.get("/hosts/host-north", Some(&cookie)).await.html().text().contains("labels b"));
     let labelled = lab.get("/hosts?where=label:b", Some(&cookie)).await.html().text();
@@ -212,12 +224,16 @@ async fn a_host_that_is_not_finished_is_retired_by_two_people() {
     let own = lab.post("/dispositions/1", "decision=approve", Some(&asker)).await;
     assert!(own.status.is_client_error(), "{}", own.status);
     let second = lab.login("bob", Role::Operator, &[]).await;
-    let waiting = lab.get("/exceptions", Some(&second)).await.html();
-    assert!(waiting.all("button").iter().any(|button| button.attribute("aria-label") == Some("Approve disposition 1")));
-    sees(&lab.post("/dispositions/1", "decision=approve", Some(&second)).await, "/dispositions?all=1");
+    let has_button = |page: &muster_strict_html::Element| {
+        page.all("button").iter().any(|one| one.attribute("value") == Some("approve"))
+    };
+    assert!(has_button(&lab.get("/dispositions/1", Some(&second)).await.html()));
+    assert!(!has_button(&lab.get("/dispositions/1", Some(&asker)).await.html()), "who asked cannot approve");
+    sees(&lab.post("/dispositions/1", "decision=approve", Some(&second)).await, "/dispositions/1");
     assert!(lab.get("/hosts/host-north", Some(&second)).await.html().text().contains("retired"));
     let viewer = lab.login("eve", Role::Viewer, &[]).await;
-    let page = lab.get("/dispositions?all=1", Some(&viewer)).await.html();
+    let page = lab.get("/dispositions/1", Some(&viewer)).await.html();
+    assert_eq!(page.faults(), Vec::<String>::new());
     assert!(
         page.all("form")
             .iter()
@@ -300,4 +316,61 @@ async fn an_order_is_switched_by_an_administrator_who_logged_in_lately() {
     sees(&lab.post(&path, "switch=off", Some(&cookie)).await, &path);
     let ledger = lab.get("/ledger?by=bob", Some(&cookie)).await.html().text();
     assert!(ledger.contains("order"), "{ledger}");
+}
+
+#[tokio::test]
+async fn a_refused_form_speaks_of_fields_and_not_of_options() {
+    let lab = Lab::start().await;
+    let cookie = lab.login("ada", Role::Operator, &[]).await;
+    let (hosts, long) = (north(), "x".repeat(5_000));
+    let late = waiver().replace("2026-01-15", "2030-01-15");
+    let near = waiver().replace("&beyond=1", "");
+    let past = waiver().replace("2026-01-15", "2024-01-15");
+    for (path, sent, says) in [
+        ("/exceptions", format!("{hosts}&{late}"), "at the latest"),
+        ("/exceptions", format!("{hosts}&{past}"), "Give a later day"),
+        ("/exceptions", format!("{hosts}&{near}"), "also beyond the due date"),
+        ("/exceptions", format!("{hosts}&{}", waiver().replace("its+own+network", &long)), "in one line"),
+        ("/dispositions", format!("{hosts}&kind=sold&evidence={long}"), "in one line"),
+        ("/change", format!("{hosts}&change=note&value={long}"), "4096 bytes"),
+    ] {
+        let refused = lab.post(path, &sent, Some(&cookie)).await;
+        assert!(refused.status.is_client_error(), "{path} {says}: {}", refused.status);
+        let text = refused.html().text();
+        assert!(text.contains(says) && text.contains("Nothing was changed"), "{path}: {text}");
+        assert!(!text.contains("--") && !text.contains("muster "), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_day_that_the_form_offers_is_accepted() {
+    let lab = Lab::start().await;
+    let cookie = lab.login("ada", Role::Operator, &[]).await;
+    let page = lab.get(&format!("/change?host={}", contract::host(1)), Some(&cookie)).await.html();
+    let until = page.all("input").into_iter().find(|input| input.attribute("type") == Some("date")).expect("a day");
+    for day in ["max", "min"].map(|end| until.attribute(end).expect("an end").to_owned()) {
+        let asked = format!("{}&{}", north(), waiver().replace("2026-01-15", &day));
+        let answer = lab.post("/exceptions", &asked, Some(&cookie)).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{day}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_calls_itself_by_the_id_of_another_one_is_not_meant_by_it() {
+    let lab = Lab::start().await;
+    let cookie = lab.login("ada", Role::Operator, &[]).await;
+    lab.host(7, &contract::host(1).to_string(), "north", &[("curl", "8.1")]).await;
+    let page = lab.get(&format!("/change?host={}", contract::host(1)), Some(&cookie)).await.html().text();
+    assert!(page.contains("Change 1 host") && page.contains("host-north"), "{page}");
+}
+
+#[tokio::test]
+async fn as_many_hosts_can_be_ticked_as_the_page_says() {
+    let lab = Lab::start().await;
+    let cookie = lab.login("ada", Role::Operator, &[]).await;
+    let address = |count: usize| format!("/change?{}", vec![format!("host={}", contract::host(1)); count].join("&"));
+    assert_eq!(lab.get(&address(300), Some(&cookie)).await.status, StatusCode::OK);
+    let refused = lab.get(&address(301), Some(&cookie)).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.html().text().contains("At most 300 hosts"), "{}", refused.text);
 }

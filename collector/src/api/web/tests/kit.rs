@@ -79,6 +79,7 @@ impl Lab {
         let lab = Self::start().await;
         lab.waiver("asker", None).await;
         lab.notes(1).await;
+        lab.retire().await;
         lab
     }
 
@@ -165,7 +166,7 @@ impl Lab {
     }
 
     /// A judged host in the lane `replace`.
-    async fn host(&self, n: u8, name: &str, site: &str, software: &[(&str, &str)]) {
+    pub(super) async fn host(&self, n: u8, name: &str, site: &str, software: &[(&str, &str)]) {
         let token = NewToken {
             id: format!("token-{n}").parse().expect("an id"),
             secret_hash: [9; 32],
