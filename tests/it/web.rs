@@ -113,7 +113,33 @@ fn the_pages_have_the_numbers_of_grpc() -> Result<()> {
         }
     }
     lists(&lab, &client)?;
+    days(&lab, &client)?;
     one_host_and_one_search(&lab, &client)
+}
+
+/// The file of the timeline is what the operators' program writes, and the page has its last numbers.
+fn days(lab: &Lab, client: &WebClient) -> Result<()> {
+    const ORDER: &str = "us-bis-icts-2021-002";
+    // The instant of the last day is that of the question.
+    let numbers = |text: &str| -> Vec<String> {
+        text.lines().filter_map(|line| Some(line.split_once(',')?.1.to_owned())).collect()
+    };
+    for by in ["", "site", "cause"] {
+        let mut command = vec!["timeline", "--order", ORDER, "-o", "csv"];
+        if !by.is_empty() {
+            command.extend(["--by", by]);
+        }
+        let told = lab.muster(&command)?.expect_code(0)?.stdout;
+        let file = client.get(&format!("/timeline.csv?order={ORDER}&by={by}"))?.text;
+        assert_eq!(numbers(&file), numbers(&told), "{by}");
+    }
+    let rows = client.get(&format!("/timeline?order={ORDER}"))?.page()?.rows();
+    let newest = rows.iter().find(|row| row[0] == "now").context("the present day")?;
+    let board = lab.muster(&["board", "--order", ORDER, "-o", "json"])?.json()?;
+    let total = board[0]["counts"]["total"].as_u64().unwrap_or_default();
+    let outside = board[0]["outside"]["total"].as_u64().unwrap_or_default();
+    assert_eq!(number(&newest[newest.len() - 2])?, total + outside, "{newest:?}");
+    Ok(())
 }
 
 fn lists(lab: &Lab, client: &WebClient) -> Result<()> {

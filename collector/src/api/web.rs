@@ -55,6 +55,7 @@ mod software;
 mod state;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod tokens;
 mod visitor;
 mod waiver;

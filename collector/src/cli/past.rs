@@ -11,7 +11,6 @@ use super::client::{Client, Part, PastFilter};
 use super::decided::decided;
 use super::exit::{of_boards, of_past};
 use super::render::{Answer, Cell, Paint, Screen, Table, clean, instant, or_dash};
-use super::timeline::why;
 
 const HEADER: [&str; 14] = [
     "as_of",
@@ -239,7 +238,7 @@ fn one(report: &PastHostReport, explains: bool, paint: &Paint) -> String {
         text.push_str(&format!(
             "\n{}\n  lane        not known: {}{from}\n",
             paint.bold(gap.order.as_str()),
-            why(gap.why)
+            gap.why.meaning()
         ));
     }
     if report.host.verdicts.is_empty() && report.unknown.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_proto::model::{
-    Cause, DayCounts, Lane, LaneStep, OmittedDays, PastUnknown, TimelineBy, TimelineDay, TimelineReport, Timestamp,
+    Cause, DayCounts, Lane, LaneStep, OmittedDays, TimelineBy, TimelineDay, TimelineReport, Timestamp,
 };
 
 use super::args::timeline::TimelineArgs;
@@ -164,28 +164,13 @@ fn left_out(omitted: &OmittedDays) -> String {
     let days = day_of(omitted.until).saturating_sub(day_of(omitted.from)).saturating_add(1).unsigned_abs();
     let range: BTreeSet<String> = [day(omitted.from), day(omitted.until)].into();
     let range = range.into_iter().collect::<Vec<_>>().join(" to ");
-    format!("{range} left out ({}): {}", counted(days, "day"), why(omitted.why))
-}
-
-pub(super) const fn why(why: PastUnknown) -> &'static str {
-    match why {
-        PastUnknown::NotActive => "the order was not active",
-        PastUnknown::BeforeFirst => "the store has nothing from that time",
-        PastUnknown::LanesRemoved => "the lanes were removed when their retention ended (retention.verdicts)",
-        PastUnknown::SilenceRemoved => "which hosts were silent is not kept for so long",
-        PastUnknown::SilenceUnknown => {
-            "which hosts were silent is not known: when they came back, no order was as impatient"
-        }
-        PastUnknown::Lost => "it was lost when the store was restored from a backup",
-        PastUnknown::RulesUnknown => "the rules of that time are not kept",
-        PastUnknown::DecisionsRemoved => {
-            "waivers and dispositions of that time were removed when their retention ended (retention.verdicts)"
-        }
-    }
+    format!("{range} left out ({}): {}", counted(days, "day"), omitted.why.meaning())
 }
 
 #[cfg(test)]
 mod tests {
+    use muster_proto::model::PastUnknown;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {

@@ -39,6 +39,27 @@ closed_list! {
     }
 }
 
+impl PastUnknown {
+    /// Why days are left out, as a part of a sentence.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::NotActive => "the order was not active",
+            Self::BeforeFirst => "the store has nothing from that time",
+            Self::LanesRemoved => "the lanes were removed when their retention ended (retention.verdicts)",
+            Self::SilenceRemoved => "which hosts were silent is not kept for so long",
+            Self::SilenceUnknown => {
+                "which hosts were silent is not known: when they came back, no order was as impatient"
+            }
+            Self::Lost => "it was lost when the store was restored from a backup",
+            Self::RulesUnknown => "the rules of that time are not kept",
+            Self::DecisionsRemoved => {
+                "waivers and dispositions of that time were removed when their retention ended (retention.verdicts)"
+            }
+        }
+    }
+}
+
 /// The machines of an order at an instant: the hosts, whether they are on the roster or not, and the machines of the roster that
 /// never enrolled. Lanes and the machines out of scope add up to the total.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]

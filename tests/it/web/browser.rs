@@ -16,13 +16,16 @@ const AUDIT: &str = include_str!("audit.js");
 const PICTURES: &str = "MUSTER_TEST_PICTURES";
 
 /// Every page that needs no name of anything.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 19] = [
     "/",
     "/findings",
     "/hosts",
     "/software?q=kaspersky",
     "/coverage",
     "/changes",
+    "/timeline",
+    "/timeline?by=site",
+    "/timeline?by=cause",
     "/orders",
     "/duties",
     "/ledger",

@@ -14,13 +14,14 @@ use super::visitor::Visitor;
 use crate::store::SiteScope;
 
 /// The pages in the navigation: address, name, and the method that it answers like.
-const NAVIGATION: [(&str, &str, &str); 10] = [
+const NAVIGATION: [(&str, &str, &str); 11] = [
     ("/", "Board", "GetBoard"),
     ("/findings", "Findings", "ListFindings"),
     ("/hosts", "Hosts", "ListHosts"),
     ("/software", "Software", "SearchSoftware"),
     ("/coverage", "Coverage", "ListRoster"),
     ("/changes", "Changes", "ListChanges"),
+    ("/timeline", "Timeline", "GetTimeline"),
     ("/orders", "Orders", "ListOrders"),
     ("/duties", "Duties", "ListDuties"),
     ("/exceptions", "Exceptions", "ListWaivers"),

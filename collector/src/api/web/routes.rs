@@ -12,7 +12,7 @@ use super::state::State;
 use super::visitor::Answers;
 use super::{
     about, accounts, assets, board, change, changes, coverage, dispositions, duties, duty_done, entry, exceptions,
-    find, findings, host, hosts, ledger, login, order, order_switch, orders, retire, software, tokens, waiver,
+    find, findings, host, hosts, ledger, login, order, order_switch, orders, retire, software, timeline, tokens, waiver,
 };
 
 /// A page that only somebody who is logged in may see.
@@ -92,6 +92,8 @@ pub(super) fn pages() -> Vec<Route> {
         route("/coverage.csv", &["ListRoster"], coverage::download),
         route("/changes", &["ListChanges", "ListOrders"], changes::show),
         route("/changes.csv", &["ListChanges"], changes::download),
+        route("/timeline", &["GetTimeline", "GetForecast", "ListOrders"], timeline::show),
+        route("/timeline.csv", &["GetTimeline"], timeline::download),
         route("/orders", &["ListOrders"], orders::show),
         route("/orders/{order}", &["ListOrders", "GetOrderFiles"], order::show),
         route("/orders/{order}/files/{file}", &["GetOrderFiles"], order::file),

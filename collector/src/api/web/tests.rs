@@ -8,6 +8,7 @@ mod kit;
 mod lists;
 mod pages;
 mod sessions;
+mod timeline;
 
 use super::routes::{Route, pages};
 use kit::ORDER;
