@@ -8,6 +8,7 @@ mod disposition;
 mod duty;
 mod host;
 mod ledger;
+mod login_link;
 mod order;
 mod random;
 mod renewal;
@@ -34,6 +35,7 @@ pub use duty::duties_follow;
 pub(crate) use duty::duty_finish;
 pub use host::{HostSelection, host_action};
 pub use ledger::ledger_seal;
+pub use login_link::{LoginLinkFound, login_link_create, login_link_find, login_link_use};
 pub use order::{OrdersAsked, OrdersChanged, applied_orders, orders_change, orders_revision};
 pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
@@ -252,6 +254,15 @@ pub enum ActionError {
     /// A user of the collector's machine has no session.
     #[error("only an account can log in to the web board")]
     NotAnAccount,
+    /// An account has made too many login links.
+    #[error(
+        "this account has made 5 login links within ten minutes, which is the limit; it can make the next one in {} s",
+        again.as_secs()
+    )]
+    TooManyLinks {
+        /// The time until it can make another one.
+        again: std::time::Duration,
+    },
     /// The operating system returned no random numbers.
     #[error("the operating system returned no random numbers")]
     NoRandom,

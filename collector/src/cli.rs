@@ -27,6 +27,7 @@ mod host_actions;
 mod hosts;
 mod ledger;
 mod line_diff;
+mod login_link;
 mod order_changes;
 mod order_files;
 mod orders;
@@ -161,6 +162,10 @@ async fn execute(
         Verb::Dispositions(asked) => dispositions::run(connect().await?, asked, screen).await,
         Verb::Duties(asked) => duties::run(connect().await?, asked, screen).await,
         Verb::Accounts(asked) => accounts::run(connect().await?, asked, screen).await,
+        Verb::LoginLink => {
+            let target = profile::resolve(&cli.connection, places)?;
+            login_link::run(Client::connect(&target).await?, &target.server, screen).await
+        }
         Verb::Attestations(AttestationsArgs { verb: None, filter }) => {
             attestations::list(connect().await?, filter, screen).await
         }

@@ -1,6 +1,6 @@
 //! `deploy/quickstart --once`, as a newcomer runs it: what it prints, how it exits, and that it leaves nothing running.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use muster_tests::canned::Root;
 use muster_tests::lab::PATIENCE;
 use muster_tests::process::{Answer, Process};
+use muster_tests::web_client::WebClient;
 use muster_tests::{binaries, eventually};
 use tempfile::TempDir;
 
@@ -43,6 +44,11 @@ impl Quickstart {
         let folder = self.folder.path().join("data");
         let text = |path: &Path| path.display().to_string();
         self.run(&["--once", "--dir", &text(&folder), "--root", &text(root)])
+    }
+
+    /// The file with the CA of the collector whose data is in this folder.
+    fn ca(folder: &str) -> PathBuf {
+        Path::new(folder).join("collector/ca.pem")
     }
 
     /// Processes that were started from this folder and are still there.
@@ -123,6 +129,37 @@ fn a_clean_root_ends_with_zero() -> Result<()> {
     let quickstart = Quickstart::new()?;
     let answer = quickstart.once(Root::debian("clean")?.path())?.expect_code(0)?;
     assert!(answer.stdout.contains("\u{2192} clear"), "{}", answer.stdout);
+    // The collector starts again as printed, and the last line logs in to its board.
+    let serve = answer.stdout.lines().map(str::trim).find(|line| line.contains("muster-collector serve"));
+    let mut command = Command::new("bash");
+    command.args(["-c", &format!("exec {}", serve.context("how to start the collector again")?)]);
+    let mut collector = Process::start(command, &quickstart.folder.path().join("again.log"))?;
+    let folder = quickstart.folder.path().join("data").display().to_string();
+    let used = link_is_used_once(&answer.stdout, &folder);
+    collector.stop(PATIENCE)?;
+    used
+}
+
+/// The last line of the output is a link that logs in once, and whose secret is in no log.
+fn link_is_used_once(said: &str, folder: &str) -> Result<()> {
+    let link = said.lines().map(str::trim).rfind(|line| line.contains("/login/link?")).context("a link")?;
+    let printed = said.lines().map(str::trim).rfind(|line| !line.is_empty() && *line != "Press Ctrl-C to stop.");
+    anyhow::ensure!(printed == Some(link), "the link is not the last line:\n{said}");
+    let (server, path) = link.strip_prefix("https://").and_then(|link| link.split_once('/')).context("an address")?;
+    let (path, question) = path.split_once('?').context("a question")?;
+    let client = WebClient::new(server, &Quickstart::ca(folder))?;
+    let page = eventually("the collector answers", PATIENCE, || Ok(client.get(&format!("/{path}?{question}")).ok()))?;
+    anyhow::ensure!(page.page()?.all("button").len() == 1, "{}", page.text);
+    let opened = client.post(&format!("/{path}"), question)?;
+    anyhow::ensure!(opened.status == 303 && opened.header("set-cookie").contains("__Host-muster"), "{opened:?}");
+    let again = client.post(&format!("/{path}"), question)?;
+    anyhow::ensure!(again.status == 410 && again.header("set-cookie").is_empty(), "{again:?}");
+    anyhow::ensure!(again.text.contains("was used"), "{}", again.text);
+    let secret = question.rsplit('.').next().context("a secret")?;
+    for log in ["collector.log", "init.log", "link.log"] {
+        let text = std::fs::read_to_string(Path::new(folder).join(log)).unwrap_or_default();
+        anyhow::ensure!(!text.contains(secret), "{log} has the secret of the link");
+    }
     Ok(())
 }
 
@@ -170,8 +207,9 @@ fn the_next_steps_work_as_printed() -> Result<()> {
         Ok(process.output().contains("Press Ctrl-C to stop").then_some(()))
     });
     let said = process.output();
+    let used = waited.and_then(|()| link_is_used_once(&said, &folder));
     process.stop(PATIENCE)?;
-    waited?;
+    used?;
     let line = |begin: &str| {
         let line = said.lines().map(str::trim).find(|line| line.starts_with(begin));
         line.with_context(|| format!("no line begins with {begin:?}:\n{said}"))

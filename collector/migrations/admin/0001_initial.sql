@@ -49,7 +49,7 @@ CREATE TABLE account_token (
 CREATE INDEX account_token_by_account ON account_token (account);
 
 -- Who is logged in to the pages. A session ends with its account, with the token that opened it, at `expires_at`, and some time
--- after `seen_at`. There are at most 20 of an account and 10,000 in all.
+-- after `seen_at`. There are at most 20 of an account and 10,000 in all. `by_link` is 1 if it was opened with a login link.
 CREATE TABLE session (
     id          text NOT NULL PRIMARY KEY,
     secret_hash bytes NOT NULL CHECK (octet_length(secret_hash) = 32),
@@ -57,10 +57,23 @@ CREATE TABLE session (
     token       text NOT NULL,
     created_at  bigint NOT NULL,
     expires_at  bigint NOT NULL,
-    seen_at     bigint NOT NULL
+    seen_at     bigint NOT NULL,
+    by_link     bigint NOT NULL
 );
 CREATE INDEX session_by_account ON session (account, created_at);
 CREATE INDEX session_by_seen ON session (seen_at, id);
+
+-- Links that log an account in to the pages once. A link ends at `expires_at`, when it is used, and with its account and the token
+-- that made it. An account has at most 5.
+CREATE TABLE login_link (
+    id          text NOT NULL PRIMARY KEY,
+    secret_hash bytes NOT NULL CHECK (octet_length(secret_hash) = 32),
+    account     text NOT NULL REFERENCES account (id),
+    token       text NOT NULL,
+    expires_at  bigint NOT NULL,
+    used_at     bigint
+);
+CREATE INDEX login_link_by_account ON login_link (account, expires_at, id);
 
 -- What sets a host apart from the others: see HostMark in the model. Most hosts have no row. `note` is why, if a person said
 -- so; `host` is the number of a host's row.

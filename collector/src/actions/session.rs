@@ -38,14 +38,16 @@ pub struct Session {
     pub opened_at: Timestamp,
     /// When it was last used, to the minute.
     pub seen_at: Timestamp,
+    /// Whether it was opened with a login link: somebody who came in by a link has not shown who they are by anything else.
+    pub by_link: bool,
 }
 
 impl Session {
     /// Whether its person showed the token so lately that a sensitive action needs no other login. A browser that was left open must
-    /// not approve anything.
+    /// not approve anything, and neither must who has found a link.
     #[must_use]
     pub fn is_proved_lately(&self, now: Timestamp) -> bool {
-        now.since(self.opened_at) < LATELY
+        !self.by_link && now.since(self.opened_at) < LATELY
     }
 
     /// Whether it was noted so long ago that its use now is to be noted, too: a minute, and less for sessions that end soon
@@ -66,6 +68,19 @@ pub async fn session_open(
     times: SessionTimes,
     now: Timestamp,
 ) -> Result<Token, ActionError> {
+    let (session, new) = new_session(caller, None, times, now)?;
+    let open = move |tx: &mut dyn admin::AdminTx| sessions::open(tx, &new);
+    admin::write(store, "session_open", caller.acting(now), open).await?;
+    Ok(session)
+}
+
+/// A new session with its token. `link` is the login link that the person used.
+pub(super) fn new_session(
+    caller: &Caller,
+    link: Option<TokenId>,
+    times: SessionTimes,
+    now: Timestamp,
+) -> Result<(Token, NewSession), ActionError> {
     let Actor::Account { account, token } = &caller.actor else { return Err(ActionError::NotAnAccount) };
     let session = Token { id: random::token_id()?, secret: random::secret()? };
     let new = NewSession {
@@ -73,13 +88,12 @@ pub async fn session_open(
         secret_hash: session.secret.hash(),
         account: account.clone(),
         token: token.clone(),
+        link,
         now,
         expires_at: now.plus(times.whole),
         idle_since: now.minus(times.idle),
     };
-    let open = move |tx: &mut dyn admin::AdminTx| sessions::open(tx, &new);
-    admin::write(store, "session_open", caller.acting(now), open).await?;
-    Ok(session)
+    Ok((session, new))
 }
 
 /// The session with this token: `None` if it is unknown or over, if its secret is wrong, or if the token or the account that
@@ -106,7 +120,7 @@ pub async fn session_find(
     Ok(found.map(|found| {
         let holder = found.holder;
         let caller = Caller::account(holder.account, found.token, holder.name.to_string(), holder.role, holder.sites);
-        Session { id: token.id.clone(), caller, opened_at: found.opened_at, seen_at: found.seen_at }
+        Session { id: token.id.clone(), caller, opened_at: found.opened_at, seen_at: found.seen_at, by_link: found.by_link }
     }))
 }
 
@@ -154,6 +168,7 @@ mod tests {
             caller: Caller::collector("root"),
             opened_at: seen_at,
             seen_at,
+            by_link: false,
         };
         let due = |idle: u64, after: u64| {
             let times = SessionTimes { whole: Duration::from_secs(43_200), idle: Duration::from_secs(idle) };

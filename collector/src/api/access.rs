@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::methods::SiteRule;
 use super::status::of_action;
-use crate::actions::{self, ActionError, Caller, Session, SessionTimes, account_by_token};
+use crate::actions::{self, ActionError, Caller, LoginLinkFound, Session, SessionTimes, account_by_token};
 use crate::clock::Clock;
 use crate::store::{SiteScope, Store};
 use crate::telemetry::Metrics;
@@ -51,7 +51,7 @@ impl Access {
     /// `UNAUTHENTICATED` without a valid token, `RESOURCE_EXHAUSTED` after too many wrong tokens or with too many calls at once.
     pub async fn by_token(&self, token: &Token, peer: Option<&PeerHandle>) -> Result<Caller, Status> {
         let find = account_by_token(self.store.as_ref(), token, (self.clock)());
-        let found = self.proven(token, peer, find, |caller| caller).await?;
+        let found = self.proven(token, peer, find, itself).await?;
         // One text for every case, so that the answer does not reveal which ids exist.
         found.ok_or_else(|| Status::unauthenticated("the token is unknown, expired or revoked"))
     }
@@ -67,7 +67,20 @@ impl Access {
         peer: Option<&PeerHandle>,
     ) -> Result<Option<Session>, Status> {
         let find = actions::session_find(self.store.as_ref(), token, times, (self.clock)());
-        self.proven(token, peer, find, |session| &session.caller).await
+        self.proven(token, peer, find, |session| Some(&session.caller)).await
+    }
+
+    /// The login link of a token; `None` if it is unknown. If it can be used, the connection then counts as its account's.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` after too many wrong tokens or with too many calls at once.
+    pub async fn by_login_link(
+        &self,
+        token: &Token,
+        peer: Option<&PeerHandle>,
+    ) -> Result<Option<LoginLinkFound>, Status> {
+        let find = actions::login_link_find(self.store.as_ref(), token, (self.clock)());
+        self.proven(token, peer, find, LoginLinkFound::caller).await
     }
 
     /// What a token stands for. Wrong ones are counted and too many of them not tried.
@@ -76,7 +89,7 @@ impl Access {
         token: &Token,
         peer: Option<&PeerHandle>,
         find: impl Future<Output = Result<Option<T>, ActionError>>,
-        caller: impl Fn(&T) -> &Caller,
+        caller: impl Fn(&T) -> Option<&Caller>,
     ) -> Result<Option<T>, Status> {
         let hash = token.secret.hash();
         peer.map_or(Ok(()), |peer| peer.may_try(&hash)).map_err(|wait| {
@@ -87,8 +100,8 @@ impl Access {
         if let Some(peer) = peer {
             peer.tried(hash, found.is_some());
         }
-        if let (Some(peer), Some(found)) = (peer, &found) {
-            peer.prove(caller(found).name.as_bytes());
+        if let (Some(peer), Some(caller)) = (peer, found.as_ref().and_then(caller)) {
+            peer.prove(caller.name.as_bytes());
             if peer.has_too_many_calls() {
                 let text = "more calls of this account at once than listeners.calls_per_account; try again later";
                 return Err(Status::resource_exhausted(text));
@@ -96,6 +109,10 @@ impl Access {
         }
         Ok(found)
     }
+}
+
+const fn itself(caller: &Caller) -> Option<&Caller> {
+    Some(caller)
 }
 
 /// Refuses a caller whose role does not suffice. It comes after the secret, so that a stranger cannot find out what an id may do.

@@ -2,6 +2,9 @@
 
 use muster_proto::model::Role;
 
+/// The address of the page that uses up a login link.
+pub(super) const LOGIN_LINK: &str = "/login/link";
+
 pub(super) const SERVICE: &str = "muster.v1.FleetService";
 
 /// What a method does for a caller that is bound to sites.
@@ -32,7 +35,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 59] = [
+pub(super) const METHODS: [Method; 60] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -81,6 +84,7 @@ pub(super) const METHODS: [Method; 59] = [
     method("ListBulkChanges", Role::Viewer, SiteRule::Filtered),
     method("GetBulkChange", Role::Viewer, SiteRule::Named),
     method("GetCaller", Role::Viewer, SiteRule::NoSite),
+    method("CreateLoginLink", Role::Viewer, SiteRule::NoSite),
     method("ListAccounts", Role::Admin, SiteRule::Filtered),
     method("GetAccount", Role::Admin, SiteRule::Named),
     method("CreateAccount", Role::Admin, SiteRule::Named),

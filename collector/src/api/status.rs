@@ -91,7 +91,9 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
         ActionError::Lines { not_found, .. } => {
             Status::new(if *not_found > 0 { Code::NotFound } else { Code::FailedPrecondition }, refused.to_string())
         }
-        ActionError::TooManyRetired => Status::resource_exhausted(refused.to_string()),
+        ActionError::TooManyRetired | ActionError::TooManyLinks { .. } => {
+            Status::resource_exhausted(refused.to_string())
+        }
         ActionError::NeedsAccount => Status::permission_denied(refused.to_string()),
         ActionError::InactiveOrder { .. } => Status::failed_precondition(refused.to_string()),
         ActionError::Ask(refusal) => {

@@ -40,6 +40,7 @@ mod last_use;
 mod ledger;
 mod log_limit;
 mod login;
+mod login_link;
 mod logins;
 mod narrowing;
 mod order;

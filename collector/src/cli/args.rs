@@ -145,6 +145,8 @@ pub(super) enum Verb {
     Tokens(TokensArgs),
     /// List, create, rotate and revoke accounts: who may use the collector
     Accounts(AccountsArgs),
+    /// Print a link that logs your account in to the web board once, within ten minutes
+    LoginLink,
     /// List, show and verify attestations: signed statements that a product was removed from a host
     Attestations(AttestationsArgs),
     /// Show who did what, newest first

@@ -530,6 +530,12 @@ impl Client {
         account(answer.account)
     }
 
+    /// Path and query of a new login link, and until when it can be used.
+    pub(super) async fn login_link(&mut self) -> anyhow::Result<(String, Timestamp)> {
+        let answer = self.inner.create_login_link(wire::CreateLoginLinkRequest {}).await.map_err(refused)?.into_inner();
+        Ok((answer.path, Timestamp::from_millis(answer.expires_at_ms)))
+    }
+
     pub(super) async fn account_list(&mut self) -> anyhow::Result<Vec<AccountReport>> {
         let answer = self.inner.list_accounts(wire::ListAccountsRequest {}).await.map_err(refused)?;
         all(answer.into_inner().accounts)

@@ -85,6 +85,16 @@ pub enum Entry {
         session: TokenId,
         /// When it ends.
         expires_at: Timestamp,
+        /// The public part of the login link, if the person used one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<TokenId>,
+    },
+    /// A person made a link that logs the own account in to the web board once.
+    LoginLinkCreated {
+        /// The public part of the link.
+        link: TokenId,
+        /// Until when it can be used.
+        expires_at: Timestamp,
     },
     /// A person logged out.
     SessionEnded {
@@ -529,6 +539,7 @@ impl Entry {
             Self::AccountRevoked { .. } => EntryKind::AccountRevoked,
             Self::SessionOpened { .. } => EntryKind::SessionOpened,
             Self::SessionEnded { .. } => EntryKind::SessionEnded,
+            Self::LoginLinkCreated { .. } => EntryKind::LoginLinkCreated,
             Self::HostEnrolled { .. } => EntryKind::HostEnrolled,
             Self::HostRekeyed { .. } => EntryKind::HostRekeyed,
             Self::HostsRevoked(_) => EntryKind::HostsRevoked,
@@ -607,6 +618,7 @@ impl Entry {
             | Self::AccountRevoked { .. }
             | Self::SessionOpened { .. }
             | Self::SessionEnded { .. }
+            | Self::LoginLinkCreated { .. }
             | Self::RulesAdopted { .. }
             | Self::OrdersApplied { .. }
             | Self::OrderActivated { .. }
@@ -655,6 +667,7 @@ impl Entry {
             | Self::AccountRevoked { .. }
             | Self::SessionOpened { .. }
             | Self::SessionEnded { .. }
+            | Self::LoginLinkCreated { .. }
             | Self::HostEnrolled { .. }
             | Self::HostRekeyed { .. }
             | Self::HostReadmitted { .. }
@@ -700,6 +713,7 @@ impl Entry {
             | Self::TokenRevoked { .. }
             | Self::SessionOpened { .. }
             | Self::SessionEnded { .. }
+            | Self::LoginLinkCreated { .. }
             | Self::HostEnrolled { .. }
             | Self::HostRekeyed { .. }
             | Self::HostsRevoked(_)

@@ -136,8 +136,12 @@ fn sentence(entry: &Entry, names: &Names) -> String {
             format!("new token of account {}; its previous tokens end {}", account(id), others_end_at.whole_seconds())
         }
         Entry::AccountRevoked { account: id } => format!("account {} and its tokens", account(id)),
-        Entry::SessionOpened { session, expires_at } => {
-            format!("session {session} of the web board, until {}", expires_at.whole_seconds())
+        Entry::SessionOpened { session, expires_at, link } => {
+            let by = link.as_ref().map_or_else(String::new, |link| format!(", opened with login link {link}"));
+            format!("session {session} of the web board{by}, until {}", expires_at.whole_seconds())
+        }
+        Entry::LoginLinkCreated { link, expires_at } => {
+            format!("login link {link} of the own account, until {}", expires_at.whole_seconds())
         }
         Entry::SessionEnded { session } => format!("session {session} of the web board"),
         Entry::HostEnrolled { host, site, token } => {

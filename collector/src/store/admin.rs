@@ -14,6 +14,7 @@ pub(crate) mod hosts;
 mod identifier_row;
 pub(crate) mod identifiers;
 pub(crate) mod ledger;
+pub(crate) mod login_links;
 mod notes;
 pub(crate) mod orders;
 pub(crate) mod past;
@@ -99,6 +100,7 @@ pub(crate) fn statements() -> Vec<&'static str> {
         hosts::STATEMENTS,
         identifiers::STATEMENTS,
         ledger::STATEMENTS,
+        login_links::STATEMENTS,
         notes::STATEMENTS,
         seal::STATEMENTS,
         sealing::STATEMENTS,

@@ -21,6 +21,7 @@ mod judge_queue;
 mod kit;
 mod list_plans;
 mod lists;
+mod login_links;
 mod orders;
 mod past;
 mod past_forecast;
@@ -66,6 +67,7 @@ pub(crate) use kit::{
 };
 pub(crate) use list_plans::*;
 pub(crate) use lists::*;
+pub(crate) use login_links::*;
 pub(crate) use orders::*;
 pub(crate) use past::*;
 pub(crate) use past_forecast::*;
@@ -139,6 +141,7 @@ macro_rules! suite {
             a_host_that_administration_requeues_is_judged_again
             accounts_are_created_rotated_and_revoked
             sessions_are_opened_found_and_end_with_their_account
+            a_login_link_is_used_once_and_ends_with_its_account
             tokens_that_expired_long_ago_leave_space
             the_ledger_is_filtered_and_paged
             a_snapshot_becomes_current_when_its_last_section_is_there

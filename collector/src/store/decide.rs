@@ -14,6 +14,7 @@ pub(in crate::store) mod enroll;
 pub(in crate::store) mod host_list;
 pub(in crate::store) mod keys;
 pub(in crate::store) mod labels;
+pub(in crate::store) mod login_links;
 pub(in crate::store) mod marks;
 pub(crate) mod past;
 pub(in crate::store) mod readmit;

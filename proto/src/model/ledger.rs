@@ -102,6 +102,8 @@ closed_list! {
         SessionOpened = 90, "session-opened";
         /// A person logged out of the web board.
         SessionEnded = 91, "session-ended";
+        /// A person made a link that logs in to the web board once.
+        LoginLinkCreated = 92, "login-link-created";
     }
 }
 

@@ -9,6 +9,7 @@ use tonic::{Response, Status};
 
 use super::fleet::{Answer, Fleet, into_all, required, rows, short, sites};
 use crate::actions::{self, AccountRequest, Caller};
+use crate::api::methods::LOGIN_LINK;
 use crate::api::status;
 use crate::ledger::actor::Actor;
 use crate::reports::LedgerAsked;
@@ -20,6 +21,14 @@ impl Fleet {
         };
         let found = self.or_refused(actions::account_of_caller(self.store.as_ref(), account).await)?;
         Ok(Response::new(wire::GetCallerResponse { account: found.map(Into::into) }))
+    }
+
+    pub(super) async fn login_link_create(&self, caller: &Caller) -> Answer<wire::CreateLoginLinkResponse> {
+        let made = actions::login_link_create(self.store.as_ref(), caller, (self.clock)()).await;
+        let (token, expires_at) = self.or_refused(made)?;
+        tracing::info!(link.id = %token.id, account = %caller.name, "made a login link");
+        let path = format!("{LOGIN_LINK}?token={token}");
+        Ok(Response::new(wire::CreateLoginLinkResponse { path, expires_at_ms: expires_at.millis() }))
     }
 
     pub(super) async fn account_list(&self, caller: &Caller) -> Answer<wire::ListAccountsResponse> {

@@ -488,6 +488,14 @@ impl FleetService for Fleet {
         self.caller_get(&caller(&request)?).await
     }
 
+    async fn create_login_link(
+        &self,
+        request: Request<wire::CreateLoginLinkRequest>,
+    ) -> Answer<wire::CreateLoginLinkResponse> {
+        let caller = caller(&request)?;
+        self.login_link_create(&caller).await
+    }
+
     async fn list_accounts(&self, request: Request<wire::ListAccountsRequest>) -> Answer<wire::ListAccountsResponse> {
         self.account_list(&caller(&request)?).await
     }

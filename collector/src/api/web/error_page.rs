@@ -31,6 +31,7 @@ impl<'a> ErrorPage<'a> {
             StatusCode::UNAUTHORIZED => "Please log in",
             StatusCode::FORBIDDEN => "Not allowed",
             StatusCode::NOT_FOUND => "Not found",
+            StatusCode::GONE => "That is over",
             StatusCode::CONFLICT => "Not possible now",
             StatusCode::TOO_MANY_REQUESTS => "Too much at once",
             StatusCode::SERVICE_UNAVAILABLE => "Not available now",

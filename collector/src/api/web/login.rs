@@ -105,7 +105,7 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
 }
 
 /// Counts a login. Each is an entry of the ledger, which nobody may fill.
-fn may_log_in(state: &State, caller: &Caller) -> Result<(), Refusal> {
+pub(super) fn may_log_in(state: &State, caller: &Caller) -> Result<(), Refusal> {
     let Actor::Account { account, .. } = &caller.actor else { return Ok(()) };
     state.logins.count(account, state.now()).map_err(|wait| {
         let text = format!(
@@ -134,7 +134,7 @@ pub(super) async fn logout_everywhere(Extract(state): Extract<State>, parts: Par
 }
 
 /// Ends the session of the request, if it has one.
-async fn end(state: &State, parts: &Parts) -> Result<(), Refusal> {
+pub(super) async fn end(state: &State, parts: &Parts) -> Result<(), Refusal> {
     match session_of(parts, state).await {
         Ok((_, session)) => {
             let ended = actions::session_end(state.store.as_ref(), &session, state.now()).await;
@@ -150,7 +150,8 @@ async fn end(state: &State, parts: &Parts) -> Result<(), Refusal> {
     }
 }
 
-fn redirect(to: &str, cookie: &str) -> Result<Response, Refusal> {
+/// Leads to a page, and sets a cookie.
+pub(super) fn redirect(to: &str, cookie: &str) -> Result<Response, Refusal> {
     let header =
         |text: &str| HeaderValue::try_from(text).map_err(|_| Refusal::of_code(StatusCode::INTERNAL_SERVER_ERROR));
     let mut response = StatusCode::SEE_OTHER.into_response();

@@ -12,8 +12,9 @@ use super::state::State;
 use super::visitor::Answers;
 use super::{
     about, accounts, assets, board, change, changes, coverage, dispositions, duties, duty_done, entry, exceptions,
-    find, findings, host, hosts, ledger, login, order, order_switch, orders, retire, software, timeline, tokens, waiver,
+    find, findings, host, hosts, ledger, login, login_link, order, order_switch, orders, retire, software, timeline, tokens, waiver,
 };
+use crate::api::methods::LOGIN_LINK;
 
 /// A page that only somebody who is logged in may see.
 pub(super) struct Route {
@@ -109,6 +110,7 @@ pub(super) fn pages() -> Vec<Route> {
 pub(super) fn router(state: State) -> Router {
     let mut router = Router::new()
         .route("/login", named("/login", get(login::form).post(login::login)))
+        .route(LOGIN_LINK, named(LOGIN_LINK, get(login_link::show).post(login_link::login)))
         .route("/logout", named("/logout", post(login::logout)))
         .route("/logout/everywhere", named("/logout/everywhere", post(login::logout_everywhere)))
         .route("/assets/{name}", named("/assets", get(assets::asset)));

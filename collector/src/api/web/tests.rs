@@ -6,6 +6,7 @@ mod files;
 mod forms;
 mod kit;
 mod lists;
+mod login_links;
 mod pages;
 mod sessions;
 mod timeline;

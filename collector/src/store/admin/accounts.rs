@@ -35,6 +35,7 @@ const GET: &str = "SELECT id, name, role, holder, created_at, revoked_at FROM ac
 const TOKENS_OF: &str = "SELECT account, id, created_at, expires_at, revoked_at FROM account_token WHERE account = $1
      ORDER BY created_at DESC, id";
 const FORGET_TOKENS: &str = "DELETE FROM account_token WHERE account = $1";
+const END_LINKS: &str = "DELETE FROM login_link WHERE account = $1";
 const END_SESSIONS: &str = "DELETE FROM session WHERE account = $1";
 const FORGET_SITES: &str = "DELETE FROM account_site WHERE account = $1";
 const FORGET: &str = "DELETE FROM account WHERE id = $1";
@@ -181,6 +182,7 @@ pub(crate) fn revoke(
     tx.execute(REVOKE, &[account.id.as_str().into(), now.into()])?;
     tx.execute(REVOKE_TOKENS, &[account.id.as_str().into(), now.into()])?;
     tx.execute(END_SESSIONS, &[account.id.as_str().into()])?;
+    tx.execute(END_LINKS, &[account.id.as_str().into()])?;
     tx.record(Entry::AccountRevoked { account: account.id.clone() });
     Ok(Ok(AccountReport { revoked_at: Some(now), ..account.clone() }))
 }
@@ -282,7 +284,7 @@ fn token_of(row: &Row) -> Step<AccountTokenReport> {
 
 /// Deletes an account that was revoked long ago. The ledger keeps its id.
 pub(crate) fn forget(tx: &mut dyn AdminTx, id: &AccountId) -> Step<()> {
-    for statement in [END_SESSIONS, FORGET_TOKENS, FORGET_SITES, FORGET] {
+    for statement in [END_SESSIONS, END_LINKS, FORGET_TOKENS, FORGET_SITES, FORGET] {
         tx.execute(statement, &[id.as_str().into()])?;
     }
     Ok(())
@@ -317,6 +319,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     GET,
     TOKENS_OF,
     END_SESSIONS,
+    END_LINKS,
     FORGET_TOKENS,
     FORGET_SITES,
     FORGET,

@@ -14,14 +14,14 @@ const PER_ACCOUNT: usize = 20;
 /// Tests have fewer.
 const MOST: i64 = if cfg!(test) { 30 } else { 10_000 };
 
-const OPEN: &str = "INSERT INTO session (id, secret_hash, account, token, created_at, expires_at, seen_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $5)";
+const OPEN: &str = "INSERT INTO session (id, secret_hash, account, token, created_at, expires_at, seen_at, by_link)
+     VALUES ($1, $2, $3, $4, $5, $6, $5, $7)";
 const END_OVER: &str = "DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2";
 const OF_ACCOUNT: &str = "SELECT id FROM session WHERE account = $1 ORDER BY seen_at, created_at, id";
 const COUNT: &str = "SELECT count(*) FROM session";
 const UNUSED: &str = "SELECT id FROM session ORDER BY seen_at, id LIMIT $1";
 const FIND: &str = "SELECT s.secret_hash, s.token, s.expires_at, s.seen_at, t.expires_at, t.revoked_at, a.id, a.name, a.role,
-     a.revoked_at, s.created_at FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account WHERE s.id = $1";
+     a.revoked_at, s.created_at, s.by_link FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account WHERE s.id = $1";
 const SEEN: &str = "UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2";
 const END: &str = "DELETE FROM session WHERE id = $1";
 
@@ -33,6 +33,8 @@ pub(crate) struct NewSession {
     pub(crate) account: AccountId,
     /// The token with which the person logged in.
     pub(crate) token: TokenId,
+    /// The login link, if the person used one.
+    pub(crate) link: Option<TokenId>,
     pub(crate) now: Timestamp,
     pub(crate) expires_at: Timestamp,
     /// Sessions that were last used then or earlier are over.
@@ -48,6 +50,8 @@ pub(crate) struct StoredSession {
     /// When it was last used.
     pub(crate) seen_at: Timestamp,
     pub(crate) token: TokenId,
+    /// Whether it was opened with a login link.
+    pub(crate) by_link: bool,
     /// The account, with the hash of the session's secret.
     pub(crate) holder: TokenHolder,
 }
@@ -70,11 +74,12 @@ pub(crate) fn open(tx: &mut dyn AdminTx, new: &NewSession) -> Step<()> {
             end(tx, &row.parse("a session", 0)?)?;
         }
     }
-    let account = new.account.as_str().into();
+    let (account, by_link) = (new.account.as_str().into(), i64::from(new.link.is_some()));
     let (id, hash) = (new.id.as_str().into(), new.secret_hash.as_slice().into());
-    let values = [id, hash, account, new.token.as_str().into(), new.now.into(), new.expires_at.into()];
+    let values = [id, hash, account, new.token.as_str().into(), new.now.into(), new.expires_at.into(), by_link.into()];
     tx.execute(OPEN, &values)?;
-    tx.record(Entry::SessionOpened { session: new.id.clone(), expires_at: new.expires_at });
+    let (session, link) = (new.id.clone(), new.link.clone());
+    tx.record(Entry::SessionOpened { session, expires_at: new.expires_at, link });
     Ok(())
 }
 
@@ -97,8 +102,8 @@ pub(crate) fn find(tx: &mut dyn AdminTx, id: &TokenId) -> Step<Option<StoredSess
         sites,
     };
     let token = row.parse("an account token", 1)?;
-    let (expires_at, opened_at, seen_at) = (row.time(2)?, row.time(10)?, row.time(3)?);
-    Ok(Some(StoredSession { expires_at, opened_at, seen_at, token, holder }))
+    let (expires_at, opened_at, seen_at, by_link) = (row.time(2)?, row.time(10)?, row.time(3)?, row.flag(11)?);
+    Ok(Some(StoredSession { expires_at, opened_at, seen_at, token, by_link, holder }))
 }
 
 /// Notes that a session was used.

@@ -9,16 +9,17 @@ use super::kit::{acting, assert_healthy, at, create_viewer, ledger, revoke_accou
 use crate::store::admin::sessions::{self, NewSession, StoredSession};
 use crate::store::{AdminTx, Store, admin};
 
-fn id(name: &str) -> TokenId {
+pub(super) fn id(name: &str) -> TokenId {
     TokenId::new(name).expect("an id")
 }
 
-fn new_session(name: &str, account: &str, second: u64) -> NewSession {
+pub(super) fn new_session(name: &str, account: &str, second: u64) -> NewSession {
     NewSession {
         id: id(name),
         secret_hash: [7; 32],
         account: AccountId::new(format!("id-{account}")).expect("an id"),
         token: id(&format!("t-{account}")),
+        link: None,
         now: at(second),
         expires_at: at(second + 1_000),
         idle_since: at(second.saturating_sub(100)),
@@ -31,7 +32,7 @@ async fn open(store: &Arc<dyn Store>, name: &str, account: &str, second: u64) {
     admin::write(store.as_ref(), "session_open", acting(second), open).await.expect("opens");
 }
 
-async fn find(store: &Arc<dyn Store>, name: &str) -> Option<StoredSession> {
+pub(super) async fn find(store: &Arc<dyn Store>, name: &str) -> Option<StoredSession> {
     let id = id(name);
     admin::read(store.as_ref(), "session_find", move |tx| sessions::find(tx, &id)).await.expect("asks")
 }
