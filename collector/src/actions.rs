@@ -16,6 +16,7 @@ mod restore;
 mod roster;
 mod seal;
 mod session;
+mod session_list;
 mod throttling;
 mod token;
 mod waiver;
@@ -42,6 +43,7 @@ pub use restore::restore_record;
 pub use roster::{EntryDecision, ImportRefusal, ListAsked, RosterImport, entry_decide, roster_advance};
 pub use seal::{seal_key_claim, seal_key_get};
 pub use session::{Session, SessionTimes, session_end, session_end_all, session_find, session_open, session_seen};
+pub use session_list::{OpenSession, session_end_of, session_end_own, session_list, session_list_own};
 pub use throttling::{hosts_throttled, throttling_ended};
 pub use token::{NewEnrollment, enrollment_token_create, enrollment_token_list, enrollment_token_revoke};
 pub use waiver::{WaiverAsked, WaiverDecision, waiver_ask, waiver_check, waiver_decide};
@@ -254,6 +256,12 @@ pub enum ActionError {
     /// A user of the collector's machine has no session.
     #[error("only an account can log in to the web board")]
     NotAnAccount,
+    /// There is no such session, or the caller may not end it.
+    #[error("no session \"{session}\"; perhaps it has ended already")]
+    NoSession {
+        /// As asked.
+        session: TokenId,
+    },
     /// An account has made too many login links.
     #[error(
         "this account has made 5 login links within ten minutes, which is the limit; it can make the next one in {} s",

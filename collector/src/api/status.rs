@@ -130,7 +130,9 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
         }
         ActionError::TooManyHosts | ActionError::TooManyChanges => Status::resource_exhausted(refused.to_string()),
         ActionError::OtherHosts { .. } => Status::aborted(refused.to_string()),
-        ActionError::NoChange { .. } | ActionError::NoToken { .. } => Status::not_found(refused.to_string()),
+        ActionError::NoChange { .. } | ActionError::NoToken { .. } | ActionError::NoSession { .. } => {
+            Status::not_found(refused.to_string())
+        }
         ActionError::Import(refusal) => {
             let code = match refusal {
                 ImportRefusal::Name | ImportRefusal::Twice { .. } | ImportRefusal::Empty => Code::InvalidArgument,

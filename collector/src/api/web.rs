@@ -52,6 +52,7 @@ mod refusal;
 mod retire;
 mod routes;
 mod selection;
+mod sessions;
 mod software;
 mod state;
 #[cfg(test)]

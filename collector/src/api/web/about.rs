@@ -9,6 +9,7 @@ use super::chrome::{Chrome, page};
 use super::format::{Moment, counted, number, span};
 use super::query::Query;
 use super::refusal::Refusal;
+use super::sessions::SessionRow;
 use super::state::State;
 use super::visitor::Visitor;
 use crate::actions;
@@ -27,6 +28,7 @@ struct AboutPage {
     account: Option<Account>,
     /// Whether the visitor has a session, and with it those of other browsers.
     has_session: bool,
+    sessions: Vec<SessionRow>,
     may_list_accounts: bool,
     may_list_tokens: bool,
 }
@@ -59,6 +61,14 @@ pub(super) async fn show(
         }
         Actor::Collector { .. } | Actor::Rules | Actor::Judge | Actor::Agent | Actor::Roster | Actor::Bulk => None,
     };
+    let now = state.now();
+    let sessions = match &account {
+        Some(_) => {
+            let own = actions::session_list_own(state.store.as_ref(), visitor.caller(), state.sessions, now).await;
+            state.or_refused(own)?
+        }
+        None => Vec::new(),
+    };
     let mark = |mark: &muster_proto::model::HostMark| Query::default().with("mark", mark.name()).link("/hosts");
     page(&AboutPage {
         chrome: Chrome::new(&state, &visitor, "/about"),
@@ -68,6 +78,7 @@ pub(super) async fn show(
         certificate: status.resources.certificate_expires.map(Moment::deadline),
         marks: status.marks.iter().map(|(name, hosts)| (name.name(), number(*hosts), mark(name))).collect(),
         has_session: visitor.has_session(),
+        sessions: sessions.iter().map(|session| SessionRow::of(session, &visitor, "/about", now)).collect(),
         may_list_accounts: visitor.may("ListAccounts"),
         may_list_tokens: visitor.may("ListEnrollmentTokens"),
         account: account.as_ref().map(|account| Account::of(account, &state)),

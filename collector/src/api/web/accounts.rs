@@ -1,4 +1,4 @@
-//! `/accounts`: who may log in, for administrators.
+//! `/accounts`: who may log in, and who is logged in, for administrators.
 
 use askama::Template;
 use axum::extract::{RawQuery, State as Extract};
@@ -9,20 +9,27 @@ use super::chrome::{Chrome, page};
 use super::format::{Moment, counted, name};
 use super::query::Query;
 use super::refusal::Refusal;
+use super::sessions::SessionRow;
 use super::state::State;
 use super::visitor::Visitor;
 use crate::actions;
 
 /// Accounts that the page shows. There are at most 1,000 that are not revoked.
-const MOST: usize = 500;
+const ACCOUNTS: usize = 200;
+/// Sessions that the page shows.
+const SESSIONS: usize = 100;
 
 #[derive(Template)]
 #[template(path = "accounts.html")]
 struct AccountsPage {
     chrome: Chrome,
+    /// A part of the names that are shown.
+    text: String,
     rows: Vec<Row>,
     /// `and 7 more`; empty without any.
     more: String,
+    sessions: Vec<SessionRow>,
+    more_sessions: String,
 }
 
 struct Row {
@@ -58,13 +65,29 @@ pub(super) async fn show(
     visitor: Visitor,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Refusal> {
-    Query::read(raw.as_deref(), &[])?;
-    let accounts = state.or_refused(actions::account_list(state.store.as_ref(), visitor.caller()).await)?;
+    let query = Query::read(raw.as_deref(), &["name"])?;
+    let mut accounts = state.or_refused(actions::account_list(state.store.as_ref(), visitor.caller()).await)?;
     let now = state.now();
-    let more = accounts.len().saturating_sub(MOST) as u64;
+    let sessions = actions::session_list(state.store.as_ref(), visitor.caller(), state.sessions, now).await;
+    let mut sessions = state.or_refused(sessions)?;
+    let text = query.name("name")?.to_lowercase();
+    let is_meant = |name: &str| name.to_lowercase().contains(&text);
+    accounts.retain(|account| is_meant(account.name.as_str()));
+    sessions.retain(|session| is_meant(session.name.as_str()));
+    let more = |count: usize, most: usize, noun: &str| match count.saturating_sub(most) as u64 {
+        0 => String::new(),
+        more => format!("and {}; search for a name to see them", counted(more, noun)),
+    };
     page(&AccountsPage {
         chrome: Chrome::new(&state, &visitor, "/about"),
-        rows: accounts.iter().take(MOST).map(|account| Row::of(account, now)).collect(),
-        more: if more == 0 { String::new() } else { format!("and {}", counted(more, "more account")) },
+        text: query.get("name").to_owned(),
+        rows: accounts.iter().take(ACCOUNTS).map(|account| Row::of(account, now)).collect(),
+        more: more(accounts.len(), ACCOUNTS, "more account"),
+        sessions: sessions
+            .iter()
+            .take(SESSIONS)
+            .map(|session| SessionRow::of(session, &visitor, "/accounts", now))
+            .collect(),
+        more_sessions: more(sessions.len(), SESSIONS, "more session"),
     })
 }

@@ -12,7 +12,8 @@ use tracing::info;
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::chrome::page;
-use super::login::{end, may_log_in, read_form, redirect};
+use super::form::Form;
+use super::login::{end, may_log_in, redirect};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
@@ -39,7 +40,7 @@ pub(super) async fn show(RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
 /// `POST /login/link`: uses up the link and opens a session.
 pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let form = read_form(&parts.headers, body, &["token"]).await?;
+    let form = Form::of(&parts.headers, body).await?.fields(&["token"])?;
     let link: Token = form.get("token").parse().map_err(|_| unknown())?;
     let peer = parts.extensions.get::<PeerHandle>();
     let caller = match state.access.by_login_link(&link, peer).await? {

@@ -12,7 +12,7 @@ use super::state::State;
 use super::visitor::Answers;
 use super::{
     about, accounts, assets, board, change, changes, coverage, dispositions, duties, duty_done, entry, exceptions,
-    find, findings, host, hosts, ledger, login, login_link, order, order_switch, orders, retire, software, timeline, tokens, waiver,
+    find, findings, host, hosts, ledger, login, login_link, order, order_switch, orders, retire, sessions, software, timeline, tokens, waiver,
 };
 use crate::api::methods::LOGIN_LINK;
 
@@ -115,6 +115,13 @@ pub(super) fn router(state: State) -> Router {
         .route("/logout/everywhere", named("/logout/everywhere", post(login::logout_everywhere)))
         .route("/assets/{name}", named("/assets", get(assets::asset)));
     for Route { path, methods, handler } in pages() {
+        router = router.route(path, named(path, handler.layer(Extension(Answers(methods)))));
+    }
+    for (path, methods, handler) in [
+        // Who may revoke an account may end its sessions.
+        ("/accounts/sessions/{session}/end", &["RevokeAccount"][..], post(sessions::end)),
+        ("/about/sessions/{session}/end", &["GetCaller"][..], post(sessions::end_own)),
+    ] {
         router = router.route(path, named(path, handler.layer(Extension(Answers(methods)))));
     }
     for FormRoute { path, methods, handler } in forms() {

@@ -9,6 +9,7 @@ mod lists;
 mod login_links;
 mod pages;
 mod sessions;
+mod sessions_ended;
 mod timeline;
 
 use super::routes::{Route, pages};

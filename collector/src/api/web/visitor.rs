@@ -50,6 +50,14 @@ impl Visitor {
         matches!(self.proof, Proof::Session(..))
     }
 
+    /// The session, if the visitor has one.
+    pub(super) const fn session(&self) -> Option<&Session> {
+        match &self.proof {
+            Proof::Session(_, session) => Some(session),
+            Proof::Account(_) => None,
+        }
+    }
+
     /// Refuses what is sensitive to somebody who logged in long ago; `back` is the page with its form.
     ///
     /// # Errors

@@ -2,11 +2,11 @@
 //!
 //! A session has no rights of its own. Whenever it is used, the token that opened it and the account are read again.
 
-use muster_proto::model::{AccountId, Timestamp, TokenId};
+use muster_proto::model::{AccountId, AccountName, Timestamp, TokenId};
 
 use super::accounts::{self, TokenHolder};
 use crate::ledger::entry::Entry;
-use crate::store::sql::{AdminTx, Step};
+use crate::store::sql::{AdminTx, Row, Step};
 
 /// Sessions of one account. Somebody who opens another one ends the one that was not used for the longest time.
 const PER_ACCOUNT: usize = 20;
@@ -23,6 +23,11 @@ const UNUSED: &str = "SELECT id FROM session ORDER BY seen_at, id LIMIT $1";
 const FIND: &str = "SELECT s.secret_hash, s.token, s.expires_at, s.seen_at, t.expires_at, t.revoked_at, a.id, a.name, a.role,
      a.revoked_at, s.created_at, s.by_link FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account WHERE s.id = $1";
 const SEEN: &str = "UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2";
+// Those whose token and account are still accepted.
+const LIST: &str = "SELECT s.id, s.account, a.name, s.created_at, s.seen_at, s.by_link
+     FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account
+     WHERE s.expires_at > $1 AND s.seen_at > $2 AND a.revoked_at IS NULL AND t.revoked_at IS NULL
+     AND coalesce(t.expires_at, 9223372036854775807) > $1 ORDER BY a.name, s.account, s.created_at, s.id";
 const END: &str = "DELETE FROM session WHERE id = $1";
 
 /// A new session. Of its secret, only the hash is stored.
@@ -54,6 +59,23 @@ pub(crate) struct StoredSession {
     pub(crate) by_link: bool,
     /// The account, with the hash of the session's secret.
     pub(crate) holder: TokenHolder,
+}
+
+/// A session that is not over, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSession {
+    /// Its public part.
+    pub id: TokenId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The account's name.
+    pub name: AccountName,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub seen_at: Timestamp,
+    /// Whether it was opened with a login link.
+    pub by_link: bool,
 }
 
 /// Opens a session. Those that are over are removed. Others beyond the bounds end, which is an entry for each: they were in use.
@@ -106,6 +128,24 @@ pub(crate) fn find(tx: &mut dyn AdminTx, id: &TokenId) -> Step<Option<StoredSess
     Ok(Some(StoredSession { expires_at, opened_at, seen_at, token, by_link, holder }))
 }
 
+/// The sessions that are not over, by account: those that end after `now` and were used after `idle_since`. There are at most 10,000.
+///
+/// # Errors
+/// The database fails.
+pub(crate) fn list(tx: &mut dyn AdminTx, now: Timestamp, idle_since: Timestamp) -> Step<Vec<OpenSession>> {
+    let session = |row: &Row| -> Step<OpenSession> {
+        Ok(OpenSession {
+            id: row.parse("a session", 0)?,
+            account: row.parse("an account", 1)?,
+            name: row.parse("an account", 2)?,
+            created_at: row.time(3)?,
+            seen_at: row.time(4)?,
+            by_link: row.flag(5)?,
+        })
+    };
+    tx.query(LIST, &[now.into(), idle_since.into()])?.iter().map(session).collect()
+}
+
 /// Notes that a session was used.
 ///
 /// # Errors
@@ -146,4 +186,4 @@ fn of_account(tx: &mut dyn AdminTx, account: &AccountId) -> Step<Vec<TokenId>> {
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[OPEN, END_OVER, OF_ACCOUNT, COUNT, UNUSED, FIND, SEEN, END];
+pub(super) const STATEMENTS: &[&str] = &[OPEN, END_OVER, OF_ACCOUNT, COUNT, UNUSED, FIND, SEEN, LIST, END];

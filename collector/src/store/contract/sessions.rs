@@ -69,6 +69,17 @@ pub(crate) async fn sessions_are_opened_found_and_end_with_their_account(backend
     assert!(find(&store, "two").await.is_some(), "the oldest one is in use");
     assert!(find(&store, "three").await.is_none(), "it was not used");
     assert!(find(&store, "s0").await.is_some() && find(&store, "bobs").await.is_some());
+    // Those that are not over are listed by account.
+    let listed = |second: u64| {
+        let list = move |tx: &mut dyn AdminTx| sessions::list(tx, at(second), at(second.saturating_sub(100)));
+        admin::read(store.as_ref(), "session_list", list)
+    };
+    let open_now = listed(156).await.expect("lists");
+    assert_eq!((open_now.len(), open_now[0].name.as_str(), open_now[20].name.as_str()), (21, "ada", "bob"));
+    let twos = open_now.iter().find(|session| session.id == id("two")).expect("is there");
+    assert_eq!((twos.created_at, twos.seen_at, twos.by_link), (at(60), at(155), false));
+    assert_eq!(listed(254).await.expect("lists").iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["two", "s18"]);
+    assert!(listed(1_000).await.expect("lists").is_empty(), "the tokens have expired");
     // Ended once.
     let end = |tx: &mut dyn AdminTx| sessions::end(tx, &id("s0"));
     assert!(admin::write(store.as_ref(), "session_end", acting(155), end).await.expect("ends"));
@@ -95,6 +106,7 @@ pub(super) fn all(tx: &mut dyn AdminTx) {
         }
     }
     sessions::seen(tx, &id("zed-3"), at(40)).expect("notes");
+    assert!(!sessions::list(tx, at(41), at(0)).expect("lists").is_empty());
     assert!(sessions::find(tx, &id("zed-14")).expect("asks").is_some());
     assert!(sessions::end(tx, &id("zed-14")).expect("ends"));
     let zed = AccountId::new("id-zed").expect("an id");
