@@ -120,7 +120,13 @@ pub async fn session_find(
     Ok(found.map(|found| {
         let holder = found.holder;
         let caller = Caller::account(holder.account, found.token, holder.name.to_string(), holder.role, holder.sites);
-        Session { id: token.id.clone(), caller, opened_at: found.opened_at, seen_at: found.seen_at, by_link: found.by_link }
+        Session {
+            id: token.id.clone(),
+            caller,
+            opened_at: found.opened_at,
+            seen_at: found.seen_at,
+            by_link: found.by_link,
+        }
     }))
 }
 

@@ -80,9 +80,11 @@ impl ReportContext {
         let _of_caller = asked.budget.abandon_on_drop();
         let (order, days) = (asked.order.clone(), asked.instants.len());
         let read = move |tx: &mut dyn admin::AdminTx| timeline::timeline(tx, &asked);
-        let found = admin::read(self.store.as_ref(), "timeline", read).await.map_err(|error| match error {
-            StoreError::SearchStopped { stop: SearchStop::Time { most } } => ReportError::TimelineTooLong { most },
-            other => ReportError::from(other),
+        let found = admin::read(self.store.as_ref(), "timeline", read).await.map_err(|error| {
+            if let StoreError::SearchStopped { stop: SearchStop::Time { most } } = error {
+                return ReportError::TimelineTooLong { most };
+            }
+            ReportError::from(error)
         })?;
         if !found.is_known {
             // It was not active in this time. Whether there is such an order, only the present rules say.

@@ -51,7 +51,7 @@ pub(super) type Answer<T> = Result<Response<T>, Status>;
 
 impl Fleet {
     /// Serves from this store and these rules. `ca_pin` goes into new enrollment tokens; `readiness` knows about refused
-    /// rules; `searches` bounds what searches take; `waivers` says how many people a waiver needs; `resources` counts what is used and has the metrics.
+    /// rules; `searches` and `timelines` bound what these take; `waivers` says how many people a waiver needs; `resources` counts what is used and has the metrics.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -59,7 +59,7 @@ impl Fleet {
         clock: Clock,
         ca_pin: CaPin,
         readiness: Arc<Readiness>,
-        (searches, waivers): (Searches, Waivers),
+        (searches, timelines, waivers): (Searches, Timelines, Waivers),
         resources: Arc<ResourceWatch>,
     ) -> Self {
         let metrics = Arc::clone(resources.metrics());
@@ -74,7 +74,7 @@ impl Fleet {
             waivers,
             resources,
             rule_sets: Arc::default(),
-            timelines: Timelines::default(),
+            timelines,
         }
     }
 

@@ -58,7 +58,7 @@ impl Lab {
             Arc::clone(&clock),
             pin,
             readiness,
-            (crate::reports::roomy_searches(), crate::config::Waivers::default()),
+            (crate::reports::roomy_searches(), crate::reports::Timelines::default(), crate::config::Waivers::default()),
             Arc::new(ResourceWatch::new(Arc::clone(&metrics), None)),
         );
         let (_, health) = tonic_health::server::health_reporter();

@@ -24,6 +24,9 @@ pub(super) fn problem_of(refused: &ReportError) -> Option<String> {
     if let ReportError::TwoOrders { asked, named } = refused {
         return Some(format!("The menu has order \"{asked}\", and the filter order \"{named}\". Choose one of them."));
     }
+    if let ReportError::TimelineTooLong { most } = refused {
+        return Some(format!("Reading the machines took longer than {} s. Ask for fewer days.", most.as_secs()));
+    }
     if let ReportError::Filter { fault } = refused {
         return Some(format!("The filter is wrong: {fault}."));
     }

@@ -19,7 +19,7 @@ use crate::api::probes::Readiness;
 use crate::api::{Access, ResourceWatch, status};
 use crate::clock::Clock;
 use crate::config::Waivers;
-use crate::reports::{ReportContext, ReportError, Searches};
+use crate::reports::{ReportContext, ReportError, Searches, Timelines};
 use crate::rules::RuleSet;
 use crate::store::Store;
 
@@ -35,6 +35,8 @@ pub struct WebParts {
     pub access: Access,
     /// Bounds searches, together with those of gRPC.
     pub searches: Searches,
+    /// Bounds timelines, together with those of gRPC.
+    pub timelines: Timelines,
     /// Knows about refused rules and writes.
     pub readiness: Arc<Readiness>,
     /// Counts what is used, and has the metrics.
@@ -100,7 +102,9 @@ impl State {
 
     /// Reports about what the caller may see.
     pub(super) fn context(&self, caller: &Caller) -> ReportContext {
-        ReportContext::new(Arc::clone(&self.store), self.rules.load_full(), self.now()).within(caller.scope.clone())
+        ReportContext::new(Arc::clone(&self.store), self.rules.load_full(), self.now())
+            .within(caller.scope.clone())
+            .taking_turns(self.timelines.clone())
     }
 
     /// The answer to a report, with the same errors as those of gRPC, but in the words of a page.

@@ -12,7 +12,7 @@ use crate::api::web::{Web, WebParts};
 use crate::api::{Access, OperatorsPort};
 use crate::config::{self, Settings};
 use crate::ingest::{AgentIngest, IngestSettings};
-use crate::reports::Searches;
+use crate::reports::{Searches, Timelines};
 use crate::store::SearchLimits;
 use crate::telemetry::ListenerName;
 use crate::tls::{
@@ -59,18 +59,20 @@ impl Collector {
         H: tonic_health::pb::health_server::Health,
     {
         let searches = searches(&self.settings.searches);
+        // Callers of both kinds share the readers of the store.
+        let timelines = Timelines::default();
         let fleet = Fleet::new(
             Arc::clone(&self.store),
             Arc::clone(&self.in_force),
             Arc::clone(&self.clock),
             self.authority.pin(),
             Arc::clone(&self.readiness),
-            (searches.clone(), self.settings.waivers),
+            (searches.clone(), timelines.clone(), self.settings.waivers),
             Arc::clone(&self.resources),
         );
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
-        let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), searches));
+        let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), searches, timelines));
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
         let port = OperatorsPort::new(gate, pages);
         let bounds = &self.settings.listeners;
@@ -93,7 +95,7 @@ impl Collector {
     }
 
     /// The web board.
-    fn pages(&self, access: Access, searches: Searches) -> Web {
+    fn pages(&self, access: Access, searches: Searches, timelines: Timelines) -> Web {
         let settings = self.settings.web;
         Web::new(WebParts {
             store: Arc::clone(&self.store),
@@ -101,6 +103,7 @@ impl Collector {
             clock: Arc::clone(&self.clock),
             access,
             searches,
+            timelines,
             readiness: Arc::clone(&self.readiness),
             resources: Arc::clone(&self.resources),
             pin: self.authority.pin(),

@@ -115,6 +115,7 @@ impl Lab {
             clock: Arc::clone(&clock),
             access: Access::new(Arc::clone(&store), clock, Arc::clone(&metrics)),
             searches: crate::reports::roomy_searches(),
+            timelines: crate::reports::Timelines::default(),
             readiness: Arc::new(Readiness::default()),
             resources: Arc::new(ResourceWatch::new(metrics, None)),
             pin: CaPin::from_bytes([1; 32]),

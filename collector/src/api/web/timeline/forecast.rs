@@ -36,7 +36,7 @@ impl Forecast {
     pub(super) fn of(report: &ForecastReport) -> Self {
         let now = report.as_of;
         let left = format!("Work is left on {}.", counted(report.open, "machine"));
-        let sentences = match report.state {
+        let mut sentences = match report.state {
             ForecastState::Finished => vec!["No work is left: the order is finished.".to_owned()],
             ForecastState::Rates => vec![left],
             ForecastState::TooFewDays => {
@@ -44,6 +44,10 @@ impl Forecast {
                 vec![left, format!("There is no forecast yet: it needs 14 days in a row, and {known} known.")]
             }
         };
+        if report.waivers_ending > 0 {
+            let waived = counted(report.waivers_ending, "waived machine");
+            sentences.insert(1, format!("The waivers of {waived} end before the due date."));
+        }
         Self {
             sentences,
             due: report.due.map(Moment::deadline),
@@ -102,6 +106,7 @@ mod tests {
             order: "us-bis-icts-2021-002".parse().expect("an id"),
             as_of: now,
             open,
+            waivers_ending: if state == ForecastState::Rates { 3 } else { 0 },
             state,
             days: 13,
             rates: if state == ForecastState::Rates { vec![rate] } else { Vec::new() },
@@ -114,6 +119,7 @@ mod tests {
     fn a_rate_says_when_it_ends_and_whether_that_is_in_time() {
         let shown = Forecast::of(&report(ForecastState::Rates, 40));
         assert_eq!((shown.needed.as_str(), shown.is_late), ("4 machines a day", false));
+        assert_eq!(shown.sentences[1], "The waivers of 3 waived machines end before the due date.");
         let [rate] = shown.rates.as_slice() else { panic!("one rate") };
         assert_eq!(
             (rate.window.as_str(), rate.median.as_str(), rate.range.as_str()),

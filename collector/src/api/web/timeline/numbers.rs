@@ -257,6 +257,7 @@ mod tests {
             at: Timestamp::from_millis((20_000 + n.cast_signed()) * DAY_MS - 1),
             counts: counts(days - n, n),
             groups: groups(n),
+            progress: 2,
             steps: if n == 0 {
                 Vec::new()
             } else {
