@@ -27,11 +27,11 @@ mod listings;
 mod mac_names;
 mod names;
 mod open_file;
-#[cfg(target_os = "linux")]
-#[path = "root/linux.rs"]
+#[cfg(unix)]
+#[path = "root/unix.rs"]
 mod platform;
-#[cfg(not(target_os = "linux"))]
-#[path = "root/plain.rs"]
+#[cfg(windows)]
+#[path = "root/windows.rs"]
 mod platform;
 mod recorded;
 
@@ -218,6 +218,13 @@ impl Root {
     #[must_use]
     pub fn recording(self) -> Self {
         Self { accessed: Some(Mutex::default()), ..self }
+    }
+
+    /// The same machine, with its paths resolved as on macOS.
+    #[cfg(all(test, unix))]
+    #[must_use]
+    pub fn by_walk(self) -> Self {
+        Self { place: self.place.by_walk(), ..self }
     }
 
     /// Every path that was accessed since [`Self::recording`]. Forgets them.

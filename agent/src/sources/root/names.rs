@@ -162,13 +162,13 @@ pub(super) fn elsewhere() -> io::Error {
 }
 
 /// As [`elsewhere`], of a running Windows, which has no such volume now: its disk is detached, or its drive is not connected.
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
 pub(super) fn volume_gone() -> io::Error {
     io::Error::new(io::ErrorKind::CrossesDevices, "it is on another volume, which is not there")
 }
 
 /// The folder below which a machine is scanned has gone since it was opened.
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
 pub(super) fn root_gone() -> io::Error {
     io::Error::new(io::ErrorKind::CrossesDevices, "the root of the scan is not there any more")
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use muster_proto::model::{Observation, Watchlist};
 
@@ -77,11 +78,21 @@ impl Mac {
     }
 
     pub(super) fn context(&self, watchlist: Watchlist) -> ScanContext {
-        ScanContext::new(Root::below(self.0.path()).expect("a root"), watchlist)
+        ScanContext::new(self.root(), watchlist)
     }
 
+    /// Paths are resolved by the kernel, and as on macOS, which makes no difference.
     pub(super) fn read(&self, source: &dyn Source) -> SourceReading {
-        source.read(&self.context(Watchlist::default()))
+        let context = self.context(Watchlist::default());
+        let reading = source.read(&context);
+        let by_walk = source.read(&ScanContext { root: Arc::new(self.root().by_walk()), ..context });
+        let of = |reading: &SourceReading| (reading.outcome, reading.reason.clone(), rows(reading));
+        assert_eq!(of(&reading), of(&by_walk));
+        reading
+    }
+
+    fn root(&self) -> Root {
+        Root::below(self.0.path()).expect("a root")
     }
 
     fn made(&self, path: &str) -> PathBuf {

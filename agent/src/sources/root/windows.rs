@@ -1,7 +1,7 @@
-//! Roots on systems other than Linux: the running system by plain paths, and the machine below a directory.
+//! Roots on Windows: the running system by its volumes, and the machine below a directory.
 //!
-//! Without `openat2` every path below a directory is walked name by name, and links are spliced into what remains. Somebody
-//! who renames directories meanwhile can lead the walk astray, so a root is scanned where nobody works.
+//! Below a directory every path is walked name by name, and links are spliced into what remains. Somebody who renames directories
+//! meanwhile can lead the walk astray, so a root is scanned where nobody works.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -12,10 +12,6 @@ use muster_proto::model::{Platform, Timestamp};
 use super::{Entry, FileAt, FileKind, Times};
 use crate::memory::turn;
 
-#[cfg(unix)]
-#[path = "live/unix.rs"]
-mod live;
-#[cfg(windows)]
 #[path = "live/windows.rs"]
 mod live;
 
@@ -150,7 +146,7 @@ impl Place {
         self.open_file(path)
     }
 
-    /// These systems have no common `ctime`, so both times are the `mtime`.
+    /// Windows has no `ctime`, so both times are the `mtime`.
     pub(super) fn times(&self, path: &str) -> io::Result<Times> {
         let modified = self.real(path, End::Follow).and_then(|real| std::fs::metadata(real)?.modified());
         let modified = self.on_volume(path, modified)?;
