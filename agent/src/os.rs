@@ -15,6 +15,9 @@ mod platform_kit;
 #[cfg(all(test, windows))]
 #[path = "os/windows/test_kit.rs"]
 mod platform_kit;
+#[cfg(unix)]
+#[path = "os/unix/private_files.rs"]
+mod private_files;
 mod retry;
 pub mod service;
 #[cfg(unix)]
@@ -28,6 +31,7 @@ pub mod supervisor;
 pub mod system_log;
 #[cfg(test)]
 pub(crate) mod test_kit;
+pub mod uuid;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

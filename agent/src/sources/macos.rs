@@ -9,6 +9,9 @@ mod kexts;
 mod launchd;
 #[cfg(target_os = "macos")]
 mod live;
+#[cfg(any(target_os = "macos", all(test, target_os = "linux")))]
+#[path = "macos/live/network.rs"]
+mod network;
 mod people;
 mod plists;
 mod processes;

@@ -1,5 +1,6 @@
 //! Sources and facts that are the same on every platform.
 
+pub(super) mod addresses;
 pub(super) mod extensions;
 pub(super) mod machine;
 mod tree;

@@ -2,7 +2,8 @@
 //! whether a restart is pending. Each place is spelled as the catalogue spells it, because the collector assigns it to a
 //! product by that text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use muster_proto::model::{RealtimeEvidence, SignatureState};
 
@@ -13,6 +14,7 @@ use super::system_extensions::{is_staged, listed};
 use super::{people, plists};
 use crate::sources::ScanContext;
 use crate::sources::parse::macos::bundle::Bundle;
+use crate::sources::portable::addresses::shown;
 use crate::sources::reading_builder::ReadingBuilder;
 use crate::sources::record::{Part, Record};
 
@@ -64,10 +66,13 @@ pub(super) const RUNNING: &[Part] = &[
         unread: stays_unknown,
     },
     Part {
-        what: "the boot id",
+        what: "boot id and addresses",
         read: |_| {
-            let boot_id = boot_id();
-            Box::new(move |record| record.state.boot_id = boot_id)
+            let (boot_id, addresses) = (boot_id(), shown(&addresses()));
+            Box::new(move |record| {
+                record.state.boot_id = boot_id;
+                record.state.addresses = addresses;
+            })
         },
         unread: stays_unknown,
     },
@@ -89,6 +94,16 @@ fn boot_id() -> String {
 #[cfg(not(target_os = "macos"))]
 const fn boot_id() -> String {
     String::new()
+}
+
+#[cfg(target_os = "macos")]
+fn addresses() -> BTreeSet<IpAddr> {
+    super::network::addresses()
+}
+
+#[cfg(not(target_os = "macos"))]
+const fn addresses() -> BTreeSet<IpAddr> {
+    BTreeSet::new()
 }
 
 /// The jobs of the watchlist, and which of them run.

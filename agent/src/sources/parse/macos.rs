@@ -1,6 +1,7 @@
 //! Parsers of what only macOS has. Its property lists are read by [`super::plist`].
 
 pub mod bom;
+pub mod boot_session;
 pub mod bundle;
 pub mod extensions_db;
 pub mod job;

@@ -11,13 +11,13 @@ pub(super) mod signatures;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use muster_proto::limits;
 use muster_proto::model::{Outcome, RealtimeEvidence, SignatureState};
 
 use super::defender;
 use super::processes;
 use super::reader::Reader;
 use crate::sources::ScanContext;
+use crate::sources::portable::addresses::shown;
 use crate::sources::record::{Part, Record};
 
 /// Without these the age of the signatures is unknown, and so is a restart by default: nothing has to be entered.
@@ -122,13 +122,4 @@ fn addresses() -> BTreeSet<IpAddr> {
 #[cfg(not(windows))]
 const fn addresses() -> BTreeSet<IpAddr> {
     BTreeSet::new()
-}
-
-/// The addresses by which others reach the machine: loopback and link-local ones mean nothing elsewhere.
-pub(super) fn shown(all: &BTreeSet<IpAddr>) -> Vec<String> {
-    let means_something = |address: &&IpAddr| match address {
-        IpAddr::V4(four) => !four.is_loopback() && !four.is_link_local() && !four.is_unspecified(),
-        IpAddr::V6(six) => !six.is_loopback() && !six.is_unicast_link_local() && !six.is_unspecified(),
-    };
-    all.iter().filter(means_something).map(ToString::to_string).take(limits::ADDRESSES_PER_HOST).collect()
 }

@@ -11,8 +11,8 @@ use crate::sources::windows::processes::processes;
 use crate::sources::windows::security_center::security_center;
 use crate::sources::windows::service_status::ServiceStatus;
 use crate::sources::windows::state::boot::boot_id;
+use crate::sources::windows::state::of_defender;
 use crate::sources::windows::state::services::watched;
-use crate::sources::windows::state::{of_defender, shown};
 use crate::sources::wmi::{Question, Wmi};
 use crate::sources::{ScanContext, SourceReading};
 
@@ -312,11 +312,4 @@ fn a_start_is_named_by_its_count_and_otherwise_by_its_time() {
     let denied = Machine::new().with(|registry| registry.with_error(key, RegistryError::Denied));
     assert_eq!(id(&denied), "", "another form would look like a start");
     assert_eq!(Machine::new().state(|reader| boot_id(reader, || None)), "");
-}
-
-#[test]
-fn only_addresses_that_mean_something_elsewhere_are_shown() {
-    let all = ["127.0.0.1", "10.1.2.3", "169.254.7.7", "0.0.0.0", "::1", "fe80::1", "2001:db8::42"];
-    let all = all.iter().map(|text| text.parse().expect("an address")).collect();
-    assert_eq!(shown(&all), ["10.1.2.3", "2001:db8::42"]);
 }
