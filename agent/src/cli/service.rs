@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use muster_proto::model::Platform;
 
 use super::Output;
 use crate::config::Flags;
@@ -15,7 +16,12 @@ use crate::os::service;
 use crate::sources::root::{FileKind, Root, RootError};
 
 /// Where the program is expected in an image: the path of the packages, then that of a manual installation.
-const PLACES: [&str; 2] = ["/usr/bin/muster-agent", "/usr/local/bin/muster-agent"];
+const fn places(platform: Platform) -> &'static [&'static str] {
+    match platform {
+        Platform::Linux | Platform::Windows => &["/usr/bin/muster-agent", "/usr/local/bin/muster-agent"],
+        Platform::Macos => &["/Library/Application Support/Muster/muster-agent"],
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -26,7 +32,8 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Install the service and start it; on Linux this writes the unit and creates the account and the state directory, on
-    /// Windows it also sets the restart rules, the fewest rights and the source in the Event Log. It can be run again
+    /// macOS it writes the job of launchd, on Windows it also sets the restart rules, the fewest rights and the source in the
+    /// Event Log. It can be run again
     Install(Install),
     /// Stop the service and remove it and its files; keep settings and identity
     Uninstall(Uninstall),
@@ -54,7 +61,7 @@ struct Install {
     #[command(flatten)]
     place: Place,
     /// Path of the program on the target system [default: this program; with --root: /usr/bin/muster-agent or
-    /// /usr/local/bin/muster-agent]
+    /// /usr/local/bin/muster-agent, on macOS /Library/Application Support/Muster/muster-agent]
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
     /// Do not start the service
@@ -97,14 +104,15 @@ pub(super) fn run(arguments: &Arguments, flags: Flags) -> anyhow::Result<ExitCod
             let program = match program {
                 Some(program) => existing_place(&system, &[program])?,
                 // The path of this program need not exist on that system.
-                None if place.root.is_some() => existing_place(&system, &PLACES.map(Path::new))?,
+                None if place.root.is_some() => existing_place(&system, places(system.platform()))?,
                 None => std::env::current_exe().context("cannot determine the path of this program")?,
             };
-            (service::install(&program, place.root.as_deref(), !no_start)?, *output)
+            let platform = system.platform();
+            (service::install(platform, &program, place.root.as_deref(), !no_start)?, *output)
         }
         Verb::Uninstall(Uninstall { place, output }) => {
-            system(place)?;
-            (service::uninstall(place.root.as_deref())?, *output)
+            let platform = system(place)?.platform();
+            (service::uninstall(platform, place.root.as_deref())?, *output)
         }
         Verb::Start(Steps { output }) => (service::start()?, *output),
         Verb::Stop(Steps { output }) => (service::stop()?, *output),
@@ -148,8 +156,8 @@ fn existing_place(system: &Root, places: &[impl AsRef<Path>]) -> anyhow::Result<
 }
 
 fn show(arguments: &Status) -> anyhow::Result<ExitCode> {
-    system(&arguments.place)?;
-    let status = service::status(arguments.place.root.as_deref())?;
+    let platform = system(&arguments.place)?.platform();
+    let status = service::status(platform, arguments.place.root.as_deref())?;
     super::print(arguments.output, &status, || {
         let or_unknown = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
         let unit = status.unit.as_ref().map_or_else(|| "not installed".to_owned(), |unit| unit.display().to_string());
@@ -201,18 +209,36 @@ mod tests {
 
     #[test]
     fn the_program_is_searched_in_the_image() {
-        if !Path::new(PLACES[0]).is_absolute() {
+        if !Path::new(places(Platform::Linux)[0]).is_absolute() {
             return crate::os::test_kit::left_out("paths that begin with a slash");
         }
         let image = image();
-        let error = found(image.path(), &PLACES).expect_err("nothing is there");
+        let error = found(image.path(), places(Platform::Linux)).expect_err("nothing is there");
         assert!(error.contains("/usr/bin/muster-agent or /usr/local/bin/muster-agent"), "{error}");
         put(image.path(), "usr/local/bin/muster-agent");
-        assert_eq!(found(image.path(), &PLACES), Ok(PathBuf::from(PLACES[1])));
+        assert_eq!(found(image.path(), places(Platform::Linux)), Ok(PathBuf::from(places(Platform::Linux)[1])));
         put(image.path(), "usr/bin/muster-agent");
-        assert_eq!(found(image.path(), &PLACES), Ok(PathBuf::from(PLACES[0])));
+        assert_eq!(found(image.path(), places(Platform::Linux)), Ok(PathBuf::from(places(Platform::Linux)[0])));
         assert!(found(image.path(), &["opt/muster-agent"]).is_err(), "systemd requires an absolute path");
         assert!(found(image.path(), &["/usr/bin"]).is_err(), "a directory is not a program");
+    }
+
+    #[test]
+    fn the_service_of_a_copied_mac_is_a_job_of_launchd() {
+        if Root::running_platform() == Platform::Windows {
+            return crate::os::test_kit::left_out("the files of services below a root");
+        }
+        let image = image();
+        put(image.path(), "System/Library/CoreServices/SystemVersion.plist");
+        install(image.path(), None).expect_err("no program is there");
+        put(image.path(), "Library/Application Support/Muster/muster-agent");
+        install(image.path(), None).expect("installed");
+        let job = image.path().join("Library/LaunchDaemons/muster-agent.plist");
+        assert!(job.exists() && !image.path().join("etc").exists());
+        let place = Place { root: Some(image.path().to_owned()) };
+        run(&Arguments { verb: Verb::Uninstall(Uninstall { place, output: Output::Table }) }, Flags::default())
+            .expect("removed");
+        assert!(!job.exists());
     }
 
     #[test]

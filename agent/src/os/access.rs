@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 #[cfg(any(windows, test))]
 #[path = "access/descriptor.rs"]
 mod descriptor;
-#[cfg(any(windows, test))]
 #[path = "access/places.rs"]
 mod places;
 #[cfg(unix)]
@@ -182,12 +181,11 @@ pub fn check_settings(file: &Path) -> Result<(), AccessError> {
     platform::check_settings(file)
 }
 
-/// Checks on Windows that nobody but the administrators can change the program of a service, or replace a folder above it. The
-/// service may do everything. On other systems the service has an account of its own and is started by a file of root's.
+/// Checks that nobody but the administrators can change the program of a service that may do everything, or replace a folder above
+/// it. On Linux the service has an account of its own, and needs no such check.
 ///
 /// # Errors
 /// Somebody else can, or it cannot be examined.
-#[cfg(windows)]
 pub fn check_program(program: &Path) -> Result<(), AccessError> {
     platform::check_program(program)
 }

@@ -5,20 +5,22 @@ use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use muster_proto::model::Platform;
+
 use super::access::AccessError;
 
 #[cfg(windows)]
-pub(in crate::os) use platform::NAME;
+pub(in crate::os) use windows::NAME;
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
+#[path = "macos/service.rs"]
+mod launchd;
+#[cfg(unix)]
 #[path = "linux/service.rs"]
-mod platform;
+mod systemd;
 #[cfg(windows)]
 #[path = "windows/service.rs"]
-mod platform;
-#[cfg(not(any(target_os = "linux", windows)))]
-#[path = "fallback/service.rs"]
-mod platform;
+mod windows;
 #[cfg(any(windows, test))]
 #[path = "windows/service_settings.rs"]
 mod windows_settings;
@@ -27,8 +29,8 @@ mod windows_settings;
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// The agent does not support this system's service manager.
-    #[error("this agent does not support services on this operating system")]
-    Unsupported,
+    #[error("this agent does not install services on {}", .0.name())]
+    Unsupported(Platform),
     /// The service belongs to a package, which installs and removes it.
     #[error("the service was installed by a package ({}); use the package manager", .0.display())]
     Packaged(PathBuf),
@@ -96,14 +98,15 @@ impl ServiceError {
     /// What to do about it, if the type of the error says so.
     #[must_use]
     pub fn advice(&self) -> Option<Cow<'static, str>> {
+        let where_the_log_is = manager(RUNNING).and_then(|manager| manager.where_the_log_is);
         let fixed = match self {
             Self::Access(error) => return error.advice().map(Cow::Owned),
             Self::Manager { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Some(DENIED),
             Self::NotInstalled(_) => Some("run `muster-agent service install`"),
             Self::OtherProgram { .. } => Some("run `muster-agent service uninstall` first, or use that program"),
-            Self::State(_) => platform::WHERE_THE_LOG_IS,
+            Self::State(_) => where_the_log_is,
             Self::Manager { .. }
-            | Self::Unsupported
+            | Self::Unsupported(_)
             | Self::Packaged(_)
             | Self::NoImage(_)
             | Self::File { .. }
@@ -131,43 +134,107 @@ pub struct ServiceStatus {
     pub status_text: String,
 }
 
-/// Installs the service, or sets up an installed one again, and starts it if `start` says so. With `root` it only writes the
-/// files there and starts nothing. Returns the completed steps, one line each.
+/// The completed steps, one line each.
+type Steps = Result<Vec<String>, ServiceError>;
+
+/// The service manager of a platform.
+struct Manager {
+    install: fn(&Path, Option<&Path>, bool) -> Steps,
+    uninstall: fn(Option<&Path>) -> Steps,
+    start: fn() -> Steps,
+    stop: fn() -> Steps,
+    status: fn(Option<&Path>) -> Result<ServiceStatus, ServiceError>,
+    where_the_log_is: Option<&'static str>,
+}
+
+#[cfg(target_os = "linux")]
+const RUNNING: Platform = Platform::Linux;
+#[cfg(target_os = "macos")]
+const RUNNING: Platform = Platform::Macos;
+#[cfg(windows)]
+const RUNNING: Platform = Platform::Windows;
+
+/// The files of each Unix can be written below a root on every other one.
+const fn manager(platform: Platform) -> Option<Manager> {
+    match platform {
+        #[cfg(unix)]
+        Platform::Linux => Some(systemd::MANAGER),
+        #[cfg(unix)]
+        Platform::Macos => Some(launchd::MANAGER),
+        #[cfg(unix)]
+        Platform::Windows => None,
+        #[cfg(windows)]
+        Platform::Windows => Some(windows::MANAGER),
+        #[cfg(windows)]
+        Platform::Linux | Platform::Macos => None,
+    }
+}
+
+fn of(platform: Platform) -> Result<Manager, ServiceError> {
+    manager(platform).ok_or(ServiceError::Unsupported(platform))
+}
+
+/// Installs the service, or sets up an installed one again, and starts it if `start` says so. With `root`, whose platform is given,
+/// it only writes the files there and starts nothing. Returns the completed steps, one line each.
 ///
 /// # Errors
 /// A step failed; earlier steps are not undone.
-pub fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<String>, ServiceError> {
-    platform::install(program, root, start)
+pub fn install(
+    platform: Platform,
+    program: &Path,
+    root: Option<&Path>,
+    start: bool,
+) -> Result<Vec<String>, ServiceError> {
+    (of(platform)?.install)(program, root, start)
 }
 
 /// Stops the service and removes its files; settings and state are kept. Returns the completed steps, one line each.
 ///
 /// # Errors
 /// A step failed; earlier steps are not undone.
-pub fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
-    platform::uninstall(root)
+pub fn uninstall(platform: Platform, root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
+    (of(platform)?.uninstall)(root)
 }
 
-/// Starts the installed service and waits until it runs. Returns the completed steps, one line each.
+/// Starts the installed service of the running system and waits until it runs. Returns the completed steps, one line each.
 ///
 /// # Errors
 /// It is not installed, or does not start.
 pub fn start() -> Result<Vec<String>, ServiceError> {
-    platform::start()
+    (of(RUNNING)?.start)()
 }
 
-/// Stops the service and waits until it has stopped. Returns the completed steps, one line each.
+/// Stops the service of the running system and waits until it has stopped. Returns the completed steps, one line each.
 ///
 /// # Errors
 /// It is not installed, or does not stop.
 pub fn stop() -> Result<Vec<String>, ServiceError> {
-    platform::stop()
+    (of(RUNNING)?.stop)()
 }
 
 /// Reads the state of the service.
 ///
 /// # Errors
 /// The service manager cannot be queried.
-pub fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
-    platform::status(root)
+pub fn status(platform: Platform, root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
+    (of(platform)?.status)(root)
+}
+
+#[cfg(unix)]
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ServiceError {
+    let path = path.to_owned();
+    move |source| ServiceError::File { operation, path, source }
+}
+
+/// Runs a program of the system. Returns what it printed.
+#[cfg(unix)]
+fn run(command: &[&str]) -> Result<String, ServiceError> {
+    let program = command.join(" ");
+    let output = std::process::Command::new(command[0]).args(&command[1..]).output();
+    let output = output.map_err(|source| ServiceError::Run { program: program.clone(), source })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(ServiceError::Failed { program, output: stderr })
 }

@@ -1,11 +1,14 @@
-//! The system's log, for a service whose standard error nobody reads: the Event Log of Windows. systemd keeps the standard error
-//! of a service itself, so there is no other log on Linux.
+//! The system's log, for a service whose standard error nobody reads: the Event Log of Windows, and the log of macOS. systemd keeps
+//! the standard error of a service itself, so there is no other log on Linux.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-#[cfg(not(windows))]
+#[cfg(target_os = "linux")]
 #[path = "fallback/system_log.rs"]
+mod platform;
+#[cfg(target_os = "macos")]
+#[path = "macos/system_log.rs"]
 mod platform;
 #[cfg(windows)]
 #[path = "windows/event_log.rs"]
@@ -66,7 +69,7 @@ pub(in crate::os) fn unregister() -> std::io::Result<Option<String>> {
     platform::unregister()
 }
 
-/// Windows takes 31,839 characters (`ReportEventW`); a person reads far fewer.
+/// Windows takes 31,839 characters (`ReportEventW`), and macOS cuts what is longer than a kilobyte; a person reads far fewer.
 const LONGEST: usize = 8_000;
 
 fn limited(text: &str) -> &str {

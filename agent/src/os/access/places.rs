@@ -1,13 +1,14 @@
 //! Which files and folders must be safe so that settings or a program are.
 
-use std::ffi::OsStr;
-use std::io;
 use std::path::Path;
+#[cfg(any(windows, test))]
+use std::{ffi::OsStr, io};
 
 use super::AccessError;
 
 /// Checks the folder of a settings file, the file, the directory beside it, and the settings files in that. `check` accepts what
 /// does not exist. The directory is listed once it is safe, because nobody else can make it endless then.
+#[cfg(any(windows, test))]
 pub(super) fn check_settings(
     file: &Path,
     mut check: impl FnMut(&Path) -> Result<(), AccessError>,

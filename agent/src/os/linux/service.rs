@@ -3,9 +3,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use super::{ServiceError, ServiceStatus};
+use super::{Manager, ServiceError, ServiceStatus, failed, run};
 
 const NAME: &str = "muster-agent.service";
 const UNIT: &str = include_str!("../../../../deploy/linux/muster-agent.service");
@@ -19,9 +18,10 @@ const WANTED: &str = "etc/systemd/system/multi-user.target.wants/muster-agent.se
 /// Where packages install the unit.
 const PACKAGED: &[&str] = &["usr/lib/systemd/system/muster-agent.service", "lib/systemd/system/muster-agent.service"];
 
-pub(super) const WHERE_THE_LOG_IS: Option<&str> = Some("read `journalctl -u muster-agent`");
+pub(super) const MANAGER: Manager =
+    Manager { install, uninstall, start, stop, status, where_the_log_is: Some("read `journalctl -u muster-agent`") };
 
-pub(super) fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<String>, ServiceError> {
+fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<String>, ServiceError> {
     let at = |path: &str| root.unwrap_or(Path::new("/")).join(path);
     if let Some(unit) = packaged(root) {
         return Err(ServiceError::Packaged(unit));
@@ -51,7 +51,7 @@ pub(super) fn install(program: &Path, root: Option<&Path>, start: bool) -> Resul
     Ok(done)
 }
 
-pub(super) fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
+fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
     let at = |path: &str| root.unwrap_or(Path::new("/")).join(path);
     if let Some(unit) = packaged(root) {
         return Err(ServiceError::Packaged(unit));
@@ -74,11 +74,11 @@ pub(super) fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError
     Ok(done)
 }
 
-pub(super) fn start() -> Result<Vec<String>, ServiceError> {
+fn start() -> Result<Vec<String>, ServiceError> {
     systemctl("start")
 }
 
-pub(super) fn stop() -> Result<Vec<String>, ServiceError> {
+fn stop() -> Result<Vec<String>, ServiceError> {
     systemctl("stop")
 }
 
@@ -90,7 +90,7 @@ fn systemctl(verb: &str) -> Result<Vec<String>, ServiceError> {
     Ok(vec![format!("systemctl {verb} {NAME}")])
 }
 
-pub(super) fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
+fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
     let own = root.unwrap_or(Path::new("/")).join(OWN_UNIT);
     let packaged = packaged(root);
     let mut status = ServiceStatus {
@@ -148,22 +148,6 @@ fn remove(path: &Path) -> Result<bool, ServiceError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(failed("remove", path)(error)),
     }
-}
-
-fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ServiceError {
-    let path = path.to_owned();
-    move |source| ServiceError::File { operation, path, source }
-}
-
-fn run(command: &[&str]) -> Result<String, ServiceError> {
-    let program = command.join(" ");
-    let output = Command::new(command[0]).args(&command[1..]).output();
-    let output = output.map_err(|source| ServiceError::Run { program: program.clone(), source })?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(ServiceError::Failed { program, output: stderr })
 }
 
 #[cfg(test)]

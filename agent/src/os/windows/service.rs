@@ -19,7 +19,7 @@ use windows_sys::Win32::System::Services::{
 };
 
 use super::windows_settings::{self as settings, ARGUMENT};
-use super::{ServiceError, ServiceStatus};
+use super::{Manager, ServiceError, ServiceStatus};
 use crate::os::access;
 use crate::os::supervisor::{controls, system_error};
 use crate::os::system_log;
@@ -30,8 +30,14 @@ pub(in crate::os) const NAME: &str = "MusterAgent";
 const DISPLAY_NAME: &str = "Muster Agent";
 const DESCRIPTION: &str = "Reports the security software of this machine to a Muster collector.";
 
-pub(super) const WHERE_THE_LOG_IS: Option<&str> =
-    Some("read the Event Log: `Get-WinEvent -ProviderName MusterAgent -MaxEvents 5`");
+pub(super) const MANAGER: Manager = Manager {
+    install,
+    uninstall,
+    start,
+    stop,
+    status,
+    where_the_log_is: Some("read the Event Log: `Get-WinEvent -ProviderName MusterAgent -MaxEvents 5`"),
+};
 
 /// Errors of Windows: the service manager does not know a setting; the service runs already, does not exist, does not run, was never
 /// started.
@@ -49,7 +55,7 @@ const PACKAGES: &str = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall";
 const PATIENCE: Duration = Duration::from_secs(60);
 const SEE: Duration = Duration::from_millis(100);
 
-pub(super) fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<String>, ServiceError> {
+fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<String>, ServiceError> {
     running_system(root)?;
     // The service may do everything, and so may who can change what it runs or where it reports to.
     access::check_program(program)?;
@@ -81,7 +87,7 @@ pub(super) fn install(program: &Path, root: Option<&Path>, start: bool) -> Resul
     Ok(done)
 }
 
-pub(super) fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
+fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
     running_system(root)?;
     if let Some(package) = package() {
         return Err(ServiceError::Packaged(package));
@@ -107,17 +113,17 @@ pub(super) fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError
     Ok(done)
 }
 
-pub(super) fn start() -> Result<Vec<String>, ServiceError> {
+fn start() -> Result<Vec<String>, ServiceError> {
     let service = open(&manager(ServiceManagerAccess::CONNECT)?, ServiceAccess::START | ServiceAccess::QUERY_STATUS)?;
     start_service(&service).map(|line| vec![line])
 }
 
-pub(super) fn stop() -> Result<Vec<String>, ServiceError> {
+fn stop() -> Result<Vec<String>, ServiceError> {
     let service = open(&manager(ServiceManagerAccess::CONNECT)?, ServiceAccess::STOP | ServiceAccess::QUERY_STATUS)?;
     stop_service(&service).map(|line| vec![line])
 }
 
-pub(super) fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
+fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
     running_system(root)?;
     let mut status = ServiceStatus {
         packaged: package().is_some(),
