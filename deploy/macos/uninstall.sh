@@ -1,0 +1,40 @@
+#!/bin/sh
+# Removes the agent from this Mac. Settings, identity and spool stay without --purge. Run it as root.
+#
+#   uninstall.sh [--purge] [--root DIR]
+set -eu
+folder='Library/Application Support/Muster'
+job=Library/LaunchDaemons/muster-agent.plist
+root='' purge=no
+
+fail() {
+    printf 'uninstall.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        --root) root=${2:?a folder}; shift 2 ;;
+        --purge) purge=yes; shift ;;
+        *) sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    esac
+done
+if [ -n "$root" ]; then
+    [ -d "$root" ] || fail "there is no folder $root"
+else
+    [ "$(uname -s)" = Darwin ] || fail 'this is no Mac; use --root DIR'
+    [ "$(id -u)" = 0 ] || fail 'run it as root: sudo ./uninstall.sh'
+    program="/$folder/muster-agent"
+    if [ -x "$program" ]; then
+        "$program" service uninstall
+        [ "$purge" = no ] || "$program" service purge
+    fi
+    # A .pkg has left a receipt.
+    pkgutil --forget muster-agent >/dev/null 2>&1 || true
+fi
+rm -f "$root/$job" "$root/$folder/muster-agent"
+if [ "$purge" = yes ]; then
+    rm -rf "$root/$folder/agent" "$root/$folder/agent.toml" "$root/$folder/agent.d"
+fi
+# Only if nothing is left in it.
+rmdir "$root/$folder" 2>/dev/null || true
