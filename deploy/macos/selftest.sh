@@ -44,6 +44,8 @@ step 'a scan reads the running Mac' has "$agent" scan --output json
 step 'every step of the check passes' "$agent" check
 pattern='muster-agent'
 step 'the log has the agent' has log show --last 10m --style compact --predicate 'process == "muster-agent"'
+pattern='"directories": *[1-9]'
+step 'folders are watched for changes' has "$agent" status --output json
 chmod g+w "$agent"
 step 'a program that others may change is refused' refused "$agent" service install
 chmod g-w "$agent"

@@ -1,18 +1,24 @@
-//! Notifications about changes in directories, and in keys of the registry of Windows. On systems without support, opening a
+//! Notifications about changes in directories, and in keys of the registry of Windows. Where the system offers none, opening a
 //! notifier fails and the caller relies on scheduled scans.
 
 #[cfg(any(windows, test))]
 #[path = "notify/folder_changes.rs"]
 mod folder_changes;
+#[cfg(any(target_os = "macos", all(test, target_os = "linux")))]
+#[path = "notify/listed.rs"]
+mod listed;
 #[cfg(target_os = "linux")]
 #[path = "linux/notify.rs"]
+mod platform;
+#[cfg(target_os = "macos")]
+#[path = "macos/notify.rs"]
 mod platform;
 #[cfg(windows)]
 #[path = "windows/notify.rs"]
 mod platform;
-#[cfg(not(any(target_os = "linux", windows)))]
-#[path = "fallback/notify.rs"]
-mod platform;
+#[cfg(unix)]
+#[path = "unix/readable.rs"]
+mod readable;
 
 use std::fs::File;
 use std::io;
@@ -23,7 +29,8 @@ pub type WatchId = i32;
 /// Whether [`Changes::Below`] of a directory includes its subdirectories. Elsewhere each one is added for itself.
 pub const WATCHES_SUBDIRECTORIES: bool = platform::WATCHES_SUBDIRECTORIES;
 
-/// Which changes of a directory or key are wanted. Linux notices them all, except below.
+/// Which changes of a directory or key are wanted. Linux notices them all, except below; macOS all but an entry that is written in
+/// place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Changes {
     /// An entry, or a key directly below, appears or disappears.
@@ -48,7 +55,7 @@ pub enum Notice {
     Key(WatchId),
     /// The directory or key itself was removed or moved.
     Removed(WatchId),
-    /// The event queue overflowed: anything may have changed.
+    /// The event queue overflowed, or it cannot be said what has changed: it may be anything.
     Overflow,
 }
 
@@ -62,12 +69,12 @@ pub enum WatchError {
     #[error("it does not exist")]
     Absent,
     /// A limit of the system is reached.
-    #[error("the inotify limit is reached (fs.inotify.max_user_instances, fs.inotify.max_user_watches)")]
+    #[error("{LIMIT}")]
     Limit,
     /// The agent's own limit is reached.
     #[error("the agent watches {0} places, and no more")]
     TooMany(usize),
-    /// Other machines or programs may change the directory without the kernel noticing.
+    /// Other machines or programs may change the directory without the system noticing.
     #[error("network and FUSE file systems do not report changes by others")]
     Remote,
     /// The agent lacks a permission.
@@ -77,6 +84,12 @@ pub enum WatchError {
     #[error("cannot watch it: {0}")]
     Refused(io::ErrorKind),
 }
+
+const LIMIT: &str = if cfg!(target_os = "macos") {
+    "the limit of open files is reached (launchctl limit maxfiles)"
+} else {
+    "the inotify limit is reached (fs.inotify.max_user_instances, fs.inotify.max_user_watches)"
+};
 
 impl WatchError {
     /// Whether nothing further can be watched either.

@@ -58,6 +58,10 @@ const PLACES: &[(&str, Reach)] = &[
     ("/Library/Extensions", Listing),
     ("/Library/SystemExtensions/db.plist", Entry),
     ("/private/var/db/receipts", Listing),
+    ("/Library/Receipts", Listing),
+    ("/private/var/db/com.apple.xpc.launchd/disabled*", Entry),
+    // The database itself is written in place; a journal beside it comes and goes with each change.
+    ("/private/var/db/SystemPolicyConfiguration/KextPolicy*", Entry),
 ];
 
 /// One line for each source. The trust store, which this agent does not read yet, is in the snapshot nevertheless, and never

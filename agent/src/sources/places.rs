@@ -4,9 +4,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     /// The entry itself: created, removed, replaced or written. `*` in its name matches any run of characters. A key of the
-    /// registry, and an entry on Windows: created, removed or replaced.
+    /// registry, and an entry on Windows or macOS: created, removed or replaced.
     Entry,
-    /// Every entry of this directory. Of a key: its own values, and which keys are directly below.
+    /// Every entry of this directory, on macOS as with [`Self::Entry`]. Of a key: its own values, and which keys are directly below.
     Listing,
     /// Every entry of this directory and of its subdirectories. Of a key: all keys and values below.
     Tree,

@@ -5,19 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use muster_proto::model::Platform;
 
 use crate::os::notify::Changes;
+use crate::sources::parse::macos;
 use crate::sources::places::{Place, Reach};
 use crate::sources::registry::folded;
-use crate::sources::watchlist::{has_wildcard, matches, matches_in_any_case};
+use crate::sources::watchlist::{has_wildcard, matches_on};
 
 /// Which names in a directory matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct NameFilter {
-    /// On Windows folded.
+    /// As [`spelled`] on the platform.
     names: BTreeSet<String>,
     patterns: BTreeSet<String>,
     all: bool,
-    /// Names match in any case.
-    any_case: bool,
+    /// Decides which names are the same; `None` if they need not be compared.
+    platform: Option<Platform>,
     /// Its subdirectories matter too, with all their entries.
     pub(super) below: bool,
 }
@@ -28,12 +29,11 @@ impl NameFilter {
     }
 
     pub(super) fn accepts(&self, name: &str) -> bool {
-        if self.any_case {
-            return self.all
-                || self.names.contains(&folded(name))
-                || self.patterns.iter().any(|pattern| matches_in_any_case(pattern, name));
-        }
-        self.all || self.names.contains(name) || self.patterns.iter().any(|pattern| matches(pattern, name))
+        let is_named = |platform: Platform| {
+            self.names.contains(&spelled(platform, name))
+                || self.patterns.iter().any(|pattern| matches_on(platform, pattern, name))
+        };
+        self.all || self.platform.is_some_and(is_named)
     }
 
     /// Which changes of the directory matter.
@@ -50,34 +50,40 @@ impl NameFilter {
         self.patterns.extend(other.patterns.iter().cloned());
         self.all |= other.all;
         self.below |= other.below;
-        self.any_case |= other.any_case;
+        self.platform = self.platform.or(other.platform);
     }
 
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, platform: Platform, name: &str) {
         let names = if has_wildcard(name) { &mut self.patterns } else { &mut self.names };
-        names.insert(if self.any_case { folded(name) } else { name.to_owned() });
+        names.insert(spelled(platform, name));
     }
 }
 
 /// Directories in order of priority, for when not all can be watched: a parent before its children, and the sources' own
 /// places before those of the watchlist.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Plan {
     order: Vec<(String, NameFilter)>,
     index: BTreeMap<String, usize>,
     keys: Vec<(String, Changes)>,
     key_index: BTreeMap<String, usize>,
     elsewhere: Vec<String>,
-    any_case: bool,
+    platform: Platform,
 }
 
 impl Plan {
     /// The plan for a machine of this platform.
     pub(super) fn of(places: &[Place], platform: Platform) -> Self {
-        let mut plan = Self { any_case: platform == Platform::Windows, ..Self::default() };
         let (elsewhere, places): (Vec<&Place>, Vec<&Place>) =
             places.iter().partition(|place| place.is_on_other_volume());
-        plan.elsewhere = elsewhere.into_iter().map(|place| place.path.replace('/', r"\")).collect();
+        let mut plan = Self {
+            order: Vec::new(),
+            index: BTreeMap::new(),
+            keys: Vec::new(),
+            key_index: BTreeMap::new(),
+            elsewhere: elsewhere.into_iter().map(|place| place.path.replace('/', r"\")).collect(),
+            platform,
+        };
         let (keys, folders): (Vec<&Place>, Vec<&Place>) = places.into_iter().partition(|place| place.is_key());
         keys.into_iter().for_each(|place| plan.add_key(place));
         folders.into_iter().for_each(|place| plan.add_directory(place));
@@ -88,7 +94,8 @@ impl Plan {
         let mut directory = String::new();
         for name in place.path.split('/').filter(|name| !name.is_empty()) {
             // A parent is watched only for the next name, so that a busy /var does not wake the agent.
-            self.filter(&directory).name(name);
+            let platform = self.platform;
+            self.filter(&directory).name(platform, name);
             directory = format!("{directory}/{name}");
         }
         match place.reach {
@@ -131,12 +138,21 @@ impl Plan {
 
     fn filter(&mut self, directory: &str) -> &mut NameFilter {
         let directory = if directory.is_empty() { "/" } else { directory };
-        let index = if self.any_case { folded(directory) } else { directory.to_owned() };
-        let at = *self.index.entry(index).or_insert_with(|| {
-            self.order.push((directory.to_owned(), NameFilter { any_case: self.any_case, ..NameFilter::default() }));
+        let at = *self.index.entry(spelled(self.platform, directory)).or_insert_with(|| {
+            let filter = NameFilter { platform: Some(self.platform), ..NameFilter::default() };
+            self.order.push((directory.to_owned(), filter));
             self.order.len() - 1
         });
         &mut self.order[at].1
+    }
+}
+
+/// One text for all spellings that this platform takes for one name.
+fn spelled(platform: Platform, name: &str) -> String {
+    match platform {
+        Platform::Windows => folded(name),
+        Platform::Macos => macos::name::folded(name),
+        Platform::Linux => name.to_owned(),
     }
 }
 
@@ -212,6 +228,18 @@ mod tests {
         assert!(all[0].1.accepts("PROGRAM FILES") && !all[0].1.accepts("ProgramData"));
         assert!(all[1].1.accepts("kaspersky lab") && all[1].1.accepts("kav4") && !all[1].1.accepts("other"));
         assert_eq!(all[1].1.changes(), Changes::Names);
+    }
+
+    #[test]
+    fn names_of_macos_match_in_any_case_and_in_either_form_of_their_letters() {
+        let place = |path: &str| Place { path: path.to_owned(), reach: Reach::Entry };
+        let places = [place("/Library/Kaspersky Café"), place("/library/Кей*")];
+        let plan = Plan::of(&places, Platform::Macos);
+        let all: Vec<(&str, &NameFilter)> = plan.directories().collect();
+        assert_eq!(all.iter().map(|(directory, _)| *directory).collect::<Vec<_>>(), ["/", "/Library"]);
+        let met = ["KASPERSKY CAFE\u{301}", "кеи\u{306}", "КЕЙ 2"];
+        assert!(met.iter().all(|name| all[1].1.accepts(name)));
+        assert!(!all[1].1.accepts("Kaspersky Cafe") && !all[1].1.accepts("other"));
     }
 
     #[test]

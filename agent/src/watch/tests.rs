@@ -192,7 +192,8 @@ async fn constant_changes_wake_the_agent_within_the_budget() {
     let mut wakes = 0_u64;
     while started.elapsed() < Duration::from_secs(3600) {
         fixture.arm();
-        fixture.write("etc/init.d/a");
+        // A new one each time: macOS does not tell that an entry is written in place.
+        fixture.write(&format!("etc/init.d/{wakes}"));
         fixture.watch.changed().await;
         wakes += 1;
     }

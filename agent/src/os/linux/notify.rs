@@ -8,8 +8,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use super::{Changes, Notice, WatchError, WatchId};
 
@@ -96,12 +94,8 @@ impl Notifier {
         }
     }
 
-    #[expect(unsafe_code, reason = "tokio cannot see that the descriptor stays open while it is waited for")]
     pub(super) async fn ready(&self) -> io::Result<()> {
-        // SAFETY: the descriptor is borrowed from `self`, which owns it, for the whole of this call, and neither closed
-        // nor replaced meanwhile; see the "Safety" section of `AsyncFd::register_with_interest`.
-        let line = unsafe { AsyncFd::register_with_interest(self.instance.as_fd(), Interest::READABLE) }?;
-        line.readable().await.map(drop)
+        super::readable::until_readable(self.instance.as_fd()).await
     }
 }
 

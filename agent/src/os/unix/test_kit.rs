@@ -40,5 +40,5 @@ pub(super) const fn has_watched_trees() -> bool {
 }
 
 pub(super) const fn tells_of_writes() -> bool {
-    true
+    cfg!(target_os = "linux")
 }
