@@ -4,6 +4,7 @@
 #   install.sh [--collector URL] [--token-file FILE] [--no-start]
 #   install.sh --root DIR       copies the files below DIR only
 set -eu
+umask 022
 here=$(cd "$(dirname "$0")" && pwd)
 folder='Library/Application Support/Muster'
 job=Library/LaunchDaemons/muster-agent.plist

@@ -7,19 +7,21 @@
 set -u
 agent='/Library/Application Support/Muster/muster-agent'
 failed=0
+output=$(mktemp -d) || exit 1
+trap 'rm -rf "$output"; chmod g-w "$agent"' EXIT
+trap 'exit 1' INT TERM
 
 # step WHAT COMMAND…
 step() {
     what=$1
     shift
-    if "$@" >/tmp/muster-selftest.$$ 2>&1; then
+    if "$@" >"$output/of-step" 2>&1; then
         printf 'ok      %s\n' "$what"
     else
         printf 'FAILED  %s\n' "$what"
-        sed 's/^/        /' /tmp/muster-selftest.$$
+        sed 's/^/        /' "$output/of-step"
         failed=1
     fi
-    rm -f /tmp/muster-selftest.$$
 }
 
 # shellcheck disable=SC2317 # `step` calls it.

@@ -26,9 +26,11 @@ else
     [ "$(id -u)" = 0 ] || fail 'run it as root: sudo ./uninstall.sh'
     program="/$folder/muster-agent"
     if [ -x "$program" ]; then
-        "$program" service uninstall
-        [ "$purge" = no ] || "$program" service purge
+        # A program that cannot run must not keep the rest from being removed.
+        "$program" service uninstall || echo 'uninstall.sh: the program cannot remove its service; removing the files' >&2
+        [ "$purge" = no ] || "$program" service purge || true
     fi
+    launchctl bootout system/muster-agent 2>/dev/null || true
     # A .pkg has left a receipt.
     pkgutil --forget muster-agent >/dev/null 2>&1 || true
 fi

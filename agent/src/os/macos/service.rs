@@ -11,6 +11,8 @@ use super::{Manager, ServiceError, ServiceStatus, failed, run};
 use crate::os::access;
 
 const NAME: &str = "muster-agent";
+/// By its place: root's PATH on a Mac may begin with a folder of a user.
+const LAUNCHCTL: &str = "/bin/launchctl";
 const JOB: &str = include_str!("../../../../deploy/macos/muster-agent.plist");
 /// The program in the shipped job.
 const SHIPPED: &str = "<string>/Library/Application Support/Muster/muster-agent</string>";
@@ -53,7 +55,12 @@ fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<Strin
         done.push(format!("launchctl bootout {LOADED}"));
     }
     if start {
-        done.extend(load()?);
+        let (loaded, is_running) = load()?;
+        done.extend(loaded);
+        if !is_running {
+            // Without an identity or a token it ends at once, which is no fault of the installation.
+            done.push(format!("{NAME} is loaded and does not run yet; `muster-agent status` says why"));
+        }
     } else {
         done.push(format!("launchd loads {NAME} at the next start of the system"));
     }
@@ -79,11 +86,17 @@ fn start() -> Result<Vec<String>, ServiceError> {
     if !Path::new("/").join(OWN_JOB).exists() {
         return Err(ServiceError::NotInstalled(NAME));
     }
-    if is_loaded()? {
-        run(&["launchctl", "kickstart", LOADED])?;
-        return Ok(vec![format!("launchctl kickstart {LOADED}")]);
+    if is_running() {
+        return Ok(vec![format!("{NAME} runs already")]);
     }
-    load()
+    // launchd holds a job back that has ended at once, and `kickstart` does not wait.
+    let mut done = Vec::new();
+    if unload()? {
+        done.push(format!("launchctl bootout {LOADED}"));
+    }
+    let (loaded, is_running) = load()?;
+    done.extend(loaded);
+    if is_running { Ok(done) } else { Err(ServiceError::State(format!("{NAME} is loaded and does not run"))) }
 }
 
 fn stop() -> Result<Vec<String>, ServiceError> {
@@ -106,13 +119,13 @@ fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
     if root.is_some() {
         return Ok(status);
     }
-    match run(&["launchctl", "print", LOADED]) {
+    match run(&[LAUNCHCTL, "print", LOADED]) {
         Ok(printed) => (status.active, status.status_text) = state(&printed),
         Err(ServiceError::Failed { .. }) => "not loaded".clone_into(&mut status.active),
         Err(error) => return Err(error),
     }
     // What cannot be read is unknown.
-    if let Ok(printed) = run(&["launchctl", "print-disabled", "system"]) {
+    if let Ok(printed) = run(&[LAUNCHCTL, "print-disabled", "system"]) {
         let is_disabled = disabled(&printed);
         status.enabled = if is_disabled { "disabled" } else { "enabled" }.to_owned();
     }
@@ -147,22 +160,27 @@ fn disabled(printed: &str) -> bool {
     jobs.any(|(job, state)| job == name && matches!(state.trim(), "disabled" | "true"))
 }
 
-fn load() -> Result<Vec<String>, ServiceError> {
+/// Loads the job and waits until it runs. Returns what was done, and whether it runs: an agent without an identity ends at once.
+fn load() -> Result<(Vec<String>, bool), ServiceError> {
     let path = Path::new("/").join(OWN_JOB).display().to_string();
     let mut done = Vec::new();
     // An administrator who starts it wants it to run, also after it was disabled.
-    for command in [&["launchctl", "enable", LOADED][..], &["launchctl", "bootstrap", "system", &path]] {
+    for command in [&[LAUNCHCTL, "enable", LOADED][..], &[LAUNCHCTL, "bootstrap", "system", &path]] {
         run(command)?;
         done.push(command.join(" "));
     }
     let begun = Instant::now();
-    while !run(&["launchctl", "print", LOADED]).is_ok_and(|printed| state(&printed).0 == "running") {
+    while !is_running() {
         if begun.elapsed() > STARTED {
-            return Err(ServiceError::State(format!("{NAME} is loaded and does not run")));
+            return Ok((done, false));
         }
         std::thread::sleep(SEE);
     }
-    Ok(done)
+    Ok((done, true))
+}
+
+fn is_running() -> bool {
+    run(&[LAUNCHCTL, "print", LOADED]).is_ok_and(|printed| state(&printed).0 == "running")
 }
 
 /// Unloads the job and waits until it has ended. Returns whether it was loaded.
@@ -172,7 +190,7 @@ fn unload() -> Result<bool, ServiceError> {
     }
     let begun = Instant::now();
     // It may say that the operation is in progress, which is no failure if the job is gone at the end.
-    let refused = run(&["launchctl", "bootout", LOADED]).err();
+    let refused = run(&[LAUNCHCTL, "bootout", LOADED]).err();
     while is_loaded()? {
         if begun.elapsed() > UNLOADED {
             return Err(refused.unwrap_or_else(|| ServiceError::State(format!("{NAME} does not stop"))));
@@ -183,7 +201,7 @@ fn unload() -> Result<bool, ServiceError> {
 }
 
 fn is_loaded() -> Result<bool, ServiceError> {
-    match run(&["launchctl", "print", LOADED]) {
+    match run(&[LAUNCHCTL, "print", LOADED]) {
         Ok(_) => Ok(true),
         Err(ServiceError::Failed { .. }) => Ok(false),
         Err(error) => Err(error),

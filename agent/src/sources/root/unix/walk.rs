@@ -11,6 +11,8 @@ use rustix::io::Errno;
 
 /// The number of links that Linux follows for one path; macOS follows 32.
 const LINKS_FOLLOWED: usize = 40;
+/// Folders below the root that one path may lead through.
+const FOLDERS_DEEP: usize = 64;
 /// How often something may be replaced under the walk. Nobody does that more often by chance.
 const CHANGES: usize = 64;
 
@@ -137,14 +139,14 @@ impl Walk<'_> {
 
     /// Goes on where a link leads. `false` if it is no link any more.
     fn follow(&mut self, name: &str) -> Result<bool, Errno> {
-        self.links += 1;
-        if self.links > LINKS_FOLLOWED {
-            return Err(Errno::LOOP);
-        }
         let target = match rustix::fs::readlinkat(self.folder(), name, Vec::new()) {
             Err(Errno::INVAL | Errno::NOENT) => return Ok(false),
             target => target?,
         };
+        self.links += 1;
+        if self.links > LINKS_FOLLOWED {
+            return Err(Errno::LOOP);
+        }
         let target = target.to_str().map_err(|_| Errno::ILSEQ)?;
         self.must_be_directory |= self.remaining.is_empty() && target.ends_with('/');
         if target.starts_with('/') {
@@ -159,6 +161,10 @@ impl Walk<'_> {
     fn enter(&mut self, name: &str, kind: FileType) -> Result<bool, Errno> {
         if kind != FileType::Directory {
             return Err(Errno::NOTDIR);
+        }
+        // Each folder is a descriptor, and a process of launchd has 256 of them.
+        if self.folders.len() == FOLDERS_DEEP {
+            return Err(Errno::NAMETOOLONG);
         }
         let flags = SEARCH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(self.folder(), name, flags, Mode::empty()) {
