@@ -17,7 +17,7 @@ use muster_proto::model::{Platform, Timestamp};
 
 use super::{Entry, FileAt, FileKind, Times};
 use crate::memory::turn;
-use walk::Last;
+use walk::{Last, WalkError};
 
 #[cfg(target_os = "linux")]
 #[path = "unix/linux.rs"]
@@ -136,13 +136,13 @@ impl Place {
                 Ok(Some(FileAt { kind, executable, identity: system::identity(&stat) }))
             }
             // Either nothing is there or a broken link. Only without following can the two be told apart.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => match self.stat(path, Last::Keep) {
+            Err(WalkError::System(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => match self.stat(path, Last::Keep) {
                 Ok(stat) => {
                     let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
                     let identity = system::identity(&stat);
                     Ok(is_link.then_some(FileAt { kind: FileKind::BrokenLink, executable: false, identity }))
                 }
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+                Err(WalkError::System(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => Ok(None),
                 Err(error) => Err(io_error(error)),
             },
             Err(error) => Err(io_error(error)),
@@ -165,31 +165,40 @@ impl Place {
         Ok(target.to_string_lossy().into_owned())
     }
 
-    fn open_with(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    fn open_with(&self, path: &str, flags: OFlags) -> Result<OwnedFd, WalkError> {
         let dir = self.dir.as_fd();
-        let by_kernel = if self.by_walk { None } else { system::open(dir, path, flags) };
-        by_kernel.unwrap_or_else(|| walk::open(dir, path, flags))
+        match self.by_kernel(|| system::open(dir, path, flags)) {
+            Some(decided) => Ok(decided?),
+            None => walk::open(dir, path, flags),
+        }
     }
 
-    fn stat(&self, path: &str, last: Last) -> Result<Stat, Errno> {
+    fn stat(&self, path: &str, last: Last) -> Result<Stat, WalkError> {
         let dir = self.dir.as_fd();
-        let by_kernel = if self.by_walk { None } else { system::stat(dir, path, last) };
-        by_kernel.unwrap_or_else(|| walk::find(dir, path, last).map(|end| end.stat))
+        match self.by_kernel(|| system::stat(dir, path, last)) {
+            Some(decided) => Ok(decided?),
+            None => walk::find(dir, path, last).map(|end| end.stat),
+        }
     }
 
-    fn target(&self, path: &str) -> Result<CString, Errno> {
+    fn target(&self, path: &str) -> Result<CString, WalkError> {
         let dir = self.dir.as_fd();
-        let by_kernel = if self.by_walk { None } else { system::read_link(dir, path) };
-        by_kernel.unwrap_or_else(|| walk::find(dir, path, Last::Keep)?.target(dir))
+        match self.by_kernel(|| system::read_link(dir, path)) {
+            Some(decided) => Ok(decided?),
+            None => Ok(walk::find(dir, path, Last::Keep)?.target(dir)?),
+        }
+    }
+
+    fn by_kernel<T>(&self, ask: impl FnOnce() -> Option<T>) -> Option<T> {
+        if self.by_walk { None } else { ask() }
     }
 }
 
-/// The error of a path. Of names that somebody replaces all the time nobody knows what is there.
-fn io_error(error: Errno) -> io::Error {
-    if error == Errno::STALE {
-        return io::Error::new(io::ErrorKind::InvalidData, "it, or a folder above it, is replaced all the time");
+fn io_error(error: WalkError) -> io::Error {
+    match error {
+        WalkError::System(error) => error.into(),
+        WalkError::Replaced => io::Error::new(io::ErrorKind::InvalidData, error),
     }
-    error.into()
 }
 
 #[cfg(test)]
@@ -233,13 +242,13 @@ mod tests {
             assert_eq!(read("/../../secret").as_deref(), Ok("the image's own"));
             assert_eq!(read("/var/lib/link/up").as_deref(), Ok("inside"));
             assert_eq!(read("/etc/folder/link/../../lib/link/up").as_deref(), Ok("inside"));
-            assert_eq!(read("/etc/broken"), Err(Errno::NOENT));
-            assert_eq!(read("/etc/ring"), Err(Errno::LOOP));
+            assert_eq!(read("/etc/broken"), Err(Errno::NOENT.into()));
+            assert_eq!(read("/etc/ring"), Err(Errno::LOOP.into()));
             for path in ["/secret/below", "/secret/", "/etc/slash", "/etc/os-release/"] {
-                assert_eq!(read(path), Err(Errno::NOTDIR), "{path}");
+                assert_eq!(read(path), Err(Errno::NOTDIR.into()), "{path}");
             }
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            assert_eq!(place.open_with("/etc/os-release", flags).map(drop), Err(Errno::LOOP));
+            assert_eq!(place.open_with("/etc/os-release", flags).map(drop), Err(Errno::LOOP.into()));
         }
     }
 
@@ -296,10 +305,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_replaced_all_the_time_is_unknown_and_not_absent() {
-        let error = io_error(Errno::STALE);
-        assert!(!crate::sources::is_absent(&error), "{error}");
-        let reason = crate::sources::error_reason("/etc/x", &error);
-        assert_eq!(reason, "cannot read /etc/x: it, or a folder above it, is replaced all the time");
+    fn what_nobody_knows_is_not_absent_and_has_its_own_words() {
+        for (error, words) in [
+            (WalkError::Replaced, "it, or a folder above it, is replaced all the time"),
+            // What the server of a network volume has deleted.
+            (Errno::STALE.into(), "stale network file handle"),
+            (Errno::LOOP.into(), "filesystem loop or indirection limit (e.g. symlink loop)"),
+        ] {
+            let error = io_error(error);
+            assert!(!crate::sources::is_absent(&error), "{error}");
+            assert_eq!(crate::sources::error_reason("/etc/x", &error), format!("cannot read /etc/x: {words}"));
+        }
     }
 }

@@ -30,6 +30,17 @@ pub(super) enum Last {
     Keep,
 }
 
+/// Why nothing is found at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum WalkError {
+    /// The system says so.
+    #[error(transparent)]
+    System(#[from] Errno),
+    /// Nobody knows what is there.
+    #[error("it, or a folder above it, is replaced all the time")]
+    Replaced,
+}
+
 /// What a path leads to: a name in a folder, and what it was when the walk came there.
 #[derive(Debug)]
 pub(super) struct End {
@@ -40,13 +51,13 @@ pub(super) struct End {
     pub(super) stat: Stat,
 }
 
-/// Opens the file at a path; with `NOFOLLOW` in the flags, a link at its end is an error. `STALE` if it is replaced all the time.
-pub(super) fn open(dir: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+/// Opens the file at a path; with `NOFOLLOW` in the flags, a link at its end is an error.
+pub(super) fn open(dir: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, WalkError> {
     open_and_tell(dir, path, flags, &mut |_| {})
 }
 
-/// What is at a path. `STALE` if it is replaced all the time.
-pub(super) fn find(dir: BorrowedFd<'_>, path: &str, last: Last) -> Result<End, Errno> {
+/// What is at a path.
+pub(super) fn find(dir: BorrowedFd<'_>, path: &str, last: Last) -> Result<End, WalkError> {
     find_and_tell(dir, path, last, &mut |_| {})
 }
 
@@ -66,30 +77,35 @@ fn open_and_tell(
     path: &str,
     flags: OFlags,
     examined: &mut dyn FnMut(&str),
-) -> Result<OwnedFd, Errno> {
+) -> Result<OwnedFd, WalkError> {
     let last = if flags.contains(OFlags::NOFOLLOW) { Last::Keep } else { Last::Follow };
     for _ in 0..CHANGES {
         let end = find_and_tell(dir, path, last, examined)?;
         let kind = FileType::from_raw_mode(end.stat.st_mode);
         if kind == FileType::Symlink {
-            return Err(Errno::LOOP);
+            return Err(Errno::LOOP.into());
         }
         if flags.contains(OFlags::DIRECTORY) && kind != FileType::Directory {
-            return Err(Errno::NOTDIR);
+            return Err(Errno::NOTDIR.into());
         }
         let opened =
             rustix::fs::openat(end.folder_below(dir), end.name.as_str(), flags | OFlags::NOFOLLOW, Mode::empty());
         match opened {
             // It was replaced by a link since.
             Err(Errno::LOOP | Errno::NOTDIR) => {}
-            opened => return opened,
+            opened => return Ok(opened?),
         }
     }
-    Err(Errno::STALE)
+    Err(WalkError::Replaced)
 }
 
 /// `examined` is called with each name between the moments when it is examined and when it is used.
-fn find_and_tell(dir: BorrowedFd<'_>, path: &str, last: Last, examined: &mut dyn FnMut(&str)) -> Result<End, Errno> {
+fn find_and_tell(
+    dir: BorrowedFd<'_>,
+    path: &str,
+    last: Last,
+    examined: &mut dyn FnMut(&str),
+) -> Result<End, WalkError> {
     // As in the kernel, a slash at the end demands a directory.
     let must_be_directory = path.ends_with('/');
     let mut walk = Walk { dir, folders: Vec::new(), remaining: names(path), links: 0, must_be_directory };
@@ -107,13 +123,13 @@ fn find_and_tell(dir: BorrowedFd<'_>, path: &str, last: Last, examined: &mut dyn
         let is_followed = kind == FileType::Symlink && (!is_last || last == Last::Follow || walk.must_be_directory);
         if is_last && !is_followed {
             let is_fit = kind == FileType::Directory || !walk.must_be_directory;
-            return if is_fit { Ok(End { folder: walk.folders.pop(), name, stat }) } else { Err(Errno::NOTDIR) };
+            return if is_fit { Ok(End { folder: walk.folders.pop(), name, stat }) } else { Err(Errno::NOTDIR.into()) };
         }
         let is_same = if is_followed { walk.follow(&name)? } else { walk.enter(&name, kind)? };
         if !is_same {
             changes += 1;
             if changes == CHANGES {
-                return Err(Errno::STALE);
+                return Err(WalkError::Replaced);
             }
             walk.remaining.push(name);
         }

@@ -36,7 +36,7 @@ impl Machine {
     }
 
     /// The content of a file. `examined` is called with each name between the moments when it is examined and used.
-    fn read(&self, path: &str, mut examined: impl FnMut(&str)) -> Result<String, Errno> {
+    fn read(&self, path: &str, mut examined: impl FnMut(&str)) -> Result<String, WalkError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let mut text = String::new();
         let opened = open_and_tell(self.handle.as_fd(), path, flags, &mut examined)?;
@@ -66,7 +66,7 @@ fn a_folder_that_becomes_a_link_once_it_was_examined_leads_nowhere_else() {
             }
         });
         // The link is resolved inside the root, where nothing of that name is.
-        assert_eq!((read, seen), (Err(Errno::NOENT), 2), "{target}");
+        assert_eq!((read, seen), (Err(Errno::NOENT.into()), 2), "{target}");
     }
 }
 
@@ -74,7 +74,7 @@ fn a_folder_that_becomes_a_link_once_it_was_examined_leads_nowhere_else() {
 fn an_absolute_target_is_one_of_the_scanned_machine() {
     let machine = Machine::new();
     symlink(&machine.outside, machine.at("link")).expect("linked");
-    assert_eq!(machine.read("/link/file", |_| {}), Err(Errno::NOENT));
+    assert_eq!(machine.read("/link/file", |_| {}), Err(Errno::NOENT.into()));
     fs::create_dir_all(machine.at(&format!(".{}", machine.outside.display()))).expect("made");
     fs::write(machine.at(&format!(".{}/file", machine.outside.display())), "of the machine").expect("written");
     assert_eq!(machine.read("/link/file", |_| {}).as_deref(), Ok("of the machine"));
@@ -93,7 +93,7 @@ fn a_file_that_becomes_a_link_once_it_was_examined_is_read_inside_or_not_at_all(
             }
         }
     });
-    assert_eq!((read, seen), (Err(Errno::NOENT), 2));
+    assert_eq!((read, seen), (Err(Errno::NOENT.into()), 2));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn what_is_replaced_all_the_time_is_not_absent() {
             // A folder whenever it is examined, and a link when it is opened; then the other way round.
             replace(&machine.at("a"), &machine.at("link"));
         });
-        assert_eq!((read, rounds), (Err(Errno::STALE), CHANGES), "{path}");
+        assert_eq!((read, rounds), (Err(WalkError::Replaced), CHANGES), "{path}");
     }
     let machine = Machine::new();
     symlink("file", machine.at("a/link")).expect("linked");
@@ -123,7 +123,7 @@ fn what_is_replaced_all_the_time_is_not_absent() {
             replace(&machine.at("a/file"), &machine.at("a/link"));
         }
     });
-    assert_eq!((read, turns), (Err(Errno::STALE), CHANGES));
+    assert_eq!((read, turns), (Err(WalkError::Replaced), CHANGES));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_folder_that_goes_while_it_is_passed_is_absent() {
             fs::remove_dir_all(machine.at("a/b")).expect("removed");
         }
     });
-    assert_eq!(read, Err(Errno::NOENT));
+    assert_eq!(read, Err(Errno::NOENT.into()));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn forty_links_are_followed_and_circles_are_left() {
         symlink(format!("/{}", number - 1), machine.at(&number.to_string())).expect("linked");
     }
     assert_eq!(machine.read(&format!("/{}", LINKS_FOLLOWED - 1), |_| {}).as_deref(), Ok("inside"));
-    assert_eq!(machine.read(&format!("/{LINKS_FOLLOWED}"), |_| {}), Err(Errno::LOOP));
+    assert_eq!(machine.read(&format!("/{LINKS_FOLLOWED}"), |_| {}), Err(Errno::LOOP.into()));
     for (link, target) in
         [("self", "self"), ("one", "two"), ("two", "./one"), ("a/down", "../a/down/x"), ("a/up", "..")]
     {
@@ -167,12 +167,12 @@ fn forty_links_are_followed_and_circles_are_left() {
     }
     for path in ["/self", "/self/x", "/one", "/two/x", "/a/down"] {
         let mut steps = 0;
-        assert_eq!(machine.read(path, |_| steps += 1), Err(Errno::LOOP), "{path}");
+        assert_eq!(machine.read(path, |_| steps += 1), Err(Errno::LOOP.into()), "{path}");
         assert!(steps <= 3 * LINKS_FOLLOWED, "{path}: {steps}");
     }
     let around = format!("/{}a/file", "a/up/".repeat(LINKS_FOLLOWED));
     assert_eq!(machine.read(&around, |_| {}).as_deref(), Ok("inside"));
-    assert_eq!(machine.read(&around.replacen("a/up", "a/up/a/up", 1), |_| {}), Err(Errno::LOOP));
+    assert_eq!(machine.read(&around.replacen("a/up", "a/up/a/up", 1), |_| {}), Err(Errno::LOOP.into()));
 }
 
 /// Ends the threads of a test, also of one that fails.
@@ -214,7 +214,7 @@ fn nothing_outside_is_read_while_folders_and_links_change_places() {
                         assert_eq!(text, "inside", "{path}");
                         inside += 1;
                     }
-                    Err(Errno::NOENT | Errno::NOTDIR | Errno::STALE) => absent += 1,
+                    Err(WalkError::System(Errno::NOENT | Errno::NOTDIR) | WalkError::Replaced) => absent += 1,
                     Err(error) => panic!("{path}: {error}"),
                 }
             }
