@@ -124,7 +124,9 @@ impl Watch {
             }
         };
         // Events up to now are older than the scan that follows.
-        let broken = notifier.take().err();
+        let taking = Arc::clone(&notifier);
+        let taken = deadline::run("watch", deadline::OWN_FILES, &StuckWork::default(), move || taking.take());
+        let broken = taken.map_err(io::Error::from).and_then(|taken| taken).err();
         let root = Arc::new(root);
         let plan = Arc::new(Plan::of(places, root.platform()));
         let Armed { filters, keys, mut summary, .. } = self.armed(&notifier, &root, &plan);
@@ -192,7 +194,7 @@ impl Watch {
         while let Some(rest) = debounce.rest(Instant::now().into_std()) {
             sleep(rest.min(POLL_INTERVAL)).await;
             // An error here does not matter: there already is a change to scan for.
-            if self.take().unwrap_or(false) {
+            if self.take().await.unwrap_or(false) {
                 debounce.again(Instant::now().into_std());
             }
         }
@@ -206,7 +208,7 @@ impl Watch {
         let Some(notifier) = &self.notifier else { return std::future::pending().await };
         loop {
             notifier.ready().await?;
-            if self.take()? {
+            if self.take().await? {
                 return Ok(());
             }
             // A watched directory may be busy with files that no source reads.
@@ -215,15 +217,25 @@ impl Watch {
     }
 
     /// Whether any of the new events concerns a watched place.
-    fn take(&self) -> io::Result<bool> {
-        let Some(notifier) = &self.notifier else { return Ok(false) };
-        Ok(notifier.take()?.iter().any(|notice| match notice {
+    async fn take(&self) -> io::Result<bool> {
+        let Some(notifier) = self.notifier.clone() else { return Ok(false) };
+        let notices = if notify::TAKING_READS_DISKS {
+            // A disk that does not answer holds this up until the next scheduled scan.
+            deadline::on_thread("watch", move || notifier.take()).await??
+        } else {
+            notifier.take()?
+        };
+        Ok(notices.iter().any(|notice| self.concerns(notice)))
+    }
+
+    fn concerns(&self, notice: &Notice) -> bool {
+        match notice {
             // The kernel has dropped events, and a watched place may be among them.
             Notice::Overflow => true,
             Notice::Removed(id) => self.filters.contains_key(id) || self.keys.contains(id),
             Notice::Key(key) => self.keys.contains(key),
             Notice::Entry { directory, name } => self.filters.get(directory).is_some_and(|filter| filter.accepts(name)),
-        }))
+        }
     }
 }
 

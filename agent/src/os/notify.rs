@@ -29,6 +29,9 @@ pub type WatchId = i32;
 /// Whether [`Changes::Below`] of a directory includes its subdirectories. Elsewhere each one is added for itself.
 pub const WATCHES_SUBDIRECTORIES: bool = platform::WATCHES_SUBDIRECTORIES;
 
+/// Whether [`Notifier::take`] lists directories, and so takes as long as their disks.
+pub const TAKING_READS_DISKS: bool = cfg!(target_os = "macos");
+
 /// Which changes of a directory or key are wanted. Linux notices them all, except below; macOS all but an entry that is written in
 /// place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,7 +136,7 @@ impl Notifier {
         self.0.remove(id);
     }
 
-    /// The changes since the last call; empty when there are none.
+    /// The changes since the last call; empty when there are none. See [`TAKING_READS_DISKS`].
     ///
     /// # Errors
     /// The notifier is broken.

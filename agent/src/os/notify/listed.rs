@@ -83,6 +83,7 @@ impl<S: Signals> Directories<S> {
         Self { signals, watched: Mutex::default(), most_entries: ENTRIES }
     }
 
+    #[cfg(target_os = "macos")]
     pub(super) const fn signals(&self) -> &S {
         &self.signals
     }
