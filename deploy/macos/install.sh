@@ -27,6 +27,8 @@ done
 if [ -n "$root" ]; then
     [ -d "$root" ] || fail "there is no folder $root"
     [ -z "$collector$token" ] || fail 'the collector can be set on the running Mac only'
+    # A running Mac shows the folders of this volume at the top.
+    [ -L "$root/System/Volumes/Data" ] || [ ! -d "$root/System/Volumes/Data" ] || root=$root/System/Volumes/Data
 else
     [ "$(uname -s)" = Darwin ] || fail 'this is no Mac; use --root DIR'
     [ "$(id -u)" = 0 ] || fail 'run it as root: sudo ./install.sh'

@@ -17,6 +17,9 @@ const JOB: &str = include_str!("../../../../deploy/macos/muster-agent.plist");
 /// The program in the shipped job.
 const SHIPPED: &str = "<string>/Library/Application Support/Muster/muster-agent</string>";
 const OWN_JOB: &str = "Library/LaunchDaemons/muster-agent.plist";
+/// The volume with everything that is not the system's own. A running Mac shows its folders at the top; below a root they are here
+/// (firmlinks of macOS 10.15 and later).
+const DATA: &str = "System/Volumes/Data";
 /// The job in the domain of the system (`launchctl(1)`).
 const LOADED: &str = "system/muster-agent";
 
@@ -36,7 +39,6 @@ pub(super) const MANAGER: Manager = Manager {
 };
 
 fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<String>, ServiceError> {
-    let at = |path: &str| root.unwrap_or(Path::new("/")).join(path);
     let mut program = program.to_owned();
     if root.is_none() {
         // launchd would follow a link that somebody changes later.
@@ -44,7 +46,7 @@ fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<Strin
         // The service may do everything, and so may who can change what it runs.
         access::check_program(&program)?;
     }
-    let path = at(OWN_JOB);
+    let [path, ..] = places(root);
     write(&path, &job(&program))?;
     let mut done = vec![format!("wrote {}", path.display())];
     if root.is_some() {
@@ -68,15 +70,16 @@ fn install(program: &Path, root: Option<&Path>, start: bool) -> Result<Vec<Strin
 }
 
 fn uninstall(root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
-    let path = root.unwrap_or(Path::new("/")).join(OWN_JOB);
     let mut done = Vec::new();
     if root.is_none() && unload()? {
         done.push(format!("launchctl bootout {LOADED}"));
     }
-    match std::fs::remove_file(&path) {
-        Ok(()) => done.push(format!("removed {}", path.display())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed("remove", &path)(error)),
+    for path in places(root) {
+        match std::fs::remove_file(&path) {
+            Ok(()) => done.push(format!("removed {}", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("remove", &path)(error)),
+        }
     }
     done.push("kept /Library/Application Support/Muster (settings, identity, program)".to_owned());
     Ok(done)
@@ -108,9 +111,8 @@ fn stop() -> Result<Vec<String>, ServiceError> {
 }
 
 fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
-    let path = root.unwrap_or(Path::new("/")).join(OWN_JOB);
     let mut status = ServiceStatus {
-        unit: path.exists().then_some(path),
+        unit: places(root).into_iter().find(|path| path.exists()),
         packaged: false,
         enabled: String::new(),
         active: String::new(),
@@ -130,6 +132,16 @@ fn status(root: Option<&Path>) -> Result<ServiceStatus, ServiceError> {
         status.enabled = if is_disabled { "disabled" } else { "enabled" }.to_owned();
     }
     Ok(status)
+}
+
+/// Where the job may be: first where launchd of that system reads it. A copy of both volumes as one tree has it at the top.
+fn places(root: Option<&Path>) -> [PathBuf; 2] {
+    let top = root.unwrap_or(Path::new("/"));
+    let of_data = top.join(DATA);
+    let at_top = top.join(OWN_JOB);
+    // A link there would lead to the running system.
+    let has_data = root.is_some() && std::fs::symlink_metadata(&of_data).is_ok_and(|data| data.is_dir());
+    if has_data { [of_data.join(OWN_JOB), at_top] } else { [at_top.clone(), at_top] }
 }
 
 /// The shipped job with another program.
@@ -258,6 +270,25 @@ mod tests {
         assert!(done.contains(&format!("removed {}", path.display())), "{done:?}");
         assert_eq!((files(), status(below).expect("status").unit), (0, None));
         uninstall(below).expect("removing nothing is no error");
+    }
+
+    #[test]
+    fn the_job_is_on_the_volume_from_which_launchd_reads_it() {
+        let root = tempfile::tempdir().expect("temporary directory");
+        let (below, path) = (Some(root.path()), root.path().join(DATA).join(OWN_JOB));
+        // The volume of the system has empty folders in the places of those of the other one.
+        std::fs::create_dir_all(root.path().join("Library")).expect("made");
+        std::fs::create_dir_all(root.path().join(DATA)).expect("made");
+        install(Path::new("/Library/Application Support/Muster/muster-agent"), below, true).expect("installed");
+        let at_top = root.path().join(OWN_JOB);
+        assert!(path.exists() && !at_top.exists());
+        assert_eq!(status(below).expect("status").unit, Some(path.clone()));
+        // One of a copy in one tree counts too, and goes too.
+        std::fs::create_dir_all(at_top.parent().expect("a folder")).expect("made");
+        std::fs::copy(&path, &at_top).expect("copied");
+        uninstall(below).expect("removed");
+        assert!(!path.exists() && !at_top.exists());
+        assert_eq!(status(below).expect("status").unit, None);
     }
 
     #[test]
