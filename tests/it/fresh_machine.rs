@@ -110,12 +110,12 @@ fn what_the_checks_for_windows_and_macos_need_is_named() -> Result<()> {
     let machine = Machine::debian("1.63.0+dfsg1-2", "1.96.0+dfsg1-1~deb12u2")?;
     machine.user(0, false)?;
     let answer = machine.run("deploy/ci/test", &["--no-install", "windows", "apple"])?.expect_code(1)?;
-    for part in [" wine wine64", " gcc-mingw-w64-x86-64-win32", " wixl", " msitools"] {
+    for part in [" wine wine64", " gcc-mingw-w64-x86-64-win32", " wixl", " msitools", " python3"] {
         assert!(answer.stderr.contains(part), "{part:?} is missing:\n{}", answer.stderr);
     }
     // A Debian with the source of Rust builds its own standard library.
     if !Path::new("/usr/lib/rustlib/src/rust/library").exists() {
-        let rustup = "--target=aarch64-apple-darwin --target=x86_64-pc-windows-gnu; } || env DEBIAN_FRONTEND";
+        let rustup = "--target=aarch64-apple-darwin --target=x86_64-apple-darwin --target=x86_64-pc-windows-gnu; } || env DEBIAN_FRONTEND";
         for part in [rustup, " rustc-web cargo-web rust-web-src rust-web-clippy rustfmt-web"] {
             assert!(answer.stderr.contains(part), "{part:?} is missing:\n{}", answer.stderr);
         }
