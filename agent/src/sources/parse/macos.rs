@@ -12,4 +12,6 @@ pub mod safari;
 pub mod url;
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod real_tests;

@@ -5,17 +5,13 @@ use std::path::PathBuf;
 
 use super::bom::{Bom, Remains};
 use super::bundle::Bundle;
-use super::extensions_db::{self, Database};
+use super::damage_tests::{BINARY, assert_damage_shows, database};
 use super::job::Job;
 use crate::sources::parse::plist::{self, PlistFault};
 
 fn read(name: &str) -> Vec<u8> {
     let folder = PathBuf::from(std::env::var_os("MUSTER_PLISTS").expect("MUSTER_PLISTS names the folder"));
     std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-fn database(bytes: &[u8]) -> Option<Database> {
-    extensions_db::parse(&plist::parse_of_system(bytes).ok()?).filter(|database| database.fault.is_none())
 }
 
 #[test]
@@ -53,24 +49,5 @@ fn the_bill_of_materials_of_a_real_package_has_every_file() {
 #[ignore = "needs MUSTER_PLISTS, a folder with property lists of real Macs"]
 fn a_damaged_list_of_extensions_is_never_complete_with_less() {
     let bytes = read("osquery-systemextensions-db.plist");
-    let whole = database(&bytes).expect("a database");
-    for cut in 0..bytes.len() {
-        assert_eq!(database(&bytes[..cut]), None, "cut at {cut}");
-    }
-    // A changed letter of a text cannot be noticed; everything else must be.
-    for at in 0..bytes.len() {
-        for byte in [0, 1, 0x0f, 0x50, 0xa0, 0xd0, 0xff, bytes[at] ^ 1, bytes[at].wrapping_add(1)] {
-            let mut changed = bytes.clone();
-            changed[at] = byte;
-            let Some(found) = database(&changed) else { continue };
-            assert_eq!(found.extensions.len(), whole.extensions.len(), "{byte:#x} at {at}");
-            let (one, two) = (&found.extensions[0], &whole.extensions[0]);
-            assert_eq!(one.categories.len(), two.categories.len(), "{byte:#x} at {at}");
-            for (one, two) in
-                [(&one.id, &two.id), (&one.state, &two.state), (&one.version, &two.version), (&one.team, &two.team)]
-            {
-                assert!(!one.is_empty() && one.len() + 4 >= two.len(), "{byte:#x} at {at}: {found:?}");
-            }
-        }
-    }
+    assert_damage_shows(&bytes, bytes.len(), BINARY);
 }
