@@ -23,6 +23,8 @@ mod freshness;
 mod gap_advice;
 mod hit;
 mod live;
+#[cfg(test)]
+mod macos_outcomes_tests;
 pub mod matching;
 mod package_state;
 mod place;
