@@ -246,8 +246,8 @@ pub enum ReportError {
         /// From when on it is known, if that can be said.
         from: Option<Timestamp>,
     },
-    /// No machine is counted at the sites that were asked for.
-    #[error("no machine is counted at {}; `muster board` and `muster hosts` show which sites there are", named(sites))]
+    /// No machine is counted: at the sites that were asked for, or at all if none is named.
+    #[error("{}", no_machines(sites))]
     NoMachines {
         /// The sites.
         sites: Vec<SiteId>,
@@ -344,6 +344,13 @@ fn of_order(order: Option<&OrderId>) -> String {
 }
 
 /// `hq, lab`
+fn no_machines(sites: &[SiteId]) -> String {
+    if sites.is_empty() {
+        return "no machine is counted under the order, so nothing can be finished; `muster hosts` shows who has enrolled".to_owned();
+    }
+    format!("no machine is counted at {}; `muster board` and `muster hosts` show which sites there are", named(sites))
+}
+
 fn named(sites: &[SiteId]) -> String {
     sites.iter().map(SiteId::as_str).collect::<Vec<_>>().join(", ")
 }

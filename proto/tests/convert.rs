@@ -559,6 +559,7 @@ fn the_past_is_the_same_after_it_was_sent() {
         as_of: Timestamp::from_millis(8),
         open: 7,
         waivers_ending: 3,
+        waived: 5,
         state: ForecastState::Rates,
         days: 20,
         rates: vec![rate],

@@ -144,7 +144,7 @@ fn decided(counts: &BoardCounts, of: &str, paint: &Paint) -> String {
     text.push_str(&line(Lane::Retired, " at their last report", &counts.retired));
     if counts.self_approved > 0 {
         let hosts = counted(counts.self_approved, "host");
-        let own = format!("{of}{hosts} waived or retired by one person alone");
+        let own = format!("{of}{hosts} waived or retired without a second person");
         text.push_str(&format!("  {}\n", paint.alarm(&own)));
     }
     text

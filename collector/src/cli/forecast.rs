@@ -6,11 +6,12 @@ use super::args::timeline::ForecastArgs;
 use super::client::Client;
 use super::render::{Answer, Cell, Paint, Screen, Table, counted, instant, when};
 
-const HEADER: [&str; 15] = [
+const HEADER: [&str; 16] = [
     "order",
     "as_of",
     "open",
     "waivers_ending",
+    "waived",
     "state",
     "due",
     "needed_per_day",
@@ -25,6 +26,7 @@ const HEADER: [&str; 15] = [
 ];
 const NO_END: &str = "no end at this rate";
 const MEANING: &str = "  finished: machines whose true lane became done or clear, less those on which work came back and new ones with work.
+  A missing machine is finished when it is matched with a host, which then counts by its own lane.
   Waived, retired and excused machines are not finished, and changes of rules count neither way.
 ";
 
@@ -41,6 +43,7 @@ fn rows(report: &ForecastReport) -> Vec<Vec<String>> {
         report.as_of.to_rfc3339(),
         report.open.to_string(),
         report.waivers_ending.to_string(),
+        report.waived.to_string(),
         report.state.to_string(),
         instant(report.due),
         report.needed.map(|needed| needed.to_string()).unwrap_or_default(),
@@ -68,18 +71,19 @@ fn rows(report: &ForecastReport) -> Vec<Vec<String>> {
 pub(super) fn page(report: &ForecastReport, paint: &Paint) -> String {
     let now = report.as_of;
     let mut text = format!("{}\n", paint.bold(report.order.as_str()));
-    let machines = counted(report.open, "machine");
+    let (machines, waived) = (counted(report.open, "machine"), counted(report.waived, "waived machine"));
     text.push_str(&match report.state {
         ForecastState::Finished => "  finished: no work is left\n".to_owned(),
+        ForecastState::Waived => format!("  nothing is open, but work is left on {waived}\n"),
         ForecastState::TooFewDays | ForecastState::Rates => format!("  work is left on {machines}\n"),
     });
     if report.waivers_ending > 0 {
-        let waived = counted(report.waivers_ending, "waived machine");
-        text.push_str(&format!("  and on {waived} whose waivers end before the due date\n"));
+        let ending = counted(report.waivers_ending, "waived machine");
+        text.push_str(&format!("  the waivers of {ending} with work end before the due date\n"));
     }
     text.push_str(&due(report, paint));
     match report.state {
-        ForecastState::Finished => {}
+        ForecastState::Finished | ForecastState::Waived => {}
         ForecastState::TooFewDays => text.push_str(&format!(
             "  no forecast: it needs 14 days in a row, and {} known\n",
             if report.days == 1 { "1 is".to_owned() } else { format!("{} are", report.days) }
@@ -155,6 +159,7 @@ mod tests {
             as_of: now(),
             open,
             waivers_ending: 0,
+            waived: 0,
             state,
             days: 20,
             rates,
@@ -174,12 +179,13 @@ mod tests {
   7 days              2.5             -1 to 10  2026-12-16 (in 16 days)  2026-12-04 (in 4 days)  no end at this rate
   28 days (20 known)  -1              -1 to 10  no end at this rate      no end at this rate     no end at this rate
   finished: machines whose true lane became done or clear, less those on which work came back and new ones with work.
+  A missing machine is finished when it is matched with a host, which then counts by its own lane.
   Waived, retired and excused machines are not finished, and changes of rules count neither way.
   as of 2026-11-30T12:00:00Z
 ";
         assert_eq!(text, expected);
         let text = page(&ForecastReport { waivers_ending: 1, ..report(ForecastState::Rates, 40) }, &Paint::plain());
-        assert!(text.contains("and on 1 waived machine whose waivers end before the due date"), "{text}");
+        assert!(text.contains("the waivers of 1 waived machine with work end before the due date"), "{text}");
     }
 
     #[test]
@@ -190,6 +196,10 @@ mod tests {
         assert!(text.contains("4 machines a day"), "{text}");
         let text = page(&report(ForecastState::Finished, 0), &Paint::plain());
         assert!(text.contains("finished: no work is left") && !text.contains("a day"), "{text}");
+        let waived = ForecastReport { waived: 500, ..report(ForecastState::Waived, 0) };
+        let text = page(&waived, &Paint::plain());
+        assert!(text.contains("nothing is open, but work is left on 500 waived machines"), "{text}");
+        assert!(!text.contains("finished"), "{text}");
         assert_eq!(
             rows(&few),
             [[
@@ -197,6 +207,7 @@ mod tests {
                     "us-bis-icts-2021-002",
                     "2026-11-30T12:00:00Z",
                     "40",
+                    "0",
                     "0",
                     "too-few-days",
                     "2026-12-10T12:00:00Z",

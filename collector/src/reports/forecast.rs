@@ -26,6 +26,8 @@ struct Work {
     open: u64,
     /// Machines with work whose waivers end before the due milestone.
     waivers_ending: u64,
+    /// All waived machines with work.
+    waived: u64,
 }
 
 impl Work {
@@ -49,7 +51,8 @@ impl ReportContext {
         let asked = TimelineAsked { order: order.clone(), from: Some(from), sites, ..TimelineAsked::default_of(order) };
         let timeline = self.timeline_found(asked, due).await?;
         let present = timeline.days.last().filter(|day| day.at == self.now);
-        if !asked_sites.is_empty() && present.is_some_and(|day| day.counts.total == 0) {
+        // Where nothing is counted, nothing is finished.
+        if present.is_some_and(|day| day.counts.total == day.counts.out_of_scope) {
             return Err(ReportError::NoMachines { sites: asked_sites });
         }
         let Some(present) = present.map(|day| day.counts.open()) else {
@@ -58,7 +61,7 @@ impl ReportContext {
             return Err(ReportError::NotKnown { at: self.now, order: Some(order.clone()), why, from: None });
         };
         let progress = progress_in_a_row(&timeline.days, self.now);
-        let work = Work { progress, open: present, waivers_ending: timeline.waivers_ending };
+        let work = Work { progress, open: present, waivers_ending: timeline.waivers_ending, waived: timeline.waived };
         Ok(forecast(order, &work, due, self.now))
     }
 }
@@ -82,19 +85,21 @@ fn progress_in_a_row<G>(days: &[InstantCounts<G>], now: Timestamp) -> Vec<i64> {
 fn forecast(order: &OrderId, work: &Work, due: Option<Timestamp>, now: Timestamp) -> ForecastReport {
     let (progress, left) = (&work.progress, work.left());
     let state = match left {
+        0 if work.waived > 0 => ForecastState::Waived,
         0 => ForecastState::Finished,
         _ if progress.len() < FEWEST => ForecastState::TooFewDays,
         _ => ForecastState::Rates,
     };
     let rates = match state {
         ForecastState::Rates => WINDOWS.iter().filter_map(|window| rate(*window, progress, left, now)).collect(),
-        ForecastState::Finished | ForecastState::TooFewDays => Vec::new(),
+        ForecastState::Finished | ForecastState::Waived | ForecastState::TooFewDays => Vec::new(),
     };
     ForecastReport {
         order: order.clone(),
         as_of: now,
         open: work.open,
         waivers_ending: work.waivers_ending,
+        waived: work.waived,
         state,
         days: u32::try_from(progress.len()).unwrap_or(u32::MAX),
         rates,
@@ -159,7 +164,7 @@ mod tests {
 
     /// After days with this progress, when so many are open.
     fn of(progress: &[i64], open: u64, due: Option<Timestamp>) -> ForecastReport {
-        forecast(&order(), &Work { progress: progress.to_vec(), open, waivers_ending: 0 }, due, NOW)
+        forecast(&order(), &Work { progress: progress.to_vec(), open, waivers_ending: 0, waived: 0 }, due, NOW)
     }
 
     #[test]
@@ -217,13 +222,22 @@ mod tests {
 
     #[test]
     fn waivers_that_end_before_the_due_date_are_work_too() {
-        let work = Work { progress: vec![5; 28], open: 60, waivers_ending: 40 };
+        let work = Work { progress: vec![5; 28], open: 60, waivers_ending: 40, waived: 40 };
         let report = forecast(&order(), &work, Some(in_days(10.0)), NOW);
         assert_eq!((report.open, report.waivers_ending, report.needed), (60, 40, Some(10)));
         assert_eq!(report.rates[0].end, Some(in_days(20.0)), "100 machines");
         let hidden = Work { open: 0, ..work };
         let report = forecast(&order(), &hidden, Some(in_days(10.0)), NOW);
         assert_eq!((report.state, report.needed), (ForecastState::Rates, Some(4)), "nothing is open, but work is left");
+    }
+
+    #[test]
+    fn an_order_is_not_finished_while_waived_machines_have_work() {
+        for due in [None, Some(in_days(-1.0)), Some(in_days(10.0))] {
+            let work = Work { progress: vec![5; 28], open: 0, waivers_ending: 0, waived: 500 };
+            let report = forecast(&order(), &work, due, NOW);
+            assert_eq!((report.state, report.waived, report.needed), (ForecastState::Waived, 500, None), "{due:?}");
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl TryFrom<wire::OmittedDays> for OmittedDays {
 
 impl From<ForecastReport> for wire::GetForecastResponse {
     fn from(report: ForecastReport) -> Self {
-        let ForecastReport { order, as_of, open, waivers_ending, state, days, rates, due, needed } = report;
+        let ForecastReport { order, as_of, open, waivers_ending, waived, state, days, rates, due, needed } = report;
         Self {
             order: order.to_string(),
             as_of_ms: as_of.millis(),
@@ -150,6 +150,7 @@ impl From<ForecastReport> for wire::GetForecastResponse {
             due_ms: due.map(Timestamp::millis),
             needed_per_day: needed,
             waivers_ending,
+            waived,
         }
     }
 }
@@ -167,6 +168,7 @@ impl TryFrom<wire::GetForecastResponse> for ForecastReport {
             due: instant(report.due_ms),
             needed: report.needed_per_day,
             waivers_ending: report.waivers_ending,
+            waived: report.waived,
         })
     }
 }

@@ -170,12 +170,14 @@ pub struct RateForecast {
 closed_list! {
     /// What a forecast can say.
     ForecastState {
-        /// Nothing is open, and no waiver ends before the due milestone.
+        /// No work is left, on waived machines either.
         Finished = 1, "finished";
         /// Fewer than 14 days in a row are known.
         TooFewDays = 2, "too-few-days";
         /// It has rates.
         Rates = 3, "rates";
+        /// Nothing is open, and no waiver ends before a due milestone that is ahead; but work is left on waived machines.
+        Waived = 4, "waived";
     }
 }
 
@@ -190,6 +192,8 @@ pub struct ForecastReport {
     pub open: u64,
     /// Machines on which work is left and which are waived now, but not any more at the due milestone.
     pub waivers_ending: u64,
+    /// All machines on which work is left and which are waived now.
+    pub waived: u64,
     /// What it can say.
     pub state: ForecastState,
     /// For how many days in a row up to now the progress is known.

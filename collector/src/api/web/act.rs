@@ -81,7 +81,7 @@ impl HostsMeant {
         most: usize,
     ) -> Result<Vec<SelectedHost>, Refusal> {
         if self.is_nothing() {
-            return Err(Refusal::asked("The form means no host."));
+            return Err(Refusal::asked("No host is selected."));
         }
         let (count, digest) = form.get("expected").split_once('-').unwrap_or_default();
         let count: u64 = count.parse().map_err(|_| Refusal::asked("The form does not say which hosts were seen."))?;
@@ -91,10 +91,10 @@ impl HostsMeant {
             return Ok(hosts);
         }
         let text = if hosts.len() as u64 == count && !digest.is_empty() {
-            "Other hosts match now than those that you saw, so nothing was changed. Look at them and send the form again.".to_owned()
+            "The matching hosts have changed since you opened this page, so nothing was changed. Check them and submit again.".to_owned()
         } else {
             let (now, then) = (counted(hosts.len() as u64, "host"), number(count));
-            format!("Now {now} match and not {then}, so nothing was changed. Look at them and send the form again.")
+            format!("{now} match now, not {then}, so nothing was changed. Check them and submit again.")
         };
         Err(Refusal::new(StatusCode::CONFLICT, text))
     }

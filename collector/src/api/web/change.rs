@@ -83,11 +83,11 @@ impl BulkRow {
     fn of(bulk: &BulkReport) -> Self {
         let verb = match bulk.kind {
             BulkKind::Label => "label",
-            BulkKind::Unlabel => "take away the label",
-            BulkKind::Own if bulk.value.is_empty() => "nobody answers for them",
+            BulkKind::Unlabel => "remove label",
+            BulkKind::Own if bulk.value.is_empty() => "clear owner",
             BulkKind::Own => "owner",
             BulkKind::Note => "note",
-            BulkKind::Move => "move to the site",
+            BulkKind::Move => "move to site",
         };
         Self {
             number: bulk.number,
@@ -169,21 +169,21 @@ fn day(at: Timestamp) -> String {
 
 const fn reason_text(reason: WaiverReason) -> &'static str {
     match reason {
-        WaiverReason::ReplacementPending => "the replacement is ordered or planned",
-        WaiverReason::LegacySystem => "the system cannot be changed any more",
-        WaiverReason::VendorDependency => "a vendor supports its system only with the product",
-        WaiverReason::RegulatoryExemption => "a law or a regulator allows it",
-        WaiverReason::Research => "the product is studied",
-        WaiverReason::FalseFinding => "the finding is wrong",
-        WaiverReason::Other => "another reason, which the text gives",
+        WaiverReason::ReplacementPending => "replacement ordered or planned",
+        WaiverReason::LegacySystem => "legacy system, cannot be changed",
+        WaiverReason::VendorDependency => "required by a vendor",
+        WaiverReason::RegulatoryExemption => "legal or regulatory exemption",
+        WaiverReason::Research => "research on the product",
+        WaiverReason::FalseFinding => "false positive",
+        WaiverReason::Other => "other (explain below)",
     }
 }
 
 const fn kind_text(kind: DispositionKind) -> &'static str {
     match kind {
         DispositionKind::Destroyed => "destroyed",
-        DispositionKind::Reimaged => "installed anew, and another host now",
-        DispositionKind::Transferred => "given to somebody else",
+        DispositionKind::Reimaged => "reimaged, now another host",
+        DispositionKind::Transferred => "transferred",
         DispositionKind::Sold => "sold",
         DispositionKind::Lost => "lost or stolen",
     }

@@ -27,16 +27,16 @@ impl<'a> ErrorPage<'a> {
     pub(super) fn new(refusal: &Refusal, form: Option<&'a str>, request: &'a str) -> Self {
         let heading = match refusal.status {
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT if form.is_some() => "Nothing was changed",
-            StatusCode::BAD_REQUEST => "That address cannot be answered",
+            StatusCode::BAD_REQUEST => "Invalid address",
             StatusCode::UNAUTHORIZED => "Please log in",
             StatusCode::FORBIDDEN => "Not allowed",
             StatusCode::NOT_FOUND => "Not found",
             StatusCode::GONE => "That is over",
             StatusCode::CONFLICT => "Not possible now",
-            StatusCode::TOO_MANY_REQUESTS => "Too much at once",
+            StatusCode::TOO_MANY_REQUESTS => "Too many requests",
             StatusCode::SERVICE_UNAVAILABLE => "Not available now",
-            status if status.is_client_error() => "That did not work",
-            _ => "Something failed",
+            status if status.is_client_error() => "Request failed",
+            _ => "Internal error",
         };
         let text = clean(&refusal.text, 2_000);
         Self {

@@ -42,8 +42,9 @@ struct LoginPage {
 }
 
 /// Why somebody who is logged in is asked for the token.
+const BY_LINK: &str = "You came in by a login link. This action needs the token of your account. Log in with it, and then repeat the action.";
 const ENDED: &str = "Your session had ended, so nothing was done. Log in, and then repeat it.";
-const AGAIN: &str = "This action needs a login of the last 15 minutes. Log in again, and then repeat it.";
+const AGAIN: &str = "This action requires a login within the last 15 minutes. Log in again, then repeat it.";
 
 impl LoginPage {
     fn new(next: &str, failed: &str) -> Self {
@@ -57,7 +58,9 @@ pub(super) async fn form(RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
     // A wrong address to go back to must not keep anybody from the form.
     let query = Query::read(raw.as_deref(), &["next", "again", "ended"]).unwrap_or_default();
     let has = |flag: &str| raw.as_deref().unwrap_or_default().split('&').any(|pair| pair == flag);
-    let why = if has("again=1") {
+    let why = if has("again=link") {
+        BY_LINK
+    } else if has("again=1") {
         AGAIN
     } else if has("ended=1") {
         ENDED
@@ -78,7 +81,7 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
         Ok(response)
     };
     let Ok(token) = form.get("token").parse::<Token>() else {
-        return again("That is no token. A token has an id, a dot and 52 characters.");
+        return again("That is not a token. A token has an id, a dot and 52 characters.");
     };
     let peer = parts.extensions.get::<PeerHandle>();
     let caller = match state.access.by_token(&token, peer).await {

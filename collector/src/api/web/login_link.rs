@@ -8,7 +8,7 @@ use axum::extract::{RawQuery, State as Extract};
 use axum::response::Response;
 use http::{Request, StatusCode};
 use muster_proto::model::Token;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::chrome::page;
@@ -52,8 +52,11 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
     may_log_in(&state, &caller)?;
     let opened = actions::login_link_use(state.store.as_ref(), &link, &caller, state.sessions, state.now()).await;
     let Some(session) = state.or_refused(opened)? else { return Err(told(&state, &link, used())) };
-    // The session that this browser had before must not go on beside the new one.
-    end(&state, &parts).await?;
+    // The session that this browser had before must not go on beside the new one. The link is used up, so a failure must not lose
+    // the session that it has opened; the other one ends by itself.
+    if let Err(failed) = end(&state, &parts).await {
+        warn!(session.id = %session.id, error = %failed.text, "the session before could not be ended");
+    }
     // Wrong tokens from the same address, perhaps of other people, must not lock this one out.
     if let Some(peer) = peer {
         peer.tried(session.secret.hash(), true);

@@ -37,11 +37,11 @@ impl List<'_> {
             order = self.order.as_ref().map(ToString::to_string).unwrap_or_default();
         }
         if order.is_empty() && self.needs_order {
-            let why_not = "To change all that match, choose one order.";
+            let why_not = "Choose one order to edit all matching hosts.";
             return Ok(Selection { all: String::new(), why_not, order });
         }
         if self.menus.iter().any(|menu| self.query.has(menu)) {
-            let why_not = "To change all that match, write the name, the mark and the token into the filter.";
+            let why_not = "To edit all matching hosts, put the name, the mark and the token into the filter.";
             return Ok(Selection { all: String::new(), why_not, order });
         }
         let asked = Query::default().with("where", &self.filter()?).with("order", &order);

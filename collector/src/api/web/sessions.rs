@@ -47,6 +47,8 @@ pub(super) async fn end(
     Path(asked): Path<String>,
 ) -> Result<Response, Refusal> {
     let session = id(&asked)?;
+    // Who has found a browser that was left open must not log out the others.
+    visitor.must_have_proved_lately(&state, "/accounts")?;
     let ended = actions::session_end_of(state.store.as_ref(), visitor.caller(), &session, state.now()).await;
     state.or_refused(ended)?;
     ended_one(&state, &visitor, &session, "/accounts")

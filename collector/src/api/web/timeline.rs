@@ -61,6 +61,8 @@ struct View {
     has_machines: bool,
     /// Names of the columns of the table, without the day.
     columns: Vec<String>,
+    /// `90 days`.
+    days_counted: String,
     rows: Vec<Row>,
     /// What the page leaves out, as sentences.
     notes: Vec<String>,
@@ -222,9 +224,11 @@ async fn view(
     let (forecast, no_forecast) = match context.forecast(&order, sites).await {
         Ok(forecast) => (Some(forecast), String::new()),
         Err(ReportError::NotActive { .. }) => (None, "There is none: the order is not active.".to_owned()),
-        Err(refused @ (ReportError::NotKnown { .. } | ReportError::NoMachines { .. })) => {
-            (None, problem_of(&refused).unwrap_or_default())
+        Err(ReportError::NoMachines { .. }) => (None, "There is none: no machine is counted.".to_owned()),
+        Err(ReportError::TimelinesBusy { .. } | ReportError::TimelineTooLong { .. }) => {
+            (None, "There was no time for it. Load the page again, or use `muster forecast`.".to_owned())
         }
+        Err(refused @ ReportError::NotKnown { .. }) => (None, problem_of(&refused).unwrap_or_default()),
         Err(failed) => return Err(state.or_refusal::<()>(Err(failed)).err().unwrap_or_else(unexpected)),
     };
     let title = orders.iter().find(|found| found.id == order).map(|order| clean(&order.title, 200));
@@ -261,6 +265,7 @@ impl View {
             has_machines: report.days.iter().any(|day| day.counts.total > 0),
             chart: Chart::new(&numbers, of_chart, described(&numbers)),
             columns,
+            days_counted: counted(numbers.days.len() as u64, "day"),
             rows: rows(&numbers),
             notes: notes(report, &numbers, by),
             causes: causes.into_iter().map(|(cause, hosts)| (cause.name(), hosts.map(number))).collect(),

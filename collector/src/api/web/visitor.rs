@@ -65,7 +65,8 @@ impl Visitor {
     pub(super) fn must_have_proved_lately(&self, state: &State, back: &str) -> Result<(), Refusal> {
         match &self.proof {
             Proof::Session(_, session) if !session.is_proved_lately(state.now()) => {
-                Err(Refusal::nobody(Query::default().with("next", back).with("again", "1").link("/login"), false))
+                let why = if session.by_link { "link" } else { "1" };
+                Err(Refusal::nobody(Query::default().with("next", back).with("again", why).link("/login"), false))
             }
             Proof::Session(..) | Proof::Account(_) => Ok(()),
         }

@@ -17,7 +17,7 @@ pub(super) fn refusal_of(refused: &ActionError) -> Option<String> {
                 day(latest)
             )),
             AskRefusal::BeyondMilestone { due } => Some(format!(
-                "The order is due on {}, before the waiver ends. Tick \"also beyond the due date\" if you mean that.",
+                "The order is due on {}, before the waiver ends. Tick \"may end after the order's due date\" to allow that.",
                 day(due)
             )),
             AskRefusal::TooManyHosts => Some(format!(
@@ -32,10 +32,10 @@ pub(super) fn refusal_of(refused: &ActionError) -> Option<String> {
         };
     }
     if matches!(refused, ActionError::Control) {
-        return Some(format!("Say what protects the hosts meanwhile, in one line of at most {bytes} bytes."));
+        return Some(format!("Enter the compensating control in one line of at most {bytes} bytes."));
     }
     if matches!(refused, ActionError::Shown) {
-        return Some(format!("Say what shows that the hosts left, in one line of at most {bytes} bytes."));
+        return Some(format!("Enter the evidence in one line of at most {bytes} bytes."));
     }
     if matches!(refused, ActionError::TooManyRetired) {
         let most = muster_proto::limits::HOSTS_PER_RETIREMENT;
@@ -50,7 +50,7 @@ pub(super) fn refusal_of(refused: &ActionError) -> Option<String> {
         ));
     }
     if let ActionError::Entry { refusal: ByHandRefusal::Taken { entry }, .. } = refused {
-        return Some(format!("The host is matched with entry {entry} of the roster. Take them apart there first."));
+        return Some(format!("The host is matched with entry {entry} of the roster. Unmatch them there first."));
     }
     None
 }

@@ -23,6 +23,13 @@ async fn ending(store: &Arc<dyn Store>, instant: u64, due: Option<Timestamp>, si
     admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads").waivers_ending
 }
 
+/// All hosts that are waived with work left, whatever the order's due date.
+async fn waived(store: &Arc<dyn Store>, due: Option<Timestamp>) -> u64 {
+    let (instants, now, sites, budget) = (vec![at(NOW)], at(NOW), SiteScope::All, SearchBudget::unlimited());
+    let asked = TimelineAsked { order: order(), instants, now, sites, by: None, due, budget };
+    admin::read(store.as_ref(), "timeline", move |tx| timeline(tx, &asked)).await.expect("reads").waived
+}
+
 pub(crate) async fn waivers_that_end_before_an_order_is_due_are_counted_with_their_hosts(backend: impl Backend) {
     let store = backend.open();
     people(&store).await;
@@ -40,6 +47,9 @@ pub(crate) async fn waivers_that_end_before_an_order_is_due_are_counted_with_the
         assert_eq!(ending(&store, NOW, Some(at(due)), SiteScope::All).await, expected, "due at {due}");
     }
     assert_eq!(ending(&store, NOW, None, SiteScope::All).await, 0, "there is no due date");
+    for due in [None, Some(at(25)), Some(at(9_999)), Some(at(90_000))] {
+        assert_eq!(waived(&store, due).await, 2, "due at {due:?}");
+    }
     assert_eq!(ending(&store, NOW - 1, Some(at(90_000)), SiteScope::All).await, 0, "the present is not asked for");
     let elsewhere = SiteScope::Only(vec!["elsewhere".parse().expect("valid")]);
     assert_eq!(ending(&store, NOW, Some(at(90_000)), elsewhere).await, 0);

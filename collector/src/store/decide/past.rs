@@ -234,9 +234,13 @@ impl HostPast {
 
     /// Whether the host is waived at an instant with work left, and that waiver and any other of it end by a later instant.
     pub(crate) fn has_waiver_ending(&self, at: Timestamp, by: Timestamp, order: &OrderId, patience: Duration) -> bool {
+        self.is_waived_with_work(at, order, patience) && self.decision(by, order, patience).is_none()
+    }
+
+    /// Whether the host is waived at an instant with work left.
+    pub(crate) fn is_waived_with_work(&self, at: Timestamp, order: &OrderId, patience: Duration) -> bool {
         let place = self.place(at, order, patience).filter(|place| place.work == Work::Open);
-        let is_waived = place.and_then(|place| place.decided).is_some_and(|it| it.decision == Decision::Waived);
-        is_waived && self.decision(by, order, patience).is_none()
+        place.and_then(|place| place.decided).is_some_and(|it| it.decision == Decision::Waived)
     }
 
     /// The lane at an instant without a decision; `place` is that of the same instant.

@@ -39,7 +39,7 @@ pub(super) struct OrderBoard {
     pub(super) adds_up: bool,
     /// The lanes that waived and retired hosts would be in otherwise: `waived 12: 10 replace, 2 remove`.
     pub(super) decided: Vec<String>,
-    /// Hosts waived or retired by one person alone, as a sentence; empty without any.
+    /// Hosts waived or retired without a second person, as a sentence; empty without any.
     pub(super) self_approved: String,
     pub(super) overdue: u64,
     pub(super) overdue_text: String,
@@ -162,7 +162,7 @@ impl OrderBoard {
             decided: decided(counts, outside.as_ref()),
             self_approved: match counts.self_approved + outside.as_ref().map_or(0, |outside| outside.self_approved) {
                 0 => String::new(),
-                hosts => format!("{} waived or retired by one person alone", counted(hosts, "host")),
+                hosts => format!("{} waived or retired without a second person", counted(hosts, "host")),
             },
             overdue: counts.overdue,
             overdue_text: number(counts.overdue),

@@ -31,7 +31,7 @@ async fn a_waiver_is_on_its_page_and_the_host_keeps_its_true_lane_in_sight() {
     let host = lab.get("/hosts/host-north", Some(&cookie)).await.html();
     assert_eq!(host.faults(), Vec::<String>::new());
     let text = host.text();
-    assert!(text.contains("otherwise unknown") && text.contains("approved by approver"), "{text}");
+    assert!(text.contains("true lane unknown") && text.contains("approved by approver"), "{text}");
     let list = lab.get("/hosts", Some(&cookie)).await.html().text();
     assert!(list.contains("else replace"), "{list}");
     let file = lab.get("/hosts.csv", Some(&cookie)).await.text;

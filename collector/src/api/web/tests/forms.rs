@@ -108,7 +108,7 @@ async fn a_waiver_is_asked_for_by_one_person_and_approved_by_another_one_who_log
     let asker = lab.login("ada", Role::Operator, &[]).await;
     let chosen = lab.get(&format!("/change?host={}", contract::host(1)), Some(&asker)).await.html();
     assert_eq!(chosen.faults(), Vec::<String>::new());
-    assert!(chosen.text().contains("Change 1 host") && chosen.text().contains("host-north"), "{}", chosen.text());
+    assert!(chosen.text().contains("Edit 1 host") && chosen.text().contains("host-north"), "{}", chosen.text());
     let asked = lab.post("/exceptions", &body("/exceptions"), Some(&asker)).await;
     sees(&asked, "/exceptions/1");
     let page = lab.get("/exceptions/1", Some(&asker)).await.html();
@@ -146,9 +146,9 @@ async fn a_waiver_that_is_not_complete_is_refused_with_what_is_missing() {
         ("waive", "from which order"),
         ("reason", "why the hosts are exempt"),
         ("until", "until when"),
-        ("control", "protect"),
+        ("control", "compensating control"),
         ("expected", "which hosts"),
-        ("host", "means no host"),
+        ("host", "No host is selected"),
     ] {
         let whole = format!("{hosts}&{}", waiver());
         let fields: Vec<&str> = whole.split('&').filter(|field| !field.starts_with(&format!("{without}="))).collect();
@@ -157,7 +157,7 @@ async fn a_waiver_that_is_not_complete_is_refused_with_what_is_missing() {
         assert!(answer.html().text().contains(says), "without {without}: {}", answer.html().text());
     }
     let other = lab.post("/exceptions", &format!("where=enrolled:any&expected=7-00&{}", waiver()), Some(&cookie)).await;
-    assert!(other.html().text().contains("Now 2 hosts match and not 7"), "{}", other.html().text());
+    assert!(other.html().text().contains("2 hosts match now, not 7"), "{}", other.html().text());
     let odd =
         lab.post("/exceptions", &format!("{hosts}&{}", waiver().replace("2026-01-15", "soon")), Some(&cookie)).await;
     assert!(odd.html().text().contains("\"soon\" is no day"), "{}", odd.html().text());
@@ -176,7 +176,7 @@ async fn labels_owners_notes_and_sites_are_given_to_the_hosts_that_were_seen() {
         .find_map(|a| a.attribute("href").filter(|href| href.starts_with("/change?")))
         .map(str::to_owned);
     let chosen = lab.get(&link.expect("a link for all that match"), Some(&cookie)).await.html();
-    assert!(chosen.text().contains("Change 1 host"), "{}", chosen.text());
+    assert!(chosen.text().contains("Edit 1 host"), "{}", chosen.text());
     for (n, (change, value)) in
         (1..).zip([("label", "wave-1"), ("own", "Ada L."), ("note", "line one%0D%0Aline two"), ("move", "east")])
     {
@@ -193,10 +193,13 @@ async fn labels_owners_notes_and_sites_are_given_to_the_hosts_that_were_seen() {
     let before = lab.ledger_entries().await;
     let (one, two, other) = (seen(&[1]), seen(&[1, 2]), seen(&[2]));
     for (sent, says) in [
-        (format!("where=site:north,east&expected={two}&change=label&value=a"), "Now 1 host match and not 2"),
-        (format!("where=site:north,east&expected={other}&change=label&value=a"), "Other hosts match now"),
+        (format!("where=site:north,east&expected={two}&change=label&value=a"), "1 host match now, not 2"),
+        (
+            format!("where=site:north,east&expected={other}&change=label&value=a"),
+            "have changed since you opened this page",
+        ),
         (format!("where=site:&expected={one}&change=label&value=a"), "filter"),
-        (format!("expected={one}&change=label&value=a"), "means no host"),
+        (format!("expected={one}&change=label&value=a"), "No host is selected"),
         (format!("where=site:east&expected={one}&change=label&value=No+Label"), "label"),
         (format!("where=site:east&expected={one}&change=paint&value=a"), "paint"),
         (format!("where=site:nowhere&expected={}&change=label&value=a", seen(&[])), "No host matches"),
@@ -307,7 +310,7 @@ async fn an_order_is_switched_by_an_administrator_who_logged_in_lately() {
     let path = format!("/orders/{ORDER}");
     let page = lab.get(&path, Some(&cookie)).await.html();
     assert_eq!(page.faults(), Vec::<String>::new());
-    assert!(page.text().contains("Switch the order off"), "{}", page.text());
+    assert!(page.text().contains("Deactivate order"), "{}", page.text());
     assert_eq!(lab.post(&path, "switch=maybe", Some(&cookie)).await.status, StatusCode::BAD_REQUEST);
     lab.later(16 * 60);
     let late = lab.post(&path, "switch=off", Some(&cookie)).await;
@@ -329,7 +332,7 @@ async fn a_refused_form_speaks_of_fields_and_not_of_options() {
     for (path, sent, says) in [
         ("/exceptions", format!("{hosts}&{late}"), "at the latest"),
         ("/exceptions", format!("{hosts}&{past}"), "Give a later day"),
-        ("/exceptions", format!("{hosts}&{near}"), "also beyond the due date"),
+        ("/exceptions", format!("{hosts}&{near}"), "may end after the order"),
         ("/exceptions", format!("{hosts}&{}", waiver().replace("its+own+network", &long)), "in one line"),
         ("/dispositions", format!("{hosts}&kind=sold&evidence={long}"), "in one line"),
         ("/change", format!("{hosts}&change=note&value={long}"), "4096 bytes"),
@@ -361,7 +364,7 @@ async fn a_host_that_calls_itself_by_the_id_of_another_one_is_not_meant_by_it() 
     let cookie = lab.login("ada", Role::Operator, &[]).await;
     lab.host(7, &contract::host(1).to_string(), "north", &[("curl", "8.1")]).await;
     let page = lab.get(&format!("/change?host={}", contract::host(1)), Some(&cookie)).await.html().text();
-    assert!(page.contains("Change 1 host") && page.contains("host-north"), "{page}");
+    assert!(page.contains("Edit 1 host") && page.contains("host-north"), "{page}");
 }
 
 #[tokio::test]

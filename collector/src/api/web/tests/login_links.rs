@@ -36,7 +36,7 @@ async fn a_link_logs_in_once_and_its_page_uses_nothing_up() {
     for _ in 0..2 {
         let shown = lab.get(&format!("/login/link?token={link}"), None).await;
         assert_eq!(shown.status, StatusCode::OK);
-        assert_eq!((shown.header("referrer-policy"), shown.header("cache-control")), ("no-referrer", "no-store"));
+        assert_eq!((shown.header("referrer-policy"), shown.header("cache-control")), ("same-origin", "no-store"));
         assert!(shown.header("set-cookie").is_empty());
         let page = shown.html();
         assert_eq!(page.faults(), Vec::<String>::new());

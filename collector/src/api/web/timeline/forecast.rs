@@ -38,6 +38,10 @@ impl Forecast {
         let left = format!("Work is left on {}.", counted(report.open, "machine"));
         let mut sentences = match report.state {
             ForecastState::Finished => vec!["No work is left: the order is finished.".to_owned()],
+            ForecastState::Waived => {
+                let waived = counted(report.waived, "waived machine");
+                vec![format!("Nothing is open, but work is left on {waived}.")]
+            }
             ForecastState::Rates => vec![left],
             ForecastState::TooFewDays => {
                 let known = if report.days == 1 { "1 is".to_owned() } else { format!("{} are", report.days) };
@@ -46,7 +50,7 @@ impl Forecast {
         };
         if report.waivers_ending > 0 {
             let waived = counted(report.waivers_ending, "waived machine");
-            sentences.insert(1, format!("The waivers of {waived} end before the due date."));
+            sentences.insert(1, format!("The waivers of {waived} with work end before the due date."));
         }
         Self {
             sentences,
@@ -106,6 +110,7 @@ mod tests {
             order: "us-bis-icts-2021-002".parse().expect("an id"),
             as_of: now,
             open,
+            waived: 0,
             waivers_ending: if state == ForecastState::Rates { 3 } else { 0 },
             state,
             days: 13,
@@ -119,7 +124,7 @@ mod tests {
     fn a_rate_says_when_it_ends_and_whether_that_is_in_time() {
         let shown = Forecast::of(&report(ForecastState::Rates, 40));
         assert_eq!((shown.needed.as_str(), shown.is_late), ("4 machines a day", false));
-        assert_eq!(shown.sentences[1], "The waivers of 3 waived machines end before the due date.");
+        assert_eq!(shown.sentences[1], "The waivers of 3 waived machines with work end before the due date.");
         let [rate] = shown.rates.as_slice() else { panic!("one rate") };
         assert_eq!(
             (rate.window.as_str(), rate.median.as_str(), rate.range.as_str()),

@@ -202,14 +202,16 @@ enum Turn {
 
 fn turn(step: &LaneStep) -> Turn {
     let is_open = |lane: Option<Lane>| lane.is_some_and(|lane| !lane.is_finished());
+    let is_finished = matches!(step.to, Some(Lane::Done | Lane::Clear));
     match (is_open(step.from), is_open(step.to)) {
         (false, true) => Turn::Opened,
-        (true, false) => Turn::Finished,
-        (true, true) | (false, false) => Turn::Other,
+        // Who is waived, retired or not counted any more has finished nothing.
+        (true, false) if is_finished => Turn::Finished,
+        (true, _) | (false, false) => Turn::Other,
     }
 }
 
-/// Machines that came to have work left, and below zero those that had none left any more.
+/// Machines that came to have work left, and below zero those that were finished.
 fn steps(groups: &[&[TimelineDay]]) -> Vec<Series> {
     let sum = |days: &&[TimelineDay], is_opened: bool| -> i64 {
         let steps = days.iter().flat_map(|day| &day.steps);

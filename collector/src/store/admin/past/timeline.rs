@@ -83,6 +83,8 @@ pub(crate) struct TimelineFound {
     pub(crate) is_known: bool,
     /// Hosts that are waived now with work left, and will not be when the order is due; 0 if the present is not asked for.
     pub(crate) waivers_ending: u64,
+    /// All hosts that are waived now with work left; 0 if the present is not asked for.
+    pub(crate) waived: u64,
 }
 
 /// Reads a timeline, all of it at one moment of the database.
@@ -105,12 +107,12 @@ pub(crate) fn timeline(tx: &mut dyn AdminTx, asked: &TimelineAsked) -> Step<Time
         }
     }
     let mut found =
-        TimelineFound { days: Vec::new(), omitted, has_too_many_groups: false, is_known, waivers_ending: 0 };
+        TimelineFound { days: Vec::new(), omitted, has_too_many_groups: false, is_known, waivers_ending: 0, waived: 0 };
     let Some(first) = known.first().map(|instant| instant.at) else { return Ok(found) };
     let most = limits::TIMELINE_GROUPS / known.len();
     let due = asked.due.filter(|due| *due > asked.now);
     let patience = known.last().filter(|last| last.at == asked.now).map(|last| last.order.patience);
-    let mut ending = WaiversEnding { by: due.zip(patience), hosts: 0 };
+    let mut ending = WaiversEnding { due, patience, hosts: 0, waived: 0 };
     let mut counted = Timeline::new(known);
     let order = tx.query(ORDER, &[asked.order.as_str().into()])?.first().map(|row| row.int(0)).transpose()?;
     // An order that has never judged a host has no number: every host was unknown.
@@ -118,6 +120,7 @@ pub(crate) fn timeline(tx: &mut dyn AdminTx, asked: &TimelineAsked) -> Step<Time
         && count_entries(tx, asked, first, most, &mut counted)?;
     found.has_too_many_groups = !is_counted;
     found.waivers_ending = ending.hosts;
+    found.waived = ending.waived;
     found.days = counted.finish();
     if found.has_too_many_groups {
         found.days.iter_mut().for_each(|day| day.groups.clear());
@@ -125,11 +128,14 @@ pub(crate) fn timeline(tx: &mut dyn AdminTx, asked: &TimelineAsked) -> Step<Time
     Ok(found)
 }
 
-/// Hosts that are waived now with work left, and will not be at a later instant.
+/// Hosts that are waived now with work left, and those of them that will not be when the order is due.
 struct WaiversEnding {
-    /// That instant, and the present patience of the order.
-    by: Option<(Timestamp, Duration)>,
+    /// The due milestone, if it is ahead.
+    due: Option<Timestamp>,
+    /// The present patience of the order; `None` if the present is not asked for.
+    patience: Option<Duration>,
     hosts: u64,
+    waived: u64,
 }
 
 /// `false` if there are more groups than `most`; then it has stopped.
@@ -189,8 +195,11 @@ fn count_hosts(
         for (site, past) in hosts.into_values() {
             let place = |instant: &TimelineInstant| past.place(instant.at, &asked.order, instant.order.patience);
             counted.add(place);
-            let ends = |(by, patience)| past.has_waiver_ending(asked.now, by, &asked.order, patience);
-            ending.hosts += u64::from(ending.by.is_some_and(ends));
+            if let Some(patience) = ending.patience {
+                ending.waived += u64::from(past.is_waived_with_work(asked.now, &asked.order, patience));
+                let ends = |due| past.has_waiver_ending(asked.now, due, &asked.order, patience);
+                ending.hosts += u64::from(ending.due.is_some_and(ends));
+            }
             if asked.by == Some(GroupedBy::Site) {
                 counted.add_to(&Group::Site(Some(site)), place);
             }
