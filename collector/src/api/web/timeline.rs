@@ -224,11 +224,15 @@ async fn view(
     let (forecast, no_forecast) = match context.forecast(&order, sites).await {
         Ok(forecast) => (Some(forecast), String::new()),
         Err(ReportError::NotActive { .. }) => (None, "There is none: the order is not active.".to_owned()),
-        Err(ReportError::NoMachines { .. }) => (None, "There is none: no machine is counted.".to_owned()),
+        Err(ReportError::NoMachines { sites }) if sites.is_empty() => {
+            (None, "There is none: no machine is counted.".to_owned())
+        }
         Err(ReportError::TimelinesBusy { .. } | ReportError::TimelineTooLong { .. }) => {
             (None, "There was no time for it. Load the page again, or use `muster forecast`.".to_owned())
         }
-        Err(refused @ ReportError::NotKnown { .. }) => (None, problem_of(&refused).unwrap_or_default()),
+        Err(refused @ (ReportError::NotKnown { .. } | ReportError::NoMachines { .. })) => {
+            (None, problem_of(&refused).unwrap_or_default())
+        }
         Err(failed) => return Err(state.or_refusal::<()>(Err(failed)).err().unwrap_or_else(unexpected)),
     };
     let title = orders.iter().find(|found| found.id == order).map(|order| clean(&order.title, 200));

@@ -40,7 +40,7 @@ async fn an_administrator_sees_and_ends_the_sessions_of_the_accounts_of_its_site
     }
     assert_eq!(lab.get("/", Some(&north)).await.status, StatusCode::OK, "nobody else was logged out");
     let nobody = lab.post(&format!("/accounts/sessions/{}/end", id(&north)), "", None).await;
-    assert!(nobody.status == StatusCode::SEE_OTHER && nobody.header("location") == "/login");
+    assert!(nobody.status == StatusCode::SEE_OTHER && nobody.header("location").starts_with("/login"));
     assert_eq!(lab.get("/", Some(&north)).await.status, StatusCode::OK);
     // The ledger says who did it.
     let admin = lab.login("ada", Role::Admin, &[]).await;

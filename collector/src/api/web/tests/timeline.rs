@@ -109,7 +109,7 @@ async fn a_timeline_without_an_order_or_a_machine_says_what_to_do() {
     let lab = Lab::start_with(&[]).await;
     let cookie = lab.login("ada", Role::Viewer, &[]).await;
     let text = lab.get("/timeline", Some(&cookie)).await.html().text();
-    assert!(text.contains("muster orders activate"), "{text}");
+    assert!(text.contains("An administrator activates one"), "{text}");
     assert_eq!(lab.get("/timeline.csv", Some(&cookie)).await.status, StatusCode::BAD_REQUEST);
     let never = lab.get(&format!("/timeline?order={ORDER}"), Some(&cookie)).await.html().text();
     assert!(never.contains("No day of this time is known"), "{never}");
@@ -117,4 +117,5 @@ async fn a_timeline_without_an_order_or_a_machine_says_what_to_do() {
     let cookie = lab.login("ada", Role::Viewer, &[]).await;
     let text = lab.get("/timeline", Some(&cookie)).await.html().text();
     assert!(text.contains("No machine was counted"), "{text}");
+    assert!(text.contains("no machine is counted") && !text.contains("finished"), "nothing is not finished: {text}");
 }
