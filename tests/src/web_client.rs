@@ -121,7 +121,7 @@ impl WebClient {
         // Who refuses a request closes the connection before it has arrived, so only the answer counts.
         let sent = write!(stream, "{head}\r\n{body}").and_then(|()| stream.flush());
         let mut bytes = Vec::new();
-        let read = stream.read_to_end(&mut bytes);
+        let read = read_answer(&mut stream, &mut bytes);
         if bytes.is_empty() {
             sent.context("send a request")?;
             read.context("read an answer")?;
@@ -135,6 +135,21 @@ impl WebClient {
         let body = if answer.header("transfer-encoding") == "chunked" { unchunked(rest)? } else { rest.to_vec() };
         answer.text = String::from_utf8(body).context("a body that is no text")?;
         Ok(answer)
+    }
+}
+
+/// Reads until the peer closes. `StreamOwned` would first send what it could not send, and fail with that.
+fn read_answer(stream: &mut StreamOwned<ClientConnection, TcpStream>, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    loop {
+        let arrived = stream.conn.read_tls(&mut stream.sock)?;
+        stream.conn.process_new_packets().map_err(std::io::Error::other)?;
+        match stream.conn.reader().read_to_end(bytes) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            ended => return ended.map(drop),
+        }
+        if arrived == 0 {
+            return Ok(());
+        }
     }
 }
 
