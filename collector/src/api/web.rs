@@ -8,12 +8,14 @@
 //! answers like, and `access` checks their rules before its page runs. The address holds the whole state of a page.
 
 mod about;
+mod account_change;
 mod accounts;
 mod act;
 mod answer;
 mod assets;
 mod board;
 mod candidates;
+mod catalogue;
 mod change;
 mod changes;
 mod chrome;
@@ -35,6 +37,7 @@ mod form;
 mod format;
 mod headers;
 mod host;
+mod host_action;
 mod hosts;
 mod last_use;
 mod ledger;
@@ -42,6 +45,7 @@ mod log_limit;
 mod login;
 mod login_link;
 mod logins;
+mod made;
 mod narrowing;
 mod order;
 mod order_switch;

@@ -302,8 +302,9 @@ impl Collector {
         info!(agents = %agents.address(), operators = %operators.address(), probes = %probes.address(), "listening");
         let health = tonic_health::server::health_reporter();
         let mut serving = Serving { reporter: health.0, tasks: Vec::new() };
+        let agents_url = self.settings.agents.url(agents.address());
         serving.tasks.push(tokio::spawn(self.serve_agents(agents)?));
-        serving.tasks.push(tokio::spawn(self.serve_operators(operators, health.1)?));
+        serving.tasks.push(tokio::spawn(self.serve_operators(operators, health.1, agents_url)?));
         serving.tasks.push(tokio::spawn(self.serve_probes(probes)));
         self.readiness.listeners.store(true, Ordering::Release);
         // Written last: a program that finds this file may connect at once.

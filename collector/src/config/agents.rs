@@ -39,6 +39,19 @@ impl Default for Agents {
 }
 
 impl Agents {
+    /// The URL under which agents reach a collector that listens at this address: by its first public name, else by the address. One
+    /// that listens at all addresses and has no name is known by `localhost` alone.
+    #[must_use]
+    pub fn url(&self, listening: SocketAddr) -> String {
+        let port = listening.port();
+        match self.public_names.first() {
+            Some(name) if name.contains(':') => format!("https://[{name}]:{port}"),
+            Some(name) => format!("https://{name}:{port}"),
+            None if listening.ip().is_unspecified() => format!("https://localhost:{port}"),
+            None => format!("https://{listening}"),
+        }
+    }
+
     pub(super) fn check<K>(&self, layers: &mut Layers<K>) {
         let second = Duration::from_secs(1);
         layers.limit("agents.connections", &self.connections, (1, 1_000_000), usize::to_string);

@@ -138,3 +138,15 @@ fn every_number_and_duration_of_the_shipped_file_is_a_limit_in_the_metrics() {
         }
     }
 }
+
+#[test]
+fn agents_reach_the_collector_by_its_first_public_name() {
+    let listening = |text: &str| text.parse().expect("an address");
+    let mut agents = Agents::default();
+    assert_eq!(agents.url(listening("0.0.0.0:7443")), "https://localhost:7443");
+    assert_eq!(agents.url(listening("[::1]:7443")), "https://[::1]:7443");
+    agents.public_names = vec!["muster.example.org".to_owned(), "10.0.0.1".to_owned()];
+    assert_eq!(agents.url(listening("0.0.0.0:7000")), "https://muster.example.org:7000");
+    agents.public_names = vec!["fd00::1".to_owned()];
+    assert_eq!(agents.url(listening("0.0.0.0:7000")), "https://[fd00::1]:7000");
+}

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{RawQuery, State as Extract};
 use axum::response::Response;
-use muster_proto::model::{AccountReport, Timestamp};
+use muster_proto::model::{AccountReport, Holder, Role, Timestamp};
 
 use super::chrome::{Chrome, page};
 use super::format::{Moment, counted, name};
@@ -13,6 +13,7 @@ use super::sessions::SessionRow;
 use super::state::State;
 use super::visitor::Visitor;
 use crate::actions;
+use crate::store::SiteScope;
 
 /// Accounts that the page shows. There are at most 1,000 that are not revoked.
 const ACCOUNTS: usize = 200;
@@ -30,9 +31,14 @@ struct AccountsPage {
     more: String,
     sessions: Vec<SessionRow>,
     more_sessions: String,
+    roles: Vec<&'static str>,
+    holders: Vec<&'static str>,
+    /// The sites to which a new account must be bound; empty if it need not be.
+    own_sites: String,
 }
 
 struct Row {
+    id: String,
     name: String,
     role: &'static str,
     holder: &'static str,
@@ -48,6 +54,7 @@ impl Row {
         let sites: Vec<&str> = account.sites.iter().take(20).map(|site| site.as_str()).collect();
         let valid = account.tokens.iter().filter(|token| token.is_valid(now)).count() as u64;
         Self {
+            id: account.id.to_string(),
             name: name(account.name.as_str()),
             role: account.role.name(),
             holder: account.holder.name(),
@@ -89,5 +96,11 @@ pub(super) async fn show(
             .map(|session| SessionRow::of(session, &visitor, "/accounts", now))
             .collect(),
         more_sessions: more(sessions.len(), SESSIONS, "more session"),
+        roles: Role::ALL.iter().map(|role| role.name()).collect(),
+        holders: Holder::ALL.iter().map(|holder| holder.name()).collect(),
+        own_sites: match &visitor.caller().scope {
+            SiteScope::All => String::new(),
+            bound @ SiteScope::Only(_) => bound.to_string(),
+        },
     })
 }

@@ -6,7 +6,8 @@ use askama::Template;
 use axum::extract::{Path, RawQuery, State as Extract};
 use axum::response::Response;
 use muster_proto::model::{
-    EntryReport, Evidence, Explanation, HitReport, HostNote, HostReport, LaneChange, Outcome, SourceReport, Timestamp,
+    DisposedHost, DispositionState, EntryReport, Evidence, Explanation, HitReport, HostMark, HostNote, HostReport,
+    LaneChange, Outcome, SourceReport, Timestamp,
 };
 
 use super::candidates;
@@ -62,7 +63,16 @@ struct HostPage {
     /// This page.
     address: String,
     may_finish_duties: bool,
+    actions: Vec<Action>,
     ledger_link: String,
+}
+
+/// A form that changes the host.
+struct Action {
+    /// The last part of its address.
+    path: &'static str,
+    name: &'static str,
+    what: &'static str,
 }
 
 struct Note {
@@ -197,9 +207,41 @@ fn view(
         },
         address: format!("/hosts/{}", host.id),
         may_finish_duties: visitor.may("FinishDuty"),
+        actions: actions(visitor, host),
         may_read_ledger: visitor.may("ListLedger"),
         ledger_link: Query::default().with("host", &host.id.to_string()).link("/ledger"),
     }
+}
+
+/// What the visitor may do to the host as it is now.
+fn actions(visitor: &Visitor, host: &HostReport) -> Vec<Action> {
+    let is = |mark: HostMark| host.marks.iter().any(|one| one.mark == mark);
+    let is_kept_out = is(HostMark::Quarantined) || is(HostMark::Revoked) || is(HostMark::Purged);
+    let is_over = |host: &DisposedHost| host.ended_at.is_some() || host.returned_at.is_some();
+    let is_retired = host
+        .dispositions
+        .iter()
+        .any(|one| one.state == DispositionState::Approved && one.hosts.iter().any(|host| !is_over(host)));
+    let actions = [
+        (is_retired, "UnretireHosts", "unretire", "Take back", "It is judged again by what it last reported."),
+        (
+            is(HostMark::TwoHolders),
+            "ReviewHosts",
+            "review",
+            "Mark as reviewed",
+            "Say why two machines reported with its key. Its lane is no longer held at unknown.",
+        ),
+        (is_kept_out, "ReleaseHosts", "release", "Release", "Its quarantine or revocation ends, and it may report."),
+        (
+            !is(HostMark::Revoked),
+            "RevokeHosts",
+            "revoke",
+            "Revoke",
+            "Its certificate is no longer accepted. It cannot report until it is released or enrolls again.",
+        ),
+    ];
+    let possible = actions.into_iter().filter(|(is_possible, method, ..)| *is_possible && visitor.may(method));
+    possible.map(|(_, _, path, name, what)| Action { path, name, what }).collect()
 }
 
 /// A page of the notes of a host.

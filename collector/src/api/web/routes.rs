@@ -11,9 +11,9 @@ use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Answers;
 use super::{
-    about, accounts, assets, board, change, changes, coverage, dispositions, duties, duty_done, entry, exceptions,
-    find, findings, host, hosts, ledger, login, login_link, order, order_switch, orders, retire, sessions, software,
-    timeline, tokens, waiver,
+    about, account_change, accounts, assets, board, catalogue, change, changes, coverage, dispositions, duties,
+    duty_done, entry, exceptions, find, findings, host, host_action, hosts, ledger, login, login_link, order,
+    order_switch, orders, retire, sessions, software, timeline, tokens, waiver,
 };
 use crate::api::methods::LOGIN_LINK;
 
@@ -65,6 +65,15 @@ pub(super) fn forms() -> Vec<FormRoute> {
         form("/coverage/{entry}/unmatch", &["UnmatchRosterEntry"], entry::is_another),
         form("/coverage/{entry}/excuse", &["ExcuseRosterEntry"], entry::excuse),
         form("/orders/{order}", &["SwitchOrder"], order_switch::switch),
+        form("/hosts/{host}/revoke", &["RevokeHosts"], host_action::revoke),
+        form("/hosts/{host}/release", &["ReleaseHosts"], host_action::release),
+        form("/hosts/{host}/review", &["ReviewHosts"], host_action::review),
+        form("/hosts/{host}/unretire", &["UnretireHosts"], host_action::unretire),
+        form("/tokens", &["CreateEnrollmentToken"], tokens::create),
+        form("/tokens/{token}/revoke", &["RevokeEnrollmentToken"], tokens::revoke),
+        form("/accounts", &["CreateAccount"], account_change::create),
+        form("/accounts/{account}/rotate", &["RotateAccount"], account_change::rotate),
+        form("/accounts/{account}/revoke", &["RevokeAccount"], account_change::revoke),
     ]
 }
 
@@ -86,6 +95,8 @@ pub(super) fn pages() -> Vec<Route> {
         route("/dispositions", &["ListDispositions"], dispositions::show),
         route("/dispositions/{disposition}", &["GetDisposition"], retire::show),
         route("/dispositions.csv", &["ListDispositions"], dispositions::download),
+        route("/catalogue", &["ListProducts"], catalogue::show),
+        route("/catalogue/{product}", &["GetProduct"], catalogue::one),
         route("/tokens", &["ListEnrollmentTokens"], tokens::show),
         route("/accounts", &["ListAccounts"], accounts::show),
         route("/software", &["SearchSoftware"], software::show),

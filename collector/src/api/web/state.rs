@@ -41,6 +41,8 @@ pub struct WebParts {
     pub readiness: Arc<Readiness>,
     /// Counts what is used, and has the metrics.
     pub resources: Arc<ResourceWatch>,
+    /// The URL under which agents reach the collector.
+    pub agents_url: String,
     /// The CA, after which the cookie of sessions is named.
     pub pin: CaPin,
     /// How long sessions last.

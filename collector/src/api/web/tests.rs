@@ -1,5 +1,6 @@
 //! Every page with every role and site, with hostile texts, and without anybody who is logged in; sessions; forged requests.
 
+mod access_forms;
 mod errors;
 mod exceptions;
 mod files;
@@ -21,6 +22,7 @@ fn address(route: &Route) -> String {
     let path = route.path.replace("{host}", "host-north").replace("{order}", ORDER).replace("{file}", "1");
     let path =
         path.replace("{waiver}", "1").replace("{change}", "1").replace("{entry}", "1").replace("{disposition}", "1");
+    let path = path.replace("{product}", "kaspersky-consumer");
     format!("{path}{query}")
 }
 

@@ -54,6 +54,7 @@ impl Collector {
         &self,
         listening: Listening,
         health: tonic_health::pb::health_server::HealthServer<H>,
+        agents_url: String,
     ) -> anyhow::Result<impl Future<Output = ()> + Send + use<H>>
     where
         H: tonic_health::pb::health_server::Health,
@@ -72,7 +73,7 @@ impl Collector {
         );
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
-        let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), searches, timelines));
+        let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), searches, timelines, agents_url));
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
         let port = OperatorsPort::new(gate, pages);
         let bounds = &self.settings.listeners;
@@ -95,7 +96,7 @@ impl Collector {
     }
 
     /// The web board.
-    fn pages(&self, access: Access, searches: Searches, timelines: Timelines) -> Web {
+    fn pages(&self, access: Access, searches: Searches, timelines: Timelines, agents_url: String) -> Web {
         let settings = self.settings.web;
         Web::new(WebParts {
             store: Arc::clone(&self.store),
@@ -106,6 +107,7 @@ impl Collector {
             timelines,
             readiness: Arc::clone(&self.readiness),
             resources: Arc::clone(&self.resources),
+            agents_url,
             pin: self.authority.pin(),
             sessions: SessionTimes { whole: settings.session, idle: settings.session_idle },
             waivers: self.settings.waivers,

@@ -118,6 +118,7 @@ impl Lab {
             timelines: crate::reports::Timelines::default(),
             readiness: Arc::new(Readiness::default()),
             resources: Arc::new(ResourceWatch::new(metrics, None)),
+            agents_url: "https://muster.example:7443".to_owned(),
             pin: CaPin::from_bytes([1; 32]),
             sessions: SessionTimes { whole: Duration::from_secs(12 * 3600), idle: Duration::from_secs(3600) },
             waivers: crate::config::Waivers::default(),
