@@ -17,6 +17,10 @@ use crate::store::{Acting, AdminTx, SelectedHost, SiteScope, Store, StoreError, 
 const AT_ONCE: usize = 3;
 /// The time between two portions.
 const BETWEEN: Duration = Duration::from_millis(10);
+/// Hosts that may wait to be judged while a job changes more of them. Far below `uploads.judge_queue`, from which on reports are refused.
+const WAITING: u64 = 5_000;
+/// How often a portion is put off by `BETWEEN` for hosts that wait, so that a change ends also where nothing is judged.
+const PUT_OFF: usize = 100;
 /// Rows of the past that one transaction removes, of each kind.
 const FORGOTTEN: i64 = 500;
 /// Bulk changes that a list shows.
@@ -120,8 +124,14 @@ pub async fn bulk_advance(store: &dyn Store, clock: &Clock) -> Result<(), StoreE
         return Ok(());
     }
     while advance(store, clock).await? {
-        // Reports come in between two portions.
+        // Reports come in between two portions, and are refused where too many hosts wait to be judged.
         tokio::time::sleep(BETWEEN).await;
+        for _ in 0..PUT_OFF {
+            if store.queue_depth().await?.waiting <= WAITING {
+                break;
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
     }
     Ok(())
 }

@@ -78,7 +78,29 @@ impl From<Option<Timestamp>> for Value<'_> {
     }
 }
 
-/// A column of a row that a statement returned.
+impl From<Value<'_>> for Cell {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Int(number) => Self::Int(number),
+            Value::Text(text) => Self::Text(text.to_owned()),
+            Value::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
+        }
+    }
+}
+
+impl<'a> From<&'a Cell> for Value<'a> {
+    fn from(cell: &'a Cell) -> Self {
+        match cell {
+            Cell::Null => Self::Null,
+            Cell::Int(number) => Self::Int(*number),
+            Cell::Text(text) => Self::Text(text),
+            Cell::Bytes(bytes) => Self::Bytes(bytes),
+        }
+    }
+}
+
+/// A column of a row that a statement returned, or a parameter that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cell {
     /// No value.
@@ -225,6 +247,12 @@ pub trait AdminTx {
     /// # Errors
     /// The database fails, or the transaction only reads.
     fn note_progress(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<u64>;
+    /// As [`AdminTx::note_progress`], where nobody asks how many rows changed: it is sent together with others before the next
+    /// statement of another kind, or when the work is done. Over a network that is much faster than one after the other.
+    ///
+    /// # Errors
+    /// The transaction only reads, or the database fails. It may also fail a later statement for this one.
+    fn progress_later(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<()>;
     /// The rows of a statement for each of these lists of values, in their order. The statements are sent together, which is much
     /// faster than one after the other.
     ///

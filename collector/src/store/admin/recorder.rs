@@ -50,6 +50,12 @@ impl AdminTx for Recorder<'_> {
         Ok(changed)
     }
 
+    fn progress_later(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<()> {
+        self.tx.progress_later(sql, values)?;
+        self.statements.push(Statement { sql, values: format!("{values:?}"), rows: Vec::new(), changed: 0 });
+        Ok(())
+    }
+
     fn query_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Step<Vec<Vec<Row>>> {
         let found = self.tx.query_each(sql, lists)?;
         for (values, rows) in lists.iter().zip(&found) {

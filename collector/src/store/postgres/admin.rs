@@ -22,6 +22,9 @@ use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Mode, Row, Valu
 /// taken before any row: "ADMN" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'41444d4e'::int8)";
 
+/// Statements that wait to be sent together.
+const SENT_TOGETHER: usize = 500;
+
 impl ToSql for Value<'_> {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self {
@@ -48,13 +51,15 @@ struct PostgresTx {
     lease: Arc<Lease>,
     runtime: Handle,
     end: AtEnd,
+    /// Statements that wait for the next one of another kind.
+    later: Vec<(&'static str, Vec<Cell>)>,
     /// The fault of the last statement: it says whether another attempt may help.
     fault: Option<PostgresFault>,
 }
 
 impl PostgresTx {
     fn new(lease: Arc<Lease>, end: AtEnd) -> Self {
-        Self { lease, runtime: Handle::current(), end, fault: None }
+        Self { lease, runtime: Handle::current(), end, later: Vec::new(), fault: None }
     }
 
     /// The fault as the work sees it. The backend keeps its own.
@@ -71,19 +76,43 @@ impl PostgresTx {
 
     fn change(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, StoreFault> {
         self.end.may_write()?;
+        self.send_later()?;
         let values = parameters(values);
         self.runtime.block_on(self.lease.execute(sql, &values)).map_err(|fault| self.failed(fault))
     }
 
+    /// Sends the statements that wait, in their order.
+    fn send_later(&mut self) -> Result<(), StoreFault> {
+        if self.later.is_empty() {
+            return Ok(());
+        }
+        let waiting = std::mem::take(&mut self.later);
+        let mut texts: Vec<&'static str> = waiting.iter().map(|(sql, _)| *sql).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        let sent = self.runtime.block_on(async {
+            self.lease.prepare(&texts).await?;
+            let lists: Vec<Vec<Value<'_>>> =
+                waiting.iter().map(|(_, cells)| cells.iter().map(Value::from).collect()).collect();
+            let lists: Vec<_> = lists.iter().map(|values| parameters(values)).collect();
+            let executed = waiting.iter().zip(&lists).map(|((sql, _), values)| self.lease.execute(sql, values));
+            futures_util::future::try_join_all(executed).await
+        });
+        let rows = sent.map_err(|fault| self.failed(fault))?.into_iter().sum();
+        self.end.count_progress(rows);
+        Ok(())
+    }
+
     /// Does the work; a fault of the database comes back as the backend saw it.
     fn run(&mut self, work: &AdminWork) -> Step<()> {
-        let outcome = work(self);
+        let outcome = work(self).and_then(|()| self.send_later());
         outcome.map_err(|fault| self.fault.take().unwrap_or(PostgresFault::Store(fault)))
     }
 }
 
 impl AdminTx for PostgresTx {
     fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreFault> {
+        self.send_later()?;
         let values = parameters(values);
         let found = self.runtime.block_on(self.lease.query(sql, &values));
         let read = |rows: Vec<tokio_postgres::Row>| rows.iter().map(row).collect::<Step<Vec<Row>>>();
@@ -102,7 +131,14 @@ impl AdminTx for PostgresTx {
         Ok(rows)
     }
 
+    fn progress_later(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<(), StoreFault> {
+        self.end.may_write()?;
+        self.later.push((sql, values.iter().map(|value| Cell::from(*value)).collect()));
+        if self.later.len() < SENT_TOGETHER { Ok(()) } else { self.send_later() }
+    }
+
     fn query_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Result<Vec<Vec<Row>>, StoreFault> {
+        self.send_later()?;
         let found = self.runtime.block_on(async {
             self.lease.prepare(&[sql]).await?;
             let lists: Vec<Vec<&(dyn ToSql + Sync)>> = lists.iter().map(|values| parameters(values)).collect();
@@ -116,6 +152,7 @@ impl AdminTx for PostgresTx {
 
     fn note_progress_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Result<u64, StoreFault> {
         self.end.may_write()?;
+        self.send_later()?;
         let changed = self.runtime.block_on(async {
             self.lease.prepare(&[sql]).await?;
             let lists: Vec<Vec<&(dyn ToSql + Sync)>> = lists.iter().map(|values| parameters(values)).collect();
@@ -148,6 +185,7 @@ impl AdminTx for PostgresTx {
 
     fn purge(&mut self, host: HostId, host_no: i64, most: u64, _: Timestamp) -> Result<Purged, StoreFault> {
         self.end.may_write()?;
+        self.send_later()?;
         let purged = self.runtime.block_on(purge::purge(&self.lease, host_no, most));
         let purged = purged.map_err(|fault| self.failed(fault))?;
         self.end.purged.extend((purged.own > 0).then_some(host));

@@ -61,6 +61,11 @@ impl AdminTx for SqliteTx<'_> {
         Ok(rows)
     }
 
+    fn progress_later(&mut self, sql: &'static str, values: &[Value<'_>]) -> Step<()> {
+        // Nothing lies between the statement and the database.
+        self.note_progress(sql, values).map(drop)
+    }
+
     fn query_each(&mut self, sql: &'static str, lists: &[Vec<Value<'_>>]) -> Step<Vec<Vec<Row>>> {
         lists.iter().map(|values| self.query(sql, values)).collect()
     }

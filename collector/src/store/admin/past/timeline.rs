@@ -37,7 +37,7 @@ const ENTRIES_BEFORE: &str = "SELECT entry, since, until, state FROM roster_entr
 pub(super) const STATEMENTS: &[&str] = &[ORDER, HOSTS, BEFORE, NOW, GAPS, LABELS, ENTRIES, ENTRIES_BEFORE];
 
 /// Machines that are read at a time.
-const PORTION: i64 = 2_000;
+const PORTION: i64 = 10_000;
 
 /// Which timeline is asked for.
 #[derive(Debug, Clone)]

@@ -85,11 +85,25 @@ pub(super) struct Described {
 pub(super) struct Moves {
     now: Timestamp,
     counts: BTreeMap<(u8, String, i64), i64>,
+    /// The sites of hosts that were read before.
+    sites: BTreeMap<i64, String>,
 }
 
 impl Moves {
     pub(super) const fn new(now: Timestamp) -> Self {
-        Self { now, counts: BTreeMap::new() }
+        Self { now, counts: BTreeMap::new(), sites: BTreeMap::new() }
+    }
+
+    /// Reads the sites of hosts together, for entries that are matched with them.
+    pub(super) fn read_sites<'h>(&mut self, tx: &mut dyn AdminTx, hosts: impl Iterator<Item = &'h i64>) -> Step<()> {
+        let hosts: Vec<i64> = hosts.copied().collect();
+        let lists: Vec<Vec<Value<'_>>> = hosts.iter().map(|host| vec![(*host).into()]).collect();
+        for (host, rows) in hosts.iter().zip(tx.query_each(SITE_OF_HOST, &lists)?) {
+            if let Some(row) = rows.first() {
+                self.sites.insert(*host, row.text(0)?.to_owned());
+            }
+        }
+        Ok(())
     }
 
     /// Adds an entry that no host is known to be.
@@ -105,7 +119,7 @@ impl Moves {
             self.now.into(),
             basis.into(),
         ];
-        tx.note_progress(CREATE, &values)?;
+        tx.progress_later(CREATE, &values)?;
         self.count(state, site, *platform, 1);
         Ok(())
     }
@@ -120,29 +134,32 @@ impl Moves {
         // The clock may have been set back; spans of one entry must not overlap.
         let now = if self.now > row.since { self.now } else { Timestamp::from_millis(row.since.millis() + 1) };
         let counted_site = match place.host {
-            Some(host) => site_of_host(tx, host)?,
+            Some(host) => match self.sites.get(&host) {
+                Some(site) => site.clone(),
+                None => site_of_host(tx, host)?,
+            },
             None => row.site.clone(),
         };
         let host = |host: Option<i64>| host.map_or(Value::Null, Value::from);
         let code = |code: u8| Value::from(i64::from(code));
         let (state, basis) = (code(row.state.code()), code(row.basis.code()));
-        tx.note_progress(PAST, &[row.no.into(), row.since.into(), now.into(), state, host(row.host), basis])?;
+        tx.progress_later(PAST, &[row.no.into(), row.since.into(), now.into(), state, host(row.host), basis])?;
         let note = place.note.as_ref().map_or(Value::Null, |note| Value::from(note.as_bytes().as_slice()));
         let (state, basis) = (code(place.state.code()), code(place.basis.code()));
-        tx.note_progress(
+        tx.progress_later(
             MOVE,
             &[row.no.into(), state, now.into(), host(place.host), basis, note, counted_site.as_str().into()],
         )?;
-        tx.note_progress(OLD, &[row.no.into(), KEPT_SPANS.into()])?;
+        tx.progress_later(OLD, &[row.no.into(), KEPT_SPANS.into()])?;
         if place.state == EntryState::Closed {
-            tx.note_progress(NO_LONGER_PROPOSED, &[row.no.into()])?;
+            tx.progress_later(NO_LONGER_PROPOSED, &[row.no.into()])?;
         }
         self.count(row.state, &row.counted_site, row.platform, -1);
         self.count(place.state, &counted_site, row.platform, 1);
         if row.host != place.host {
             if let Some(before) = row.host {
                 tx.list_host(before, false);
-                tx.note_progress(FREED, &[before.into()])?;
+                tx.progress_later(FREED, &[before.into()])?;
             }
             place.host.into_iter().for_each(|now| tx.list_host(now, true));
         }
@@ -161,7 +178,7 @@ impl Moves {
             (*platform).into(),
             counted_site.as_str().into(),
         ];
-        tx.note_progress(DESCRIBE, &values)?;
+        tx.progress_later(DESCRIBE, &values)?;
         if (&row.counted_site, row.platform) != (counted_site, *platform) {
             self.count(row.state, &row.counted_site, row.platform, -1);
             self.count(row.state, counted_site, *platform, 1);
@@ -173,7 +190,7 @@ impl Moves {
     pub(super) fn follow(&mut self, tx: &mut dyn AdminTx, host: i64, site: &str) -> Step<()> {
         for row in tx.query(OF_HOST, &[host.into()])? {
             let entry = entry(&row)?;
-            tx.note_progress(FOLLOW, &[entry.no.into(), site.into()])?;
+            tx.progress_later(FOLLOW, &[entry.no.into(), site.into()])?;
             self.count(entry.state, &entry.counted_site, entry.platform, -1);
             self.count(entry.state, site, entry.platform, 1);
         }

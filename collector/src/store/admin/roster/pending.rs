@@ -9,7 +9,7 @@ use super::records;
 use crate::ledger::entry::Entry;
 use crate::store::admin::identifier_row::identifier;
 use crate::store::decide::roster::{self, Candidate, EntrySeen, HostSeen};
-use crate::store::sql::{AdminTx, Step, Value};
+use crate::store::sql::{AdminTx, Row, Step, Value};
 
 const PENDING: &str = "SELECT entry FROM roster_pending ORDER BY entry LIMIT $1";
 const ADD: &str = "INSERT INTO roster_pending (entry) VALUES ($1) ON CONFLICT (entry) DO NOTHING";
@@ -116,6 +116,7 @@ pub(crate) fn advance(tx: &mut dyn AdminTx, identifies: &dyn Fn(&Identifier) -> 
     let entries = moves::load(tx, &numbers)?;
     let mut seen = Seen::read(tx, &numbers, identifies)?;
     let (mut moves, mut again) = (Moves::new(now), BTreeSet::new());
+    moves.read_sites(tx, seen.hosts.keys())?;
     let (mut matched, mut unmatched) = (Vec::new(), Vec::new());
     for row in entries.values() {
         // It has lost its host to another entry of this portion, and is matched anew.
@@ -176,12 +177,12 @@ fn decided(row: &EntryRow, seen: &Seen) -> Option<(Place, Vec<Candidate>)> {
 }
 
 fn put_candidates(tx: &mut dyn AdminTx, entry: i64, candidates: &[Candidate]) -> Step<()> {
-    tx.note_progress(NO_CANDIDATES, &[entry.into()])?;
+    tx.progress_later(NO_CANDIDATES, &[entry.into()])?;
     for Candidate { host, agreeing, why } in candidates {
         let agreeing: Vec<&str> = agreeing.iter().map(|kind| kind.name()).collect();
         let agreeing = agreeing.join(" ");
         let why = i64::from(why.code());
-        tx.note_progress(CANDIDATE, &[entry.into(), (*host).into(), agreeing.as_str().into(), why.into()])?;
+        tx.progress_later(CANDIDATE, &[entry.into(), (*host).into(), agreeing.as_str().into(), why.into()])?;
     }
     Ok(())
 }
@@ -206,14 +207,10 @@ pub(super) fn record_unmatched(tx: &mut dyn AdminTx, unmatched: &[(i64, i64)]) -
 
 fn named(tx: &mut dyn AdminTx, pairs: &[(i64, i64)]) -> Step<(Vec<u64>, Vec<HostId>)> {
     let entries = pairs.iter().map(|(entry, _)| entry.unsigned_abs()).collect();
-    let hosts = pairs.iter().map(|(_, host)| host_id(tx, *host)).collect::<Step<Vec<_>>>()?;
-    Ok((entries, hosts.into_iter().map(|host| host.unwrap_or(HostId::from_bytes([0; 16]))).collect()))
-}
-
-/// The id of a host.
-pub(super) fn host_id(tx: &mut dyn AdminTx, host: i64) -> Step<Option<HostId>> {
-    let rows = tx.query(HOST_ID, &[host.into()])?;
-    rows.first().map(|row| Ok(HostId::from_bytes(row.bytes(0)?))).transpose()
+    let lists: Vec<Vec<Value<'_>>> = pairs.iter().map(|(_, host)| vec![(*host).into()]).collect();
+    let id = |rows: &Vec<Row>| rows.first().map_or(Ok([0; 16]), |row| row.bytes(0)).map(HostId::from_bytes);
+    let hosts = tx.query_each(HOST_ID, &lists)?.iter().map(id).collect::<Step<Vec<_>>>()?;
+    Ok((entries, hosts))
 }
 
 /// What the decision about some entries depends on.

@@ -111,21 +111,21 @@ pub(super) fn add(tx: &mut dyn AdminTx, new: &NewRecord<'_>) -> Step<()> {
         new.digest.as_slice().into(),
         fields.as_str().into(),
     ];
-    tx.note_progress(ADD, &values)?;
+    tx.progress_later(ADD, &values)?;
     put_identifiers(tx, new.no, new.entry, &BTreeSet::new(), &new.row.identifiers())
 }
 
 /// Writes what a source now says under a key. A closed record is open again.
 pub(super) fn change(tx: &mut dyn AdminTx, record: &Record, digest: ShortDigest, row: &RosterRow) -> Step<()> {
     let fields = text(row)?;
-    tx.note_progress(CHANGE, &[record.no.into(), digest.as_slice().into(), fields.as_str().into()])?;
+    tx.progress_later(CHANGE, &[record.no.into(), digest.as_slice().into(), fields.as_str().into()])?;
     let before = if record.is_closed { BTreeSet::new() } else { record.row.identifiers() };
     put_identifiers(tx, record.no, record.entry, &before, &row.identifiers())
 }
 
 /// Notes that a source no longer has a record. It identifies its entry no longer.
 pub(super) fn close(tx: &mut dyn AdminTx, record: &SourceRecord, entry: i64, now: Timestamp) -> Step<()> {
-    tx.note_progress(CLOSE, &[record.no.into(), now.into()])?;
+    tx.progress_later(CLOSE, &[record.no.into(), now.into()])?;
     put_identifiers(tx, record.no, entry, &record.row.identifiers(), &BTreeSet::new())
 }
 
@@ -136,17 +136,15 @@ fn put_identifiers(
     before: &BTreeSet<Identifier>,
     now: &BTreeSet<Identifier>,
 ) -> Step<()> {
-    let values = |one: &'_ Identifier| (one.value.clone(), i64::from(one.kind.code()));
-    let removed: Vec<_> = before.difference(now).map(values).collect();
-    let added: Vec<_> = now.difference(before).map(values).collect();
-    let lists: Vec<Vec<Value<'_>>> =
-        removed.iter().map(|(value, kind)| vec![value.as_str().into(), (*kind).into(), record.into()]).collect();
-    tx.note_progress_each(REMOVE_IDENTIFIER, &lists)?;
-    let lists: Vec<Vec<Value<'_>>> = added
-        .iter()
-        .map(|(value, kind)| vec![value.as_str().into(), (*kind).into(), record.into(), entry.into()])
-        .collect();
-    tx.note_progress_each(ADD_IDENTIFIER, &lists).map(drop)
+    for one in before.difference(now) {
+        let kind = i64::from(one.kind.code());
+        tx.progress_later(REMOVE_IDENTIFIER, &[one.value.as_str().into(), kind.into(), record.into()])?;
+    }
+    for one in now.difference(before) {
+        let kind = i64::from(one.kind.code());
+        tx.progress_later(ADD_IDENTIFIER, &[one.value.as_str().into(), kind.into(), record.into(), entry.into()])?;
+    }
+    Ok(())
 }
 
 /// What open records say of an entry: the first that says something counts, in the order in which the sources were imported.
