@@ -1,6 +1,7 @@
 //! Changes of many hosts: labels, owners, notes and sites. The list of hosts is frozen when the change is asked for; a job works
 //! through it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_proto::limits;
@@ -9,7 +10,8 @@ use muster_proto::model::{BulkKind, BulkReport, Label, SiteId, Timestamp};
 use super::{ActionError, Caller};
 use crate::clock::Clock;
 use crate::ledger::actor::Actor;
-use crate::store::admin::bulk::{self, NewBulk};
+use crate::rules::RuleSet;
+use crate::store::admin::bulk::{self, NewBulk, ScopeLabels};
 use crate::store::admin::{host_labels, host_owners};
 use crate::store::{Acting, AdminTx, SelectedHost, SiteScope, Store, StoreError, admin};
 
@@ -17,10 +19,6 @@ use crate::store::{Acting, AdminTx, SelectedHost, SiteScope, Store, StoreError, 
 const AT_ONCE: usize = 3;
 /// The time between two portions.
 const BETWEEN: Duration = Duration::from_millis(10);
-/// Hosts that may wait to be judged while a job changes more of them. Far below `uploads.judge_queue`, from which on reports are refused.
-const WAITING: u64 = 5_000;
-/// How often a portion is put off by `BETWEEN` for hosts that wait, so that a change ends also where nothing is judged.
-const PUT_OFF: usize = 100;
 /// Rows of the past that one transaction removes, of each kind.
 const FORGOTTEN: i64 = 500;
 /// Bulk changes that a list shows.
@@ -81,6 +79,7 @@ pub async fn hosts_change(
     caller: &Caller,
     change: &BulkChange,
     hosts: &[SelectedHost],
+    rules: &RuleSet,
     clock: &Clock,
 ) -> Result<BulkReport, ActionError> {
     if let BulkChange::Move(site) = change {
@@ -101,9 +100,10 @@ pub async fn hosts_change(
     let begin = move |tx: &mut dyn AdminTx| bulk::begin(tx, &new, now);
     let begun = admin::write(store, "bulk_begin", caller.acting(now), begin).await?;
     let number = begun.ok_or(ActionError::TooManyChanges)?;
+    let scope = scope_labels(rules);
     for _ in 0..=AT_ONCE {
         // The change has begun, so a failure from here on is no answer: the job goes on with it.
-        match advance(store, clock).await {
+        match advance(store, &scope, clock).await {
             Ok(true) if bulk_get(store, number).await?.is_some_and(|bulk| bulk.ended_at.is_none()) => {}
             Ok(_) => break,
             Err(failed) => {
@@ -119,27 +119,28 @@ pub async fn hosts_change(
 ///
 /// # Errors
 /// The store failed. What was done stays done.
-pub async fn bulk_advance(store: &dyn Store, clock: &Clock) -> Result<(), StoreError> {
+pub async fn bulk_advance(store: &dyn Store, rules: &RuleSet, clock: &Clock) -> Result<(), StoreError> {
     if !admin::read(store, "bulk_is_running", bulk::is_running).await? {
         return Ok(());
     }
-    while advance(store, clock).await? {
-        // Reports come in between two portions, and are refused where too many hosts wait to be judged.
+    let scope = scope_labels(rules);
+    while advance(store, &scope, clock).await? {
+        // Reports come in between two portions.
         tokio::time::sleep(BETWEEN).await;
-        for _ in 0..PUT_OFF {
-            if store.queue_depth().await?.waiting <= WAITING {
-                break;
-            }
-            tokio::time::sleep(BETWEEN).await;
-        }
     }
     Ok(())
 }
 
-async fn advance(store: &dyn Store, clock: &Clock) -> Result<bool, StoreError> {
+fn scope_labels(rules: &RuleSet) -> Arc<ScopeLabels> {
+    let labels = rules.active_orders().flat_map(|order| order.scope.labels.iter().cloned()).collect();
+    Arc::new(ScopeLabels { rules: rules.version.clone(), labels })
+}
+
+async fn advance(store: &dyn Store, scope: &Arc<ScopeLabels>, clock: &Clock) -> Result<bool, StoreError> {
     let now = clock();
     let acting = || Acting { actor: Actor::Bulk, now };
-    let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, now);
+    let scope = Arc::clone(scope);
+    let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, &scope, now);
     match admin::write(store, "bulk_advance", acting(), advance).await {
         Err(damaged @ StoreError::Damaged { .. }) => {
             // It would fail for ever, and hold up all that were asked for later.

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use crate::actions;
 use crate::clock::Clock;
+use crate::rules::RuleSet;
 use crate::shutdown::StopToken;
 use crate::store::{Store, StoreError};
 
@@ -14,12 +17,13 @@ const EVERY: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Goes on until the stop. Several collectors may do this at once: each transaction takes the next hosts.
-pub(super) async fn advance(store: Arc<dyn Store>, clock: Clock, stop: StopToken) {
+pub(super) async fn advance(store: Arc<dyn Store>, rules: Arc<ArcSwap<RuleSet>>, clock: Clock, stop: StopToken) {
     loop {
+        let in_force = rules.load_full();
         // Each portion is one transaction, so the stop may come between two of them.
         let advanced = tokio::select! {
             () = stop.cancelled() => return,
-            advanced = actions::bulk_advance(store.as_ref(), &clock) => advanced,
+            advanced = actions::bulk_advance(store.as_ref(), &in_force, &clock) => advanced,
         };
         let pause = match advanced {
             Ok(()) => EVERY,

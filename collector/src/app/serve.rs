@@ -266,9 +266,10 @@ impl Collector {
             roster::keep(store, rules, clock, stop).await;
             "roster"
         });
-        let (store, clock, stop) = (Arc::clone(&self.store), Arc::clone(&self.clock), self.tasks_stop.clone());
+        let (store, rules) = (Arc::clone(&self.store), Arc::clone(&self.in_force));
+        let (clock, stop) = (Arc::clone(&self.clock), self.tasks_stop.clone());
         tasks.spawn(async move {
-            bulk::advance(store, clock, stop).await;
+            bulk::advance(store, rules, clock, stop).await;
             "bulk"
         });
         let (store, key) = (Arc::clone(&self.store), Arc::clone(&self.seal));

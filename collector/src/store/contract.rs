@@ -206,6 +206,7 @@ macro_rules! suite {
             a_filter_means_the_same_to_the_store_as_in_memory
             a_product_is_found_by_the_remediation_record
             many_hosts_are_labelled_owned_noted_and_moved_with_their_past
+            a_label_that_decides_about_no_order_makes_no_host_be_judged_again
             a_bulk_change_leaves_hosts_that_were_moved_away_from_the_sites_of_its_account
             a_line_of_a_list_means_one_host_or_none
             a_host_is_found_by_its_name_whatever_its_case

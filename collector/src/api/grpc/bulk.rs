@@ -36,8 +36,8 @@ impl Fleet {
         let bulk = match first.dry_run || selected.hosts.is_empty() {
             true => None,
             false => {
-                let (store, clock) = (self.store.as_ref(), &self.clock);
-                let changed = actions::hosts_change(store, caller, &change, &selected.hosts, clock).await;
+                let (store, rules, clock) = (self.store.as_ref(), self.rules.load_full(), &self.clock);
+                let changed = actions::hosts_change(store, caller, &change, &selected.hosts, &rules, clock).await;
                 let bulk = self.or_refused(changed)?;
                 tracing::info!(bulk = bulk.number, change = kind.name(), hosts = count, by = %caller.name, "changes hosts");
                 Some(bulk)

@@ -201,7 +201,8 @@ pub(super) async fn change(Extract(state): Extract<State>, visitor: Visitor, for
     }
     let (store, clock, caller) = (Arc::clone(&state.store), Arc::clone(&state.clock), visitor.caller().clone());
     let count = hosts.len();
-    let done = async move { actions::hosts_change(store.as_ref(), &caller, &change, &hosts, &clock).await };
+    let rules = state.rules.load_full();
+    let done = async move { actions::hosts_change(store.as_ref(), &caller, &change, &hosts, &rules, &clock).await };
     let bulk = finish(&state, done).await?;
     let by = &visitor.caller().name;
     tracing::info!(bulk = bulk.number, change = kind.name(), hosts = count, by = %by, "changes hosts");

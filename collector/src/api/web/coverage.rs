@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use super::state::State;
 use super::visitor::Visitor;
 use crate::reports::{ReportContext, RosterAsked};
+use crate::roster_file::Preset;
 use crate::store::SiteScope;
 
 const KEYS: &[&str] = &["state", "text", "differing", "rows", "page"];
@@ -50,6 +51,9 @@ struct CoveragePage {
     rows: Vec<Row>,
     pager: Pager,
     is_filtered: bool,
+    may_import: bool,
+    /// Names of systems whose exports are known.
+    presets: Vec<&'static str>,
 }
 
 /// The roster in numbers, each with the list that it counts.
@@ -145,6 +149,8 @@ pub(super) async fn show(
         rows: found.rows.iter().map(|entry| Row::of(entry, now)).collect(),
         pager: pager.with_file("/coverage.csv", &query),
         is_filtered: ["state", "text", "differing"].iter().any(|key| query.has(key)),
+        may_import: visitor.may("ImportRoster"),
+        presets: Preset::ALL.iter().map(|preset| preset.name()).collect(),
     })
 }
 

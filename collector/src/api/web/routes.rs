@@ -1,7 +1,7 @@
 //! Every address of the pages, with the methods of FleetService that it answers like.
 
 use axum::Router;
-use axum::extract::Extension;
+use axum::extract::{DefaultBodyLimit, Extension};
 use axum::handler::Handler;
 use axum::middleware::map_response;
 use axum::response::Response;
@@ -9,11 +9,12 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::refusal::Refusal;
 use super::state::State;
+use super::upload::LONGEST;
 use super::visitor::Answers;
 use super::{
     about, account_change, accounts, assets, board, catalogue, change, changes, coverage, dispositions, duties,
     duty_done, entry, exceptions, find, findings, host, host_action, hosts, ledger, login, login_link, order,
-    order_switch, orders, retire, sessions, software, timeline, tokens, waiver,
+    order_switch, orders, retire, roster_upload, sessions, software, timeline, tokens, waiver,
 };
 use crate::api::methods::LOGIN_LINK;
 
@@ -52,6 +53,15 @@ where
     FormRoute { path, methods, handler: post(handler) }
 }
 
+/// A form that sends files.
+fn upload<H, T>(path: &'static str, methods: &'static [&'static str; 1], handler: H) -> FormRoute
+where
+    H: Handler<T, State>,
+    T: 'static,
+{
+    FormRoute { path, methods, handler: post(handler).layer(DefaultBodyLimit::max(LONGEST)) }
+}
+
 /// What the forms of all pages do.
 pub(super) fn forms() -> Vec<FormRoute> {
     vec![
@@ -61,6 +71,7 @@ pub(super) fn forms() -> Vec<FormRoute> {
         form("/dispositions", &["RetireHosts"], retire::retire),
         form("/dispositions/{disposition}", &["DecideDisposition"], retire::decide),
         form("/duties/{duty}", &["FinishDuty"], duty_done::done),
+        upload("/coverage", &["ImportRoster"], roster_upload::import),
         form("/coverage/{entry}/match", &["MatchRosterEntry"], entry::is_host),
         form("/coverage/{entry}/unmatch", &["UnmatchRosterEntry"], entry::is_another),
         form("/coverage/{entry}/excuse", &["ExcuseRosterEntry"], entry::excuse),

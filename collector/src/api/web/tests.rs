@@ -12,6 +12,7 @@ mod pages;
 mod sessions;
 mod sessions_ended;
 mod timeline;
+mod uploads;
 
 use super::routes::{Route, pages};
 use kit::ORDER;

@@ -1,8 +1,6 @@
 //! `muster roster import`: reads a list twice, first to check it, then to send it.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -15,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::cli::args::roster::ImportArgs;
 use crate::cli::client::Client;
 use crate::cli::render::{Answer, Screen, clean, counted, fields};
-use crate::roster_file::{self, Mapping, RosterFileError, RosterFileReport};
+use crate::roster_file::{CheckedList, Mapping, RosterFileError, RosterFileReport, check_list, read_machines};
 
 const HEADER: [&str; 13] = [
     "source",
@@ -80,36 +78,12 @@ impl NotImported {
     }
 }
 
-/// A list that was read once.
-struct Checked {
-    report: RosterFileReport,
-    /// Rows that will be sent.
-    rows: u64,
-    /// Rows about a machine of an earlier row: the lines of both.
-    twice: Vec<(u64, u64)>,
-    /// Rows about telephones and the like, by their system.
-    left_out: BTreeMap<String, u64>,
-}
-
-impl Checked {
-    fn refused(&self) -> u64 {
-        self.report.rows_refused + self.twice.len() as u64
-    }
-
-    /// The first refused rows, one a line, each with its reason.
-    fn lines(&self) -> Vec<String> {
-        let refused = self.report.refused.iter().map(ToString::to_string);
-        let twice = self.twice.iter().map(|(line, first)| format!("line {line}: the same machine as line {first}"));
-        refused.chain(twice).collect()
-    }
-}
-
 pub(super) async fn run(mut client: Client, asked: ImportArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let mapping = Mapping { preset: asked.preset, columns: asked.map.clone(), ..Mapping::default() };
     let (place, of_check) = (asked.file.clone(), mapping.clone());
     let checked = tokio::task::spawn_blocking(move || check(&place, &of_check)).await.context("read the list")??;
     let (refused, rows) = (checked.refused(), checked.report.rows_read);
-    if refused * 20 > rows && !asked.accept_errors {
+    if checked.has_too_many_refused() && !asked.accept_errors {
         let first: String = checked.lines().iter().take(SHOWN).map(|line| format!("\n  {}", clean(line))).collect();
         return Err(NotImported::TooManyRefused { refused, rows, first }.into());
     }
@@ -137,68 +111,24 @@ pub(super) async fn run(mut client: Client, asked: ImportArgs, screen: &mut Scre
     Ok(0)
 }
 
-/// Reads the list without keeping it.
-fn check(place: &Path, mapping: &Mapping) -> anyhow::Result<Checked> {
-    let (mut lines, mut twice, mut left_out) = (HashMap::new(), Vec::new(), BTreeMap::new());
-    let report = read(place, mapping, &mut |line, row| {
-        if let Some(system) = system_without_agent(&row.os) {
-            *left_out.entry(system.to_owned()).or_default() += 1;
-            return ControlFlow::Continue(());
-        }
-        let first = *lines.entry(key(&row)).or_insert(line);
-        if first != line {
-            twice.push((line, first));
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(Checked { report, rows: lines.len() as u64, twice, left_out })
+fn check(place: &Path, mapping: &Mapping) -> anyhow::Result<CheckedList> {
+    let failed = |source| NotImported::File { place: place.to_owned(), source };
+    Ok(check_list(open(place)?, mapping).map_err(failed)?)
 }
 
 /// Sends the rows, and says how many they were. Ends early if nobody wants them any more.
 fn send(place: &Path, mapping: &Mapping, to: &mpsc::Sender<Vec<RosterRow>>) -> anyhow::Result<u64> {
-    let (mut seen, mut rows, mut sent) = (HashMap::new(), Vec::new(), 0);
-    read(place, mapping, &mut |line, row| {
-        if system_without_agent(&row.os).is_some() || *seen.entry(key(&row)).or_insert(line) != line {
-            return ControlFlow::Continue(());
-        }
-        rows.push(row);
-        sent += 1;
-        if rows.len() < limits::ROSTER_ROWS_PER_MESSAGE {
-            return ControlFlow::Continue(());
-        }
-        match to.blocking_send(std::mem::take(&mut rows)) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    })?;
-    // If nobody wants them, the answer says why.
-    let _ = to.blocking_send(rows);
-    Ok(sent)
-}
-
-/// The system of a telephone or the like, on which no agent runs. Directories list them among the computers.
-fn system_without_agent(os: &str) -> Option<&'static str> {
-    const SYSTEMS: [&str; 7] = ["iOS", "iPadOS", "iPhone", "Android", "tvOS", "ChromeOS", "Windows Phone"];
-    let squeezed = |text: &str| text.to_lowercase().replace(' ', "");
-    let os = squeezed(os);
-    SYSTEMS.into_iter().find(|system| os.starts_with(&squeezed(system)))
-}
-
-/// What tells the rows of a list apart, in 16 bytes.
-fn key(row: &RosterRow) -> [u8; 16] {
-    let mut key = [0; 16];
-    key.copy_from_slice(blake3::hash(row.key().as_bytes()).as_bytes().split_at(16).0);
-    key
-}
-
-fn read(
-    place: &Path,
-    mapping: &Mapping,
-    each: &mut dyn FnMut(u64, RosterRow) -> ControlFlow<()>,
-) -> anyhow::Result<RosterFileReport> {
     let failed = |source| NotImported::File { place: place.to_owned(), source };
-    let file = File::open(place).map_err(|error| failed(RosterFileError::Read(error)))?;
-    Ok(roster_file::read(file, mapping, each).map_err(failed)?)
+    // If nobody wants them, the answer says why.
+    let sent = read_machines(open(place)?, mapping, limits::ROSTER_ROWS_PER_MESSAGE, &mut |rows| {
+        to.blocking_send(rows).is_ok()
+    });
+    Ok(sent.map_err(failed)?)
+}
+
+fn open(place: &Path) -> Result<File, NotImported> {
+    let failed = |error| NotImported::File { place: place.to_owned(), source: RosterFileError::Read(error) };
+    File::open(place).map_err(failed)
 }
 
 fn columns(report: &RosterFileReport) -> serde_json::Value {
@@ -227,7 +157,7 @@ fn row(report: &ImportReport, refused: u64) -> Vec<String> {
     row
 }
 
-fn page(report: &ImportReport, checked: &Checked) -> String {
+fn page(report: &ImportReport, checked: &CheckedList) -> String {
     let file = &checked.report;
     let mut text = format!("{} as {}, {}\n", counted(file.rows_read, "row"), file.format, file.encoding);
     let used: Vec<String> =
@@ -286,19 +216,4 @@ fn roster(roster: &RosterCounts, dry_run: bool) -> String {
         text.push_str("\nreview them with `muster roster --state review`\n");
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn telephones_are_left_out_and_computers_are_not() {
-        for os in ["iOS", "IPadOS 18.1", "Android", "AndroidForWork", "Chrome OS", "iPhone"] {
-            assert!(system_without_agent(os).is_some(), "{os}");
-        }
-        for os in ["", "Windows", "macOS", "Linux", "Windows 11 Pro", "Cisco IOS XE"] {
-            assert_eq!(system_without_agent(os), None, "{os}");
-        }
-    }
 }

@@ -5,11 +5,13 @@
 //!  begin: [ bulk, bulk_portion…, entry ]  ─►  advance, once for each portion: [ change 400 hosts, count ]  ─►  [ ended, entry ]
 //! ```
 
+use std::collections::BTreeSet;
+
 use muster_proto::limits;
-use muster_proto::model::{AccountId, BulkKind, BulkReport, Digest, SiteId, Timestamp};
+use muster_proto::model::{AccountId, BulkKind, BulkReport, Digest, Label, SiteId, Timestamp};
 
 use super::changed::Changed;
-use super::{host_labels, host_notes, host_owners, notes, roster, sites};
+use super::{duties, host_labels, host_notes, host_owners, notes, roster, sites};
 use crate::ledger::entry::Entry;
 use crate::store::SiteScope;
 use crate::store::sql::{AdminTx, Row, Step, StoreFault, Value};
@@ -103,12 +105,27 @@ pub(crate) fn is_running(tx: &mut dyn AdminTx) -> Step<bool> {
     Ok(!tx.query(RUNNING, &[1.into()])?.is_empty())
 }
 
-/// Changes a portion of the hosts of the bulk change that was asked for first, or ends it; says whether one runs. Hosts whose labels
-/// change are judged again, because labels can decide to which hosts an order applies.
+/// The labels that decide to which hosts an active order applies, in one version of the rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ScopeLabels {
+    pub(crate) rules: String,
+    pub(crate) labels: BTreeSet<Label>,
+}
+
+impl ScopeLabels {
+    /// Whether hosts are judged again when they get or lose a label. Under rules that are not those in force, every label may decide.
+    /// Rules come into force after this transaction or before it, and then all hosts are judged.
+    fn decide(&self, tx: &mut dyn AdminTx, label: &str) -> Step<bool> {
+        let is_named = self.labels.iter().any(|one| one.as_str() == label);
+        Ok(is_named || duties::rules_in_force(tx)?.as_deref() != Some(&self.rules))
+    }
+}
+
+/// Changes a portion of the hosts of the bulk change that was asked for first, or ends it; says whether one runs.
 ///
 /// # Errors
 /// The database fails.
-pub(crate) fn advance(tx: &mut dyn AdminTx, now: Timestamp) -> Step<bool> {
+pub(crate) fn advance(tx: &mut dyn AdminTx, scope: &ScopeLabels, now: Timestamp) -> Step<bool> {
     let Some(bulk) = tx.query(RUNNING, &[1.into()])?.first().map(report).transpose()? else { return Ok(false) };
     let no = bulk.number.cast_signed();
     let Some(portion) = tx.query(NEXT, &[no.into()])?.into_iter().next() else {
@@ -121,7 +138,7 @@ pub(crate) fn advance(tx: &mut dyn AdminTx, now: Timestamp) -> Step<bool> {
     // Another change may have moved hosts since they were selected.
     let sites = sites_of(tx, no)?;
     let hosts = super::hosts::at_sites(tx, &listed, &sites)?;
-    let Changed { changed, refused } = change(tx, &bulk, &hosts, now)?;
+    let Changed { changed, refused } = change(tx, &bulk, &hosts, scope, now)?;
     let refused = refused + (listed.len() - hosts.len()) as u64;
     tx.note_progress(DONE, &[no.into(), portion.int(0)?.into()])?;
     let counts = [listed.len() as u64, changed, refused].map(|count| Value::from(count.cast_signed()));
@@ -154,7 +171,13 @@ fn sites_of(tx: &mut dyn AdminTx, no: i64) -> Step<SiteScope> {
     Ok(SiteScope::of(&sites))
 }
 
-fn change(tx: &mut dyn AdminTx, bulk: &BulkReport, hosts: &[i64], now: Timestamp) -> Step<Changed> {
+fn change(
+    tx: &mut dyn AdminTx,
+    bulk: &BulkReport,
+    hosts: &[i64],
+    scope: &ScopeLabels,
+    now: Timestamp,
+) -> Step<Changed> {
     match bulk.kind {
         BulkKind::Label | BulkKind::Unlabel => {
             let (changed, refused) = if bulk.kind == BulkKind::Label {
@@ -162,7 +185,9 @@ fn change(tx: &mut dyn AdminTx, bulk: &BulkReport, hosts: &[i64], now: Timestamp
             } else {
                 (host_labels::remove(tx, hosts, &bulk.value, now)?, 0)
             };
-            changed.iter().for_each(|host| tx.requeue(*host));
+            if scope.decide(tx, &bulk.value)? {
+                changed.iter().for_each(|host| tx.requeue(*host));
+            }
             Ok(Changed { changed: changed.len() as u64, refused })
         }
         BulkKind::Own => host_owners::put(tx, hosts, &bulk.value, now),

@@ -160,7 +160,7 @@ pub(super) async fn change(
     let new = NewBulk { kind, value: value.to_owned(), account, sites: SiteScope::All, hosts };
     let begin = move |tx: &mut dyn AdminTx| bulk::begin(tx, &new, at(second));
     let number = admin::write(store.as_ref(), "begin", acting(second), begin).await.expect("begins").expect("may run");
-    let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, at(second));
+    let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, &bulk::ScopeLabels::default(), at(second));
     while admin::write(store.as_ref(), "advance", acting(second), advance).await.expect("advances") {}
     let get = move |tx: &mut dyn AdminTx| bulk::get(tx, number);
     admin::read(store.as_ref(), "get", get).await.expect("reads").expect("is there")
@@ -499,6 +499,32 @@ pub(crate) async fn many_hosts_are_labelled_owned_noted_and_moved_with_their_pas
     assert_healthy(&store).await;
 }
 
+pub(crate) async fn a_label_that_decides_about_no_order_makes_no_host_be_judged_again(backend: impl Backend) {
+    let store = backend.open();
+    super::enrolled_fleet(&store, 2).await;
+    assert!(store.rules_adopt("r1", at(5)).await.expect("adopts"));
+    super::kit::all_judged(&store, Lane::Clear, 6).await;
+    let all: Vec<i64> = numbers(&store).await.into_values().collect();
+    let scope = |rules: &str, labels: &[&str]| bulk::ScopeLabels {
+        rules: rules.to_owned(),
+        labels: labels.iter().map(|label| muster_proto::model::Label::new(*label).expect("a label")).collect(),
+    };
+    for (n, (label, scope, waiting)) in (10..).zip([
+        ("other", scope("r1", &["vip"]), 0),
+        ("vip", scope("r1", &["vip"]), 2),
+        ("third", scope("r0", &["vip"]), 2),
+    ]) {
+        let (kind, value) = (BulkKind::Label, label.to_owned());
+        let new = NewBulk { kind, value, account: None, sites: SiteScope::All, hosts: all.clone() };
+        let begin = move |tx: &mut dyn AdminTx| bulk::begin(tx, &new, at(n));
+        admin::write(store.as_ref(), "begin", acting(n), begin).await.expect("begins").expect("may run");
+        let advance = move |tx: &mut dyn AdminTx| bulk::advance(tx, &scope, at(n));
+        while admin::write(store.as_ref(), "advance", acting(n), advance.clone()).await.expect("advances") {}
+        assert_eq!(store.queue_depth().await.expect("asks").waiting, waiting, "{label}");
+        super::kit::all_judged(&store, Lane::Clear, n).await;
+    }
+}
+
 pub(crate) async fn a_bulk_change_leaves_hosts_that_were_moved_away_from_the_sites_of_its_account(
     backend: impl Backend,
 ) {
@@ -510,8 +536,12 @@ pub(crate) async fn a_bulk_change_leaves_hosts_that_were_moved_away_from_the_sit
     let new = NewBulk { kind: BulkKind::Label, value: "vip".to_owned(), account: None, sites, hosts };
     let begin = move |tx: &mut dyn AdminTx| bulk::begin(tx, &new, at(20));
     let number = admin::write(store.as_ref(), "begin", acting(20), begin).await.expect("begins").expect("may run");
-    while admin::write(store.as_ref(), "advance", acting(21), |tx| bulk::advance(tx, at(21))).await.expect("advances") {
-    }
+    while admin::write(store.as_ref(), "advance", acting(21), |tx| {
+        bulk::advance(tx, &bulk::ScopeLabels::default(), at(21))
+    })
+    .await
+    .expect("advances")
+    {}
     let done =
         admin::read(store.as_ref(), "get", move |tx| bulk::get(tx, number)).await.expect("reads").expect("is there");
     assert_eq!((done.changed, done.refused), (2, 1));
@@ -524,7 +554,10 @@ pub(crate) async fn a_bulk_change_leaves_hosts_that_were_moved_away_from_the_sit
         tx.note_progress("UPDATE bulk_portion SET hosts = $1", &[[1_u8, 2, 3].as_slice().into()])
     };
     admin::write(store.as_ref(), "begin", acting(30), begin).await.expect("begins");
-    let advance = admin::write(store.as_ref(), "advance", acting(31), |tx| bulk::advance(tx, at(31))).await;
+    let advance = admin::write(store.as_ref(), "advance", acting(31), |tx| {
+        bulk::advance(tx, &bulk::ScopeLabels::default(), at(31))
+    })
+    .await;
     assert!(matches!(advance, Err(StoreError::Damaged { .. })), "{advance:?}");
     let ended = admin::write(store.as_ref(), "give_up", acting(32), |tx| bulk::give_up(tx, at(32))).await;
     assert_eq!(ended.expect("ends"), Some(number + 1));
@@ -584,7 +617,7 @@ pub(super) fn all(tx: &mut dyn AdminTx) {
     for (kind, value) in changes {
         let new = NewBulk { kind, value: value.to_owned(), account: None, sites: SiteScope::All, hosts: hosts.clone() };
         bulk::begin(tx, &new, at(50)).expect("begins").expect("may run");
-        while bulk::advance(tx, at(51)).expect("advances") {}
+        while bulk::advance(tx, &bulk::ScopeLabels::default(), at(51)).expect("advances") {}
     }
     assert!(!bulk::is_running(tx).expect("reads"));
     assert_eq!(bulk::give_up(tx, at(52)).expect("reads"), None);

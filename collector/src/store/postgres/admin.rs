@@ -20,7 +20,7 @@ use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Mode, Row, Valu
 
 /// Administrative writes wait for each other, so that a decision holds until it is committed, as on SQLite. The lock is
 /// taken before any row: "ADMN" in ASCII.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(x'41444d4e'::int8)";
+pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(x'41444d4e'::int8)";
 
 /// Statements that wait to be sent together.
 const SENT_TOGETHER: usize = 500;

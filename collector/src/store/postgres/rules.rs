@@ -84,6 +84,8 @@ pub(super) const IN_FORCE: &str = "SELECT no, text FROM rules WHERE adopted_at I
 /// Adopts the rules with this version and number, unless they are in force or were replaced, and puts every host on the
 /// judge queue. With `readopt`, also if they were replaced. Returns whether they were adopted.
 pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Timestamp, readopt: bool) -> Step<bool> {
+    // What an administrative transaction decides by the rules in force holds until its commit.
+    session.execute(super::admin::LOCK, &[]).await?;
     // A lock of its own, because there may be no row yet that says which rules are in force.
     session.execute("SELECT pg_advisory_xact_lock(hashtext('muster rules'))", &[]).await?;
     let in_force = session.query_first(IN_FORCE, &[]).await?;

@@ -262,6 +262,29 @@ impl Lab {
         self.send("POST", address, form, cookie, &headers).await
     }
 
+    /// Sends a form with fields and files: their fields, their names and their bytes.
+    pub(super) async fn upload(
+        &self,
+        address: &str,
+        fields: &[(&str, &str)],
+        files: &[(&str, &str, &str)],
+        cookie: &str,
+    ) -> Answer {
+        let mut body = String::new();
+        for (field, value) in fields {
+            body += &format!("--edge\r\ncontent-disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
+        }
+        for (field, name, bytes) in files {
+            body += &format!(
+                "--edge\r\ncontent-disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\r\n{bytes}\r\n"
+            );
+        }
+        body += "--edge--\r\n";
+        let headers =
+            [("sec-fetch-site", "same-origin"), ("content-type", "multipart/form-data; boundary=edge")].into();
+        self.send("POST", address, &body, Some(cookie), &headers).await
+    }
+
     async fn send(
         &self,
         method: &str,
@@ -285,8 +308,10 @@ impl Lab {
         cookie: Option<&str>,
         headers: &BTreeMap<&str, &str>,
     ) -> Response<Body> {
-        let mut request =
-            Request::builder().method(method).uri(address).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let mut request = Request::builder().method(method).uri(address);
+        if !headers.contains_key("content-type") {
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -112,7 +112,9 @@ impl Lab {
             let note = actions::BulkChange::Note(format!("note-{n:03} {}", "n".repeat(1_500)));
             let now = self.now();
             let clock: crate::clock::Clock = Arc::new(move || now);
-            actions::hosts_change(self.store(), &root(), &note, &found, &clock).await.expect("notes");
+            actions::hosts_change(self.store(), &root(), &note, &found, &self.rules.load(), &clock)
+                .await
+                .expect("notes");
         }
     }
 
