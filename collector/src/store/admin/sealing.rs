@@ -13,9 +13,10 @@ const LEAF: &str = "INSERT INTO ledger_leaf (no, hash) VALUES ($1, $2)";
 const PUT: &str = "INSERT INTO ledger_tree (only_one, state, checkpoint, sealed_at) VALUES (1, $1, $2, $3)
      ON CONFLICT (only_one) DO UPDATE SET state = excluded.state, checkpoint = excluded.checkpoint,
          sealed_at = excluded.sealed_at";
-/// Entries with the hashes under which they were sealed.
+/// Entries with the hashes under which they were sealed. PostgreSQL would read the hashes from the first on without a bound of their
+/// own.
 pub(in crate::store) const LEAVES: &str =
-    "SELECT l.no, l.at, l.entry, f.hash FROM ledger l LEFT JOIN ledger_leaf f ON f.no = l.no
+    "SELECT l.no, l.at, l.entry, f.hash FROM ledger l LEFT JOIN ledger_leaf f ON f.no = l.no AND f.no > $1
      WHERE l.no > $1 ORDER BY l.no LIMIT $2";
 
 /// Every statement of this file.
