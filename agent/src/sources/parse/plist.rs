@@ -66,7 +66,8 @@ pub enum PlistFault {
     Unreferenced,
 }
 
-/// Reads a property list of any form.
+/// Reads a property list of any form. Every part of a binary one must belong to a value: macOS and the libraries of others write
+/// no other, and a part that belongs to none shows that a reference to it was lost.
 ///
 /// # Errors
 /// It is none, damaged, not complete, or beyond the limits.
@@ -80,23 +81,14 @@ pub fn parse(bytes: &[u8]) -> Result<Plist, PlistFault> {
     }
 }
 
-/// As [`parse`], for a file that only the system writes: every byte in it is used.
-///
-/// # Errors
-/// As [`parse`]; also if a part of it belongs to no value.
-pub fn parse_of_system(bytes: &[u8]) -> Result<Plist, PlistFault> {
-    if bytes.len() <= FILE_BYTES && binary::is_binary(bytes) && !binary::is_whole(bytes)? {
-        return Err(PlistFault::Unreferenced);
-    }
-    parse(bytes)
-}
-
 fn read(bytes: &[u8]) -> Result<Plist, PlistFault> {
     if bytes.len() > FILE_BYTES {
         return Err(PlistFault::TooLarge);
     }
     if binary::is_binary(bytes) {
-        binary::check(bytes)?;
+        if !binary::is_whole(bytes)? {
+            return Err(PlistFault::Unreferenced);
+        }
         return Builder::build(BinaryReader::new(Cursor::new(bytes)));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
@@ -160,6 +152,12 @@ impl Plist {
     pub fn text(&self, key: &str) -> String {
         let text = self.get(key).and_then(Self::as_text).unwrap_or_default();
         if text.trim().len() == text.len() { text } else { text.trim().to_owned() }
+    }
+
+    /// The first of these keys whose value is neither a text nor a number.
+    #[must_use]
+    pub fn without_text<'k>(&self, keys: &[&'k str]) -> Option<&'k str> {
+        keys.iter().copied().find(|key| self.get(key).is_some_and(|value| value.as_text().is_none()))
     }
 
     /// Whether the value with this key means yes; `None` if there is none. Programs write it as a boolean, number or text.
