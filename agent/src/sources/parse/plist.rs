@@ -66,33 +66,33 @@ pub enum PlistFault {
     Unreferenced,
 }
 
-/// Reads a property list of any form. Every part of a binary one must belong to a value: macOS and the libraries of others write
-/// no other, and a part that belongs to none shows that a reference to it was lost.
+/// Reads a property list of any form. Every part of a binary one must belong to a value: only archives are written otherwise, and a
+/// part that belongs to none shows that a reference to it was lost.
 ///
 /// # Errors
 /// It is none, damaged, not complete, or beyond the limits.
 pub fn parse(bytes: &[u8]) -> Result<Plist, PlistFault> {
-    let plist = read(bytes)?;
+    let (plist, is_whole) = read(bytes)?;
     match &plist {
         Plist::Dictionary(values) if values.contains_key("$archiver") => Err(PlistFault::Archive),
+        Plist::Dictionary(_) | Plist::Array(_) if !is_whole => Err(PlistFault::Unreferenced),
         Plist::Dictionary(_) | Plist::Array(_) => Ok(plist),
         // A single text is no list of anything, and nearly every text file would be one.
         Plist::Text(_) | Plist::Integer(_) | Plist::Boolean(_) | Plist::Other => Err(PlistFault::Damaged),
     }
 }
 
-fn read(bytes: &[u8]) -> Result<Plist, PlistFault> {
+/// The list, and whether no part of the file is left over.
+fn read(bytes: &[u8]) -> Result<(Plist, bool), PlistFault> {
     if bytes.len() > FILE_BYTES {
         return Err(PlistFault::TooLarge);
     }
     if binary::is_binary(bytes) {
-        if !binary::is_whole(bytes)? {
-            return Err(PlistFault::Unreferenced);
-        }
-        return Builder::build(BinaryReader::new(Cursor::new(bytes)));
+        let is_whole = binary::is_whole(bytes)?;
+        return Ok((Builder::build(BinaryReader::new(Cursor::new(bytes)))?, is_whole));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
-    match bytes.first() {
+    let plist = match bytes.first() {
         Some(b'<') => {
             // The reader leaves out a section of literal text, and entities that the file declares.
             let has = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
@@ -103,7 +103,8 @@ fn read(bytes: &[u8]) -> Result<Plist, PlistFault> {
         }
         Some(b'{' | b'(' | b'/') => Builder::build(AsciiReader::new(bytes)),
         Some(_) | None => Err(PlistFault::Damaged),
-    }
+    };
+    Ok((plist?, true))
 }
 
 impl Plist {

@@ -56,7 +56,7 @@ fn a_damaged_list_of_extensions_is_never_complete_with_less() {
 #[test]
 #[ignore = "needs MUSTER_PLISTS, a folder with property lists of real Macs"]
 fn a_damaged_job_bundle_or_bill_is_never_complete_with_less() {
-    let end = |bytes: &[u8]| bytes.windows(8).rposition(|window| window == b"</plist>").expect("an end");
+    let end = |bytes: &[u8]| bytes.windows(7).rposition(|window| window == b"</dict>").expect("an end") + 7;
     let job = read("osquery-launchd.plist");
     lists::assert_damage_shows(&job, end(&job), b"<", lists::of_job, false);
     let bundle = read("osquery-Info.plist");
