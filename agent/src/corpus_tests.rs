@@ -86,6 +86,7 @@ const PARSERS: &[(&str, Parser)] = &[
         let Ok(list) = plist::parse(bytes) else { return };
         drop((job::Job::of(&list), job::overrides(&list), bundle::Bundle::of(&list), safari::parse(&list)));
         drop((receipt::Receipt::of(&list), receipt::Receipt::of_bundle(&list), receipt::history(&list)));
+        let _ = (receipt::Receipt::missing_key(&list), bundle::Bundle::unreadable_key(&list));
     }),
     ("pacman", |bytes| drop(pacman::parse(bytes))),
     ("plist_door", |bytes| drop(plist::parse(bytes))),
