@@ -31,14 +31,16 @@ impl Job {
         let of_bundle = plist.text("BundleProgram");
         let in_bundle = program.is_empty() && !of_bundle.is_empty();
         let program = if in_bundle { of_bundle } else { program };
-        let fault = match () {
-            () if plist.dictionary().is_none() => Some("it is no job of launchd"),
-            () if label.is_empty() => Some("the job has no label"),
-            () if program.is_empty() => Some("the job names no program"),
-            () if plist.get("Disabled").is_some() && disabled.is_none() => {
-                Some("whether the job is off cannot be read")
-            }
-            () => None,
+        let fault = if plist.dictionary().is_none() {
+            Some("it is no job of launchd")
+        } else if label.is_empty() {
+            Some("the job has no label")
+        } else if program.is_empty() {
+            Some("the job names no program")
+        } else if plist.get("Disabled").is_some() && disabled.is_none() {
+            Some("whether the job is off cannot be read")
+        } else {
+            None
         };
         Self { label, program, in_bundle, disabled: disabled.unwrap_or_default(), fault }
     }
