@@ -39,8 +39,18 @@ impl ScanOutput {
 
 /// Scans a root with the real agent and matches the result, as `scan | muster catalogue match` does.
 fn scan(root: &Path) -> Result<ScanOutput> {
+    let mut found = match_all(&[scanned(root)?])?;
+    found.pop().context("no answer")
+}
+
+/// What the real agent prints of a root, as one line for each outcome and observation.
+fn scanned(root: &Path) -> Result<String> {
     let mut scan = Command::new(binaries::find("muster-agent")?);
-    let scanned = Answer::of(scan.arg("scan").arg("--root").arg(root).args(["-o", "ndjson"]))?.expect_code(0)?;
+    Ok(Answer::of(scan.arg("scan").arg("--root").arg(root).args(["-o", "ndjson"]))?.expect_code(0)?.stdout)
+}
+
+/// Matches what was scanned of several roots with one start of `muster`, which reads the catalogue once.
+fn match_all(scanned: &[String]) -> Result<Vec<ScanOutput>> {
     let mut matcher = Command::new(binaries::find("muster")?)
         .args(["catalogue", "match", "-o", "ndjson"])
         .stdin(Stdio::piped())
@@ -48,14 +58,22 @@ fn scan(root: &Path) -> Result<ScanOutput> {
         .spawn()
         .context("start muster")?;
     let mut input = matcher.stdin.take().context("no input")?;
-    let lines = scanned.stdout.clone();
+    let lines = scanned.concat();
     let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
     let output = matcher.wait_with_output()?;
     writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
     ensure!(output.status.success(), "muster catalogue match: {:?}", output.status);
     let text = String::from_utf8(output.stdout)?;
+    let mut lines = text.lines();
+    let found = scanned.iter().map(|of_root| collect(lines.by_ref().take(of_root.lines().count()))).collect();
+    ensure!(lines.next().is_none(), "muster catalogue match has answered with more lines than it was given");
+    found
+}
+
+/// Collects the answers for one root.
+fn collect<'l>(lines: impl Iterator<Item = &'l str>) -> Result<ScanOutput> {
     let mut found = ScanOutput { outcomes: BTreeMap::new(), rows: BTreeMap::new(), products: BTreeSet::new() };
-    for line in text.lines() {
+    for line in lines {
         let record: Value = serde_json::from_str(line)?;
         let field = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
         if record["record"] == "outcome" {

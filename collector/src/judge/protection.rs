@@ -2,13 +2,13 @@
 //! signatures are fresh.
 
 use muster_proto::model::{
-    HostState, Outcome, Platform, Presence, Protection, Reason, ReasonKind, Snapshot, SourceName, Timestamp,
+    HostState, Kind, Outcome, Platform, Presence, Protection, Reason, ReasonKind, Snapshot, SourceName, Timestamp,
 };
 
 use super::combine::{Basis, FoundProduct, is_system_list};
 use super::freshness::{Freshness, freshness};
 use super::sentence::{Form, is_present};
-use crate::rules::{Catalogue, Order, Product, Sign, SignSeen, day_of, shows_protection};
+use crate::rules::{Catalogue, Condition, Order, Product, Sign, SignSeen, day_of, shows_protection};
 
 /// The protection that a snapshot and a state show, and the reasons, best product first.
 pub(super) fn protection(
@@ -146,6 +146,9 @@ fn judge(
         Works::Unknown(_) if is_listed_as_active(candidate) => {
             aged(catalogue, platform, candidate.product, state, received)
         }
+        Works::Unknown(_) if extension_is_off(catalogue, candidate, &signs) => {
+            (Protection::Unapproved, "is installed, but the system extension that would protect is not enabled")
+        }
         Works::Unknown(why) => (Protection::Unknown, why),
     };
     Some(judged)
@@ -176,6 +179,17 @@ fn says_it_is_off(catalogue: &Catalogue, candidate: &FoundProduct<'_>) -> Option
     let mut rows = works(SourceName::SecurityCenter).peekable();
     (rows.peek().is_some() && rows.all(|works| works == Some(false)))
         .then_some("is installed, but Windows Security Center lists it as off")
+}
+
+/// Whether the list of system extensions has those that would protect, and none of them is enabled. macOS keeps that list, so a
+/// copied Mac has it too. An older version that is still enabled beside one that waits leaves the question open.
+fn extension_is_off(catalogue: &Catalogue, candidate: &FoundProduct<'_>, signs: &[SignSeen<'_>]) -> bool {
+    let would_protect =
+        |name: &str| signs.iter().any(|seen| shows_protection(seen.sign.sign) && seen.sign.is_of_extension(name));
+    let extensions = candidate.evidence.iter().filter(|one| one.kind == Kind::SystemExtension);
+    let states = extensions.filter(|one| would_protect(&one.name));
+    let mut states = states.map(|one| catalogue.read_state(Some(one.kind), &one.state)).peekable();
+    states.peek().is_some() && states.all(|state| state.works == Some(false) || state.condition == Condition::LeftOver)
 }
 
 enum Works {

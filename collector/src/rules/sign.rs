@@ -6,6 +6,7 @@ use super::named_value::NamedValue;
 use super::pattern::Pattern;
 use super::recogniser::pattern;
 use super::subject::Field;
+use super::text::fold;
 use super::toml_reader::Entries;
 
 /// How well a sign proves real-time protection.
@@ -63,13 +64,23 @@ pub struct Freshness {
 const OF_A_PROCESS: &[&str] = &["process:", "fanotify:", "fanotify-notify:"];
 /// Prefixes of evidence whose absence proves nothing: hooks can remain without a process, and an enabled extension may have
 /// none.
-const HOOKS: &[&str] = &["bpf:", "sysext:"];
+const HOOKS: &[&str] = &["bpf:", EXTENSION];
+/// Prefix of evidence about a system extension of macOS.
+const EXTENSION: &str = "sysext:";
 
 impl Realtime {
     /// Whether the sign belongs to a process, so that reading all processes can refute it.
     #[must_use]
     pub fn is_of_a_process(&self) -> bool {
         !self.places.is_empty() && self.places.iter().all(|place| OF_A_PROCESS.iter().any(|of| place.starts_with(of)))
+    }
+
+    /// Whether the sign is the system extension with this name, which may begin with its team.
+    #[must_use]
+    pub fn is_of_extension(&self, name: &str) -> bool {
+        let name = fold(name);
+        let ids = self.places.iter().filter_map(|place| place.strip_prefix(EXTENSION));
+        ids.map(fold).any(|id| name.strip_suffix(&id).is_some_and(|team| team.is_empty() || team.ends_with('.')))
     }
 
     /// The processes and units that the agent must inspect.

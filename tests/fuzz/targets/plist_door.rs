@@ -5,5 +5,5 @@ use libfuzzer_sys::fuzz_target;
 use muster_agent::sources::parse::plist;
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = (plist::parse(bytes), plist::parse_of_system(bytes));
+    let _ = plist::parse(bytes);
 });

@@ -41,6 +41,9 @@ pub(super) fn read(context: &ScanContext, path: &str, builder: &mut ReadingBuild
         }
     }
     let plist = PROPERTIES.iter().find_map(|place| plists::read(context, &format!("{path}/{place}"), builder));
+    if let Some(key) = plist.as_ref().and_then(Bundle::unreadable_key) {
+        builder.problem(format!("{path}: {key} is no text"));
+    }
     let bundle = plist.as_ref().map(Bundle::of).unwrap_or_default();
     let is_without_program =
         !is_unreadable(context, path, plist.is_none()) && lacks_program(context, path, &bundle, builder);

@@ -33,7 +33,10 @@ impl Source for Launchd {
     fn read(&self, context: &ScanContext) -> SourceReading {
         let mut builder = ReadingBuilder::default();
         let overridden = plists::read(context, OVERRIDES, &mut builder).map(|plist| overrides(&plist));
-        let overridden: BTreeMap<String, bool> = overridden.unwrap_or_default().into_iter().collect();
+        if overridden == Some(None) {
+            builder.problem(format!("{OVERRIDES} says of a job neither that it is on nor that it is off"));
+        }
+        let overridden: BTreeMap<String, bool> = overridden.flatten().unwrap_or_default().into_iter().collect();
         let mut jobs = Jobs { context, builder, overridden };
         for place in PLACES {
             if !jobs.folder(place, None) && !jobs.builder.has_problem() {
@@ -56,7 +59,7 @@ pub(super) fn watched(context: &ScanContext) -> BTreeMap<String, String> {
     for place in PLACES {
         for entry in builder.list(context, place).unwrap_or_default() {
             let Some(plist) = plists::read(context, &format!("{place}/{}", entry.name), &mut builder) else { continue };
-            let Some(job) = Job::of(&plist) else { continue };
+            let job = Job::of(&plist);
             let units = &context.watchlist.units;
             if units.iter().any(|pattern| matches_on(context.platform(), pattern, &job.label)) {
                 watched.insert(job.label, job.program);
@@ -96,7 +99,10 @@ impl Jobs<'_> {
         let plist = (!is_broken).then(|| plists::read_as(self.context, path, &shown(path), &mut self.builder));
         let job = plist.flatten();
         // A file that cannot be read still has the name of a job.
-        let mut job = job.as_ref().and_then(Job::of).unwrap_or_default();
+        let mut job = job.as_ref().map(Job::of).unwrap_or_default();
+        if let Some(fault) = job.fault {
+            self.builder.problem(format!("{}: {fault}", shown(path)));
+        }
         if job.label.is_empty() {
             job.label = stem;
         }

@@ -65,8 +65,11 @@ impl Reader<'_> {
             }
             let place = format!("{RECEIPTS}/{stem}.plist");
             // Without its list, or with a damaged one, the name of the file is still that of the package.
-            let receipt = plists::read(self.context, &place, &mut self.builder).as_ref().map(Receipt::of);
-            let mut receipt = receipt.unwrap_or_default();
+            let plist = plists::read(self.context, &place, &mut self.builder);
+            if let Some(key) = plist.as_ref().and_then(Receipt::missing_key) {
+                self.builder.problem(format!("{place} has no {key}, but every receipt has one"));
+            }
+            let mut receipt = plist.as_ref().map(Receipt::of).unwrap_or_default();
             if receipt.id.is_empty() {
                 stem.clone_into(&mut receipt.id);
             }
@@ -128,8 +131,9 @@ impl Reader<'_> {
 
     /// Whether nothing is left of what the package installed. While that is unknown it counts as installed.
     fn is_gone(&mut self, receipt: &Receipt, bom: &str) -> bool {
-        let prefix = if receipt.prefix.is_empty() { "/" } else { &receipt.prefix };
-        if PASSING.iter().any(|folder| is_within(prefix, folder)) {
+        let prefix = receipt.prefix.as_str();
+        // Without its list it is not known where the files are.
+        if prefix.is_empty() || PASSING.iter().any(|folder| is_within(prefix, folder)) {
             return false;
         }
         let bytes = match self.context.root.read(bom, bom::FILE_BYTES) {

@@ -34,7 +34,7 @@ impl Source for SystemExtensions {
 /// The extensions that macOS has listed. A list that must be there and is not is a problem.
 pub(super) fn listed(context: &ScanContext, builder: &mut ReadingBuilder) -> Vec<SystemExtension> {
     let before = builder.has_problem();
-    let Some(plist) = plists::read_of_system(context, DATABASE, builder) else {
+    let Some(plist) = plists::read(context, DATABASE, builder) else {
         let mut unknown = ReadingBuilder::default();
         let is_expected = host::release(context, &mut unknown).is_none_or(|release| release.has_system_extensions());
         if is_expected && builder.has_problem() == before {

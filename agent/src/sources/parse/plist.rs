@@ -66,41 +66,33 @@ pub enum PlistFault {
     Unreferenced,
 }
 
-/// Reads a property list of any form.
+/// Reads a property list of any form. Every part of a binary one must belong to a value: only archives are written otherwise, and a
+/// part that belongs to none shows that a reference to it was lost.
 ///
 /// # Errors
 /// It is none, damaged, not complete, or beyond the limits.
 pub fn parse(bytes: &[u8]) -> Result<Plist, PlistFault> {
-    let plist = read(bytes)?;
+    let (plist, is_whole) = read(bytes)?;
     match &plist {
         Plist::Dictionary(values) if values.contains_key("$archiver") => Err(PlistFault::Archive),
+        Plist::Dictionary(_) | Plist::Array(_) if !is_whole => Err(PlistFault::Unreferenced),
         Plist::Dictionary(_) | Plist::Array(_) => Ok(plist),
         // A single text is no list of anything, and nearly every text file would be one.
         Plist::Text(_) | Plist::Integer(_) | Plist::Boolean(_) | Plist::Other => Err(PlistFault::Damaged),
     }
 }
 
-/// As [`parse`], for a file that only the system writes: every byte in it is used.
-///
-/// # Errors
-/// As [`parse`]; also if a part of it belongs to no value.
-pub fn parse_of_system(bytes: &[u8]) -> Result<Plist, PlistFault> {
-    if bytes.len() <= FILE_BYTES && binary::is_binary(bytes) && !binary::is_whole(bytes)? {
-        return Err(PlistFault::Unreferenced);
-    }
-    parse(bytes)
-}
-
-fn read(bytes: &[u8]) -> Result<Plist, PlistFault> {
+/// The list, and whether no part of the file is left over.
+fn read(bytes: &[u8]) -> Result<(Plist, bool), PlistFault> {
     if bytes.len() > FILE_BYTES {
         return Err(PlistFault::TooLarge);
     }
     if binary::is_binary(bytes) {
-        binary::check(bytes)?;
-        return Builder::build(BinaryReader::new(Cursor::new(bytes)));
+        let is_whole = binary::is_whole(bytes)?;
+        return Ok((Builder::build(BinaryReader::new(Cursor::new(bytes)))?, is_whole));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
-    match bytes.first() {
+    let plist = match bytes.first() {
         Some(b'<') => {
             // The reader leaves out a section of literal text, and entities that the file declares.
             let has = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
@@ -111,7 +103,8 @@ fn read(bytes: &[u8]) -> Result<Plist, PlistFault> {
         }
         Some(b'{' | b'(' | b'/') => Builder::build(AsciiReader::new(bytes)),
         Some(_) | None => Err(PlistFault::Damaged),
-    }
+    };
+    Ok((plist?, true))
 }
 
 impl Plist {
@@ -160,6 +153,12 @@ impl Plist {
     pub fn text(&self, key: &str) -> String {
         let text = self.get(key).and_then(Self::as_text).unwrap_or_default();
         if text.trim().len() == text.len() { text } else { text.trim().to_owned() }
+    }
+
+    /// The first of these keys whose value is neither a text nor a number.
+    #[must_use]
+    pub fn without_text<'k>(&self, keys: &[&'k str]) -> Option<&'k str> {
+        keys.iter().copied().find(|key| self.get(key).is_some_and(|value| value.as_text().is_none()))
     }
 
     /// Whether the value with this key means yes; `None` if there is none. Programs write it as a boolean, number or text.

@@ -129,3 +129,13 @@ fn the_version_of_macos_is_that_of_the_system() {
     let unknown = Mac::new().file("System/Library/CoreServices/SystemVersion.plist", "x").read(&Host);
     assert_eq!(unknown.outcome, Outcome::Failed);
 }
+
+#[test]
+fn an_application_whose_id_is_no_text_is_a_problem() {
+    let mac = Mac::new().application("Applications/X.app", "com.example.x", "1");
+    let reading = mac.list("Applications/X.app/Contents/Info.plist", &[("CFBundleIdentifier", "<data>AAAA</data>")]);
+    let reading = reading.read(&AppBundles);
+    assert_eq!(reading.outcome, Outcome::Partial);
+    assert_eq!(reading.reason, "/Applications/X.app: CFBundleIdentifier is no text");
+    assert_eq!(one(&reading, "X").state, "");
+}

@@ -86,3 +86,21 @@ fn a_file_that_cannot_be_read_has_the_name_of_a_job_and_is_a_problem() {
         assert_eq!(Mac::new().without(missing).read(&Launchd).outcome, Outcome::Failed, "{missing}");
     }
 }
+
+#[test]
+fn a_job_that_launchd_would_refuse_is_named_by_its_file_and_is_a_problem() {
+    let place = "Library/LaunchDaemons/com.kaspersky.kav.plist";
+    for (texts, reason) in [
+        (vec![("Program", "/opt/kav")], "the job has no label"),
+        (vec![("Label", "com.kaspersky.kav")], "the job names no program"),
+    ] {
+        let reading = Mac::new().list(place, &texts).read(&Launchd);
+        assert_eq!(reading.outcome, Outcome::Partial, "{texts:?}");
+        assert_eq!(reading.reason, format!("/{place}: {reason}"));
+        one(&reading, "com.kaspersky.kav");
+    }
+    let overrides = "private/var/db/com.apple.xpc.launchd/disabled.plist";
+    let mac = with_job(Mac::new().file("opt/a", PROGRAM), "Library/LaunchDaemons/a.plist", "a", "/opt/a");
+    let reading = mac.list(overrides, &[("a", "<array/>")]).read(&Launchd);
+    assert_eq!((reading.outcome, one(&reading, "a").state.as_str()), (Outcome::Partial, ""));
+}

@@ -39,8 +39,13 @@ fn while_it_is_unknown_what_was_installed_a_receipt_counts() {
         let reading = Mac::new().list("private/var/db/receipts/com.example.x.plist", &texts).read(&Receipts);
         assert_eq!(reading.observations[0].state, state, "{prefix}");
     }
+    let without_place = [("PackageIdentifier", "com.example.x"), ("PackageVersion", "1")];
+    let place = "private/var/db/receipts/com.example.x.plist";
+    let reading = Mac::new().receipt("com.example.x", APP).list(place, &without_place).read(&Receipts);
+    assert_eq!(rows(&reading), ["com.example.x | com.example.x | 1 | "]);
+    assert_eq!(reading.reason, format!("/{place} has no InstallPrefixPath, but every receipt has one"));
     let only_bom = Mac::new().receipt("com.kaspersky.x", APP).without("private/var/db/receipts/com.kaspersky.x.plist");
-    assert_eq!(rows(&only_bom.read(&Receipts)), ["com.kaspersky.x | com.kaspersky.x |  | missing"]);
+    assert_eq!(rows(&only_bom.read(&Receipts)), ["com.kaspersky.x | com.kaspersky.x |  | "]);
 }
 
 #[test]

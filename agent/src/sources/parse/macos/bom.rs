@@ -4,10 +4,14 @@
 //! ```text
 //!  header ─► index: offset and length of each block
 //!         ─► variables: `Paths` names the block of a tree ─► leaves, each with the next one ─► pairs of blocks:
-//!                                                            number and kind of an entry · parent's number and name
+//!            with the number of paths                        number and kind of an entry · parent's number and name
 //! ```
+//!
+//! A bill that has lost an entry would call a package removed that is there. So it counts only with as many entries as it
+//! says, each in a folder that it has, and each of the kind that its mode says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::super::paged::be32;
 
@@ -19,10 +23,14 @@ const ENTRIES: usize = 65_536;
 const DEPTH: usize = 64;
 
 const MAGIC: &[u8] = b"BOMStore";
+const HEADER: usize = 32;
 const TREE: &[u8] = b"tree";
 const FILE: u8 = 1;
 const FOLDER: u8 = 2;
 const LINK: u8 = 3;
+const DEVICE: u8 = 4;
+/// What is at the top of the package has this parent.
+const NOWHERE: u32 = 0;
 
 /// The entries of a package as a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,46 +62,66 @@ impl Bom {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let store = Store::open(bytes)?;
         let tree = store.block(store.variable(b"Paths")?)?;
-        if !tree.starts_with(TREE) || tree.len() < 16 {
+        if !tree.starts_with(TREE) || tree.len() < 20 {
             return None;
         }
         let mut bom = Self::default();
         let mut leaf = store.first_leaf(be32(tree, 8))?;
-        let mut visited = BTreeSet::new();
+        let mut used = BTreeSet::new();
         loop {
             // A leaf that leads back would never end.
-            if !visited.insert(leaf) {
+            if !used.insert(leaf) {
                 return None;
             }
             let block = store.block(leaf)?;
             for pair in pairs(block)? {
-                bom.add(&store, pair)?;
+                bom.add(&store, pair, &mut used)?;
             }
             match be32(block, 4) {
                 0 => break,
                 next => leaf = next,
             }
         }
-        (!bom.entries.is_empty()).then_some(bom)
+        let is_complete = usize::try_from(be32(tree, 16)).is_ok_and(|paths| paths == bom.entries.len());
+        (is_complete && bom.is_one_tree()).then_some(bom)
     }
 
-    fn add(&mut self, store: &Store<'_>, (information, file): (u32, u32)) -> Option<()> {
-        let (information, file) = (store.block(information)?, store.block(file)?);
+    /// Whether every entry is below the top, and in nothing but folders.
+    fn is_one_tree(&self) -> bool {
+        let mut reached = 0;
+        let mut folders = vec![NOWHERE];
+        while let Some(folder) = folders.pop() {
+            for number in self.below.get(&folder).into_iter().flatten() {
+                reached += 1;
+                folders.extend(self.entries.get(number).filter(|entry| entry.is_folder).map(|_| *number));
+            }
+        }
+        // A circle of folders is not reached.
+        reached == self.entries.len() && !self.entries.is_empty()
+    }
+
+    /// Adds an entry. Each has blocks of its own, so that a changed reference does not lead to those of another one.
+    fn add(&mut self, store: &Store<'_>, (first, second): (u32, u32), used: &mut BTreeSet<u32>) -> Option<()> {
+        let (information, file) = (store.block(first)?, store.block(second)?);
         if information.len() < 8 || file.len() < 4 || self.entries.len() >= ENTRIES {
             return None;
         }
-        let kind = *store.block(be32(information, 4))?.first()?;
-        let name = file[4..].split(|byte| *byte == 0).next().unwrap_or_default();
-        let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains('/'))?;
-        let (number, parent) = (be32(information, 0), be32(file, 0));
-        // A device is nothing that a program consists of.
-        if matches!(kind, FILE | FOLDER | LINK) {
-            let entry = Entry { name: name.to_owned(), is_folder: kind == FOLDER };
-            if self.entries.insert(number, entry).is_some() {
-                return None;
-            }
-            self.below.entry(parent).or_default().push(number);
+        let details = be32(information, 4);
+        if ![first, second, details].into_iter().all(|block| used.insert(block)) {
+            return None;
         }
+        let kind = kind(store.block(details)?)?;
+        let name = std::str::from_utf8(file[4..].strip_suffix(b"\0")?).ok()?;
+        if name.is_empty() || name.contains(['/', '\0']) {
+            return None;
+        }
+        let (number, parent) = (be32(information, 0), be32(file, 0));
+        let entry = Entry { name: name.to_owned(), is_folder: kind == FOLDER };
+        // An entry has one place, so that walking down from the top ends.
+        if number == NOWHERE || self.entries.insert(number, entry).is_some() {
+            return None;
+        }
+        self.below.entry(parent).or_default().push(number);
         Some(())
     }
 
@@ -103,11 +131,17 @@ impl Bom {
         self.entries.values().filter(|entry| !entry.is_folder).count()
     }
 
+    /// The number of entries.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether a file of the package is still below a folder. `exists` says whether a path exists, `None` if that is unknown; it is
     /// asked at most `most` times.
     pub fn remains(&self, prefix: &str, most: usize, exists: &mut dyn FnMut(&str) -> Option<bool>) -> Remains {
         let mut left = most;
-        let mut folders = vec![(0, prefix.trim_end_matches('/').to_owned(), 0)];
+        let mut folders = vec![(NOWHERE, prefix.trim_end_matches('/').to_owned(), 0)];
         while let Some((folder, path, depth)) = folders.pop() {
             for number in self.below.get(&folder).into_iter().flatten() {
                 let Some(entry) = self.entries.get(number) else { continue };
@@ -138,21 +172,37 @@ struct Store<'b> {
 
 impl<'b> Store<'b> {
     fn open(bytes: &'b [u8]) -> Option<Self> {
-        if !bytes.starts_with(MAGIC) || bytes.len() < 32 {
+        if !bytes.starts_with(MAGIC) || bytes.len() < HEADER {
             return None;
         }
         let index = usize::try_from(be32(bytes, 16)).ok()?;
         let blocks = usize::try_from(be32(bytes.get(index..)?, 0)).ok()?;
         let end = blocks.checked_mul(8)?.checked_add(index)?.checked_add(4)?;
-        (end <= bytes.len()).then_some(Self { bytes, index, blocks })
+        let store = (end <= bytes.len()).then_some(Self { bytes, index, blocks })?;
+        let variables = usize::try_from(be32(bytes, 24)).ok()?;
+        let length = usize::try_from(be32(bytes, 28)).ok()?;
+        store.is_without_overlap(&[0..HEADER, index..end, variables..variables.checked_add(length)?]).then_some(store)
+    }
+
+    /// Whether no block shares a byte with another one or with these parts, as one does whose place or length has changed.
+    fn is_without_overlap(&self, others: &[Range<usize>]) -> bool {
+        let blocks = (0..self.blocks).filter_map(|number| self.place(u32::try_from(number).ok()?));
+        let mut places: Vec<Range<usize>> =
+            blocks.chain(others.iter().cloned()).filter(|one| !one.is_empty()).collect();
+        places.sort_unstable_by_key(|place| place.start);
+        places.windows(2).all(|pair| pair[0].end <= pair[1].start)
     }
 
     fn block(&self, number: u32) -> Option<&'b [u8]> {
+        self.bytes.get(self.place(number)?)
+    }
+
+    fn place(&self, number: u32) -> Option<Range<usize>> {
         let number = usize::try_from(number).ok().filter(|number| *number < self.blocks)?;
         let place = self.index + 4 + 8 * number;
         let [start, length] = [be32(self.bytes, place), be32(self.bytes, place + 4)].map(usize::try_from);
         let start = start.ok()?;
-        self.bytes.get(start..start.checked_add(length.ok()?)?)
+        Some(start..start.checked_add(length.ok()?)?)
     }
 
     /// The block that a variable names.
@@ -182,6 +232,21 @@ impl<'b> Store<'b> {
         }
         None
     }
+}
+
+/// The kind of an entry: its byte, and the same in the mode of the file (`st_mode`), if the bill has modes.
+fn kind(details: &[u8]) -> Option<u8> {
+    let mode = u16::from_be_bytes([*details.get(4)?, *details.get(5)?]);
+    let kind = *details.first()?;
+    let of_mode = match mode & 0o17_0000 {
+        0o10_0000 => FILE,
+        0o04_0000 => FOLDER,
+        0o12_0000 => LINK,
+        0o02_0000 | 0o06_0000 => DEVICE,
+        0 => kind,
+        _ => return None,
+    };
+    (kind == of_mode && matches!(kind, FILE | FOLDER | LINK | DEVICE)).then_some(kind)
 }
 
 /// The pairs of blocks of one node.
@@ -214,13 +279,14 @@ pub mod builder {
                 }
             }
         }
-        let mut blocks: Vec<Vec<u8>> = vec![Vec::new(), tree(), Vec::new()];
+        let mut blocks: Vec<Vec<u8>> = vec![Vec::new(), tree(entries.len()), Vec::new()];
         let mut leaf = vec![0, 1];
         leaf.extend(u16::try_from(entries.len()).expect("few").to_be_bytes());
         leaf.extend([0; 8]);
         for (number, (parent, name, is_folder)) in (1_u32..).zip(&entries) {
             let first = u32::try_from(blocks.len()).expect("few");
-            blocks.push(vec![if *is_folder { FOLDER } else { FILE }, 1]);
+            let (kind, mode) = if *is_folder { (FOLDER, 0o04_0755_u16) } else { (FILE, 0o10_0644) };
+            blocks.push([&[kind, 1, 0, 0][..], &mode.to_be_bytes(), &[0; 4]].concat());
             blocks.push([number.to_be_bytes(), first.to_be_bytes()].concat());
             blocks.push([&parent.to_be_bytes(), name.as_bytes(), b"\0"].concat());
             leaf.extend((first + 1).to_be_bytes());
@@ -230,8 +296,9 @@ pub mod builder {
         file(&blocks)
     }
 
-    fn tree() -> Vec<u8> {
-        [b"tree".as_slice(), &1_u32.to_be_bytes(), &2_u32.to_be_bytes(), &[0; 9]].concat()
+    fn tree(paths: usize) -> Vec<u8> {
+        let paths = u32::try_from(paths).expect("few").to_be_bytes();
+        [b"tree".as_slice(), &1_u32.to_be_bytes(), &2_u32.to_be_bytes(), &4096_u32.to_be_bytes(), &paths, &[0]].concat()
     }
 
     fn file(blocks: &[Vec<u8>]) -> Vec<u8> {
@@ -248,9 +315,11 @@ pub mod builder {
         bytes.extend([0, 0, 0, 1, 0, 0, 0, 1, 5]);
         bytes.extend(b"Paths");
         let index_at = at(&bytes);
+        let index_length = at(&index);
         bytes.extend(index);
-        bytes[16..20].copy_from_slice(&index_at);
-        bytes[24..28].copy_from_slice(&variables);
+        for (at, number) in [(16, index_at), (20, index_length), (24, variables), (28, 14_u32.to_be_bytes())] {
+            bytes[at..at + 4].copy_from_slice(&number);
+        }
         bytes
     }
 }

@@ -18,6 +18,15 @@ pub struct Bundle {
     pub executable: String,
 }
 
+/// The keys that are read. Each of them is a text.
+const KEYS: &[&str] = &[
+    "CFBundleIdentifier",
+    "CFBundleShortVersionString",
+    "CFBundleVersion",
+    "NSHumanReadableCopyright",
+    "CFBundleGetInfoString",
+    "CFBundleExecutable",
+];
 /// Beginnings of the ids of shortcuts that a virtual machine makes on the Mac for the programs of its guest.
 const SHORTCUTS: &[&str] = &["com.parallels.winapp.", "com.vmware.proxyapp."];
 
@@ -35,6 +44,12 @@ impl Bundle {
             maker: first(["NSHumanReadableCopyright", "CFBundleGetInfoString"]).unwrap_or_default(),
             executable: plist.text("CFBundleExecutable"),
         }
+    }
+
+    /// The key whose value is no text, so that it is not known; `None` if there is none.
+    #[must_use]
+    pub fn unreadable_key(plist: &Plist) -> Option<&'static str> {
+        plist.without_text(KEYS)
     }
 
     /// Whether this is a shortcut to a program of a virtual machine.

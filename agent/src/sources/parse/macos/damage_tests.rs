@@ -1,12 +1,15 @@
-//! A damaged list of system extensions is never whole with less in it: a product that is missing there would be taken for one that is
-//! gone.
+//! A damaged file is never whole with less in it: a product that is missing there would be taken for one that is gone. Every file is cut
+//! at every byte, and every byte of it is changed.
+
+pub(super) mod bills;
+pub(super) mod lists;
 
 use super::extensions_db::{self, Database};
 use crate::sources::parse::plist;
 
 /// The list, if it counts as whole.
 pub(super) fn database(bytes: &[u8]) -> Option<Database> {
-    extensions_db::parse(&plist::parse_of_system(bytes).ok()?).filter(|database| database.fault.is_none())
+    extensions_db::parse(&plist::parse(bytes).ok()?).filter(|database| database.fault.is_none())
 }
 
 /// Cuts the list at every byte before `end`, and changes every byte of it: to these, and to the nearest ones.
@@ -17,21 +20,38 @@ pub(super) fn assert_damage_shows(bytes: &[u8], end: usize, others: &[u8]) {
     }
     // A changed letter of a text cannot be noticed, nor that a binary list refers to another text where two extensions shared one, as
     // they do their state. Everything else must be.
-    for at in 0..bytes.len() {
-        for byte in others.iter().copied().chain([bytes[at] ^ 1, bytes[at].wrapping_add(1)]) {
-            let mut changed = bytes.to_vec();
-            changed[at] = byte;
-            let Some(found) = database(&changed) else { continue };
-            assert_eq!(found.extensions.len(), whole.extensions.len(), "{byte:#x} at {at}");
-            for (one, two) in found.extensions.iter().zip(&whole.extensions) {
-                assert_eq!(one.categories.len(), two.categories.len(), "{byte:#x} at {at}");
-                assert!(!one.state.is_empty(), "{byte:#x} at {at}: {found:?}");
-                for (one, two) in [(&one.id, &two.id), (&one.version, &two.version), (&one.team, &two.team)] {
-                    assert!(!one.is_empty() && one.len() + 4 >= two.len(), "{byte:#x} at {at}: {found:?}");
-                }
+    for_each_change(bytes, others, &mut |changed, place| {
+        let Some(found) = database(changed) else { return };
+        assert_eq!(found.extensions.len(), whole.extensions.len(), "{place}");
+        for (one, two) in found.extensions.iter().zip(&whole.extensions) {
+            assert_eq!(one.categories.len(), two.categories.len(), "{place}");
+            assert!(!one.state.is_empty(), "{place}: {found:?}");
+            for (one, two) in [(&one.id, &two.id), (&one.version, &two.version), (&one.team, &two.team)] {
+                assert!(!one.is_empty() && one.len() + 4 >= two.len(), "{place}: {found:?}");
             }
         }
+    });
+}
+
+/// Changes every byte: to these, and to the nearest ones. The text says what was changed.
+fn for_each_change(bytes: &[u8], others: &[u8], visit: &mut dyn FnMut(&[u8], &str)) {
+    let mut changed = bytes.to_vec();
+    for at in 0..bytes.len() {
+        let original = bytes[at];
+        for byte in others.iter().copied().chain([original ^ 1, original.wrapping_add(1)]) {
+            changed[at] = byte;
+            visit(&changed, &format!("{byte:#x} at {at}"));
+        }
+        changed[at] = original;
     }
+}
+
+/// A list in the binary form.
+fn in_binary(xml: &str) -> Vec<u8> {
+    let list = ::plist::Value::from_reader(std::io::Cursor::new(xml)).expect("a list");
+    let mut bytes = Vec::new();
+    list.to_writer_binary(&mut bytes).expect("written");
+    bytes
 }
 
 /// The beginnings of objects of a binary list, and what its numbers may become.
@@ -59,9 +79,7 @@ fn xml() -> String {
 
 #[test]
 fn a_binary_list_that_was_cut_or_changed_is_not_whole_with_less() {
-    let list = ::plist::Value::from_reader(std::io::Cursor::new(xml())).expect("a list");
-    let mut bytes = Vec::new();
-    list.to_writer_binary(&mut bytes).expect("written");
+    let bytes = in_binary(&xml());
     assert_eq!(database(&bytes), database(xml().as_bytes()));
     assert_damage_shows(&bytes, bytes.len(), BINARY);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::bom::{Bom, Remains};
 use super::bundle::Bundle;
-use super::damage_tests::{BINARY, assert_damage_shows, database};
+use super::damage_tests::{BINARY, assert_damage_shows, bills, database, lists};
 use super::job::Job;
 use crate::sources::parse::plist::{self, PlistFault};
 
@@ -23,7 +23,8 @@ fn the_lists_of_real_macs_are_read() {
     assert_eq!(lulu.categories, ["network_extension"]);
     assert!(!lulu.may_protect(), "a firewall");
     let list = |name: &str| plist::parse(&read(name)).expect("a list");
-    let job = Job::of(&list("osquery-launchd.plist")).expect("a job");
+    let job = Job::of(&list("osquery-launchd.plist"));
+    assert_eq!(job.fault, None);
     assert_eq!((job.label.as_str(), job.program.as_str()), ("com.apple.mDNSResponder", "/usr/sbin/mDNSResponder"));
     let bundle = Bundle::of(&list("osquery-Info.plist"));
     assert_eq!((bundle.id.as_str(), bundle.version.as_str()), ("com.apple.PhotoBooth", "6.0"));
@@ -50,4 +51,16 @@ fn the_bill_of_materials_of_a_real_package_has_every_file() {
 fn a_damaged_list_of_extensions_is_never_complete_with_less() {
     let bytes = read("osquery-systemextensions-db.plist");
     assert_damage_shows(&bytes, bytes.len(), BINARY);
+}
+
+#[test]
+#[ignore = "needs MUSTER_PLISTS, a folder with property lists of real Macs"]
+fn a_damaged_job_bundle_or_bill_is_never_complete_with_less() {
+    let end = |bytes: &[u8]| bytes.windows(7).rposition(|window| window == b"</dict>").expect("an end") + 7;
+    let job = read("osquery-launchd.plist");
+    lists::assert_damage_shows(&job, end(&job), b"<", lists::of_job, false);
+    let bundle = read("osquery-Info.plist");
+    lists::assert_damage_shows(&bundle, end(&bundle), b"<", lists::of_bundle, true);
+    let bill = read("osquery-test.bom");
+    bills::assert_damage_shows(&bill, 0);
 }

@@ -10,7 +10,7 @@ pub struct Receipt {
     pub id: String,
     /// Its version.
     pub version: String,
-    /// Where it was installed, as an absolute path.
+    /// Where it was installed, as an absolute path; empty if the file does not say.
     pub prefix: String,
 }
 
@@ -29,12 +29,21 @@ impl Receipt {
     /// Reads a receipt.
     #[must_use]
     pub fn of(plist: &Plist) -> Self {
-        let prefix = plist.text("InstallPrefixPath");
         Self {
             id: plist.text("PackageIdentifier"),
             version: plist.text("PackageVersion"),
-            prefix: format!("/{}", prefix.trim_matches('/')),
+            prefix: match plist.get("InstallPrefixPath").and_then(Plist::as_text) {
+                Some(prefix) => format!("/{}", prefix.trim().trim_matches('/')),
+                None => String::new(),
+            },
         }
+    }
+
+    /// The key of a receipt whose value is missing or no text; `None` if there is none. The installer writes all of them.
+    #[must_use]
+    pub fn missing_key(plist: &Plist) -> Option<&'static str> {
+        const KEYS: [&str; 3] = ["PackageIdentifier", "PackageVersion", "InstallPrefixPath"];
+        KEYS.into_iter().find(|key| plist.get(key).and_then(Plist::as_text).is_none())
     }
 
     /// Reads `Info.plist` of a receipt of the time before Mac OS X 10.6, which is a bundle.
@@ -56,11 +65,14 @@ impl Receipt {
 pub fn history(plist: &Plist) -> Option<Vec<Installation>> {
     let entries = plist.array()?;
     let installation = |entry: &Plist| {
-        entry.dictionary()?;
-        Some(Installation {
+        let packages = entry.get("packageIdentifiers").map_or(Some(&[][..]), |ids| ids.array().map(Vec::as_slice))?;
+        // Either says what it was.
+        let is_named = ["displayName", "packageIdentifiers"].iter().any(|key| entry.get(key).is_some());
+        let is_read = is_named && entry.without_text(&["displayName", "displayVersion"]).is_none();
+        is_read.then_some(Installation {
             name: entry.text("displayName"),
             version: entry.text("displayVersion"),
-            packages: entry.texts("packageIdentifiers"),
+            packages: packages.iter().map(Plist::as_text).collect::<Option<_>>()?,
         })
     };
     entries.iter().map(installation).collect()
@@ -81,6 +93,10 @@ mod tests {
         assert_eq!(receipt("/"), "/");
         assert_eq!(receipt("Applications"), "/Applications");
         assert_eq!(receipt("/Library/Application Support/"), "/Library/Application Support");
+        assert_eq!(receipt(""), "/");
+        let without = plist::parse(b"{ PackageIdentifier = x; PackageVersion = 1; }").expect("a list");
+        assert_eq!(Receipt::of(&without).prefix, "");
+        assert_eq!(Receipt::missing_key(&without), Some("InstallPrefixPath"));
     }
 
     #[test]
@@ -94,6 +110,9 @@ mod tests {
         };
         assert_eq!(known, Some(vec![one]));
         assert_eq!(of("( text )"), None);
+        assert_eq!(of("( { displayName = (); } )"), None);
+        assert_eq!(of("( { displayVersion = 1; } )"), None);
+        assert_eq!(of("( { packageIdentifiers = (a, ()); } )"), None);
         assert_eq!(of("{ a = b; }"), None);
     }
 }

@@ -1,5 +1,5 @@
-//! Checks the shape of a binary property list before its values are read: no object contains itself, and the references of
-//! all open collections stay within the limits.
+//! Checks the shape of a binary property list before its values are read: no object contains itself, the references of all open
+//! collections stay within the limits, and no part is left over.
 //!
 //! The form is that of CoreFoundation's `CFBinaryPList.c`: objects, a table of their offsets, and a trailer of 32 bytes with
 //! the sizes of an offset and of a reference, the number of objects, the root and the place of the table.
@@ -8,12 +8,6 @@ use super::{DEPTH, NODES, PlistFault};
 
 const MAGIC: &[u8] = b"bplist00";
 const TRAILER: usize = 32;
-
-/// What the shape of a list shows.
-pub(super) struct Shape {
-    /// Whether the root leads to every object.
-    pub(super) uses_every_object: bool,
-}
 
 pub(super) fn is_binary(bytes: &[u8]) -> bool {
     bytes.starts_with(b"bplist")
@@ -38,17 +32,16 @@ struct Open {
 
 /// Whether the root leads to every object and the objects fill the file without a gap, as they do when the system has written it.
 pub(super) fn is_whole(bytes: &[u8]) -> Result<bool, PlistFault> {
-    let uses_every_object = check(bytes)?.uses_every_object;
-    let (table, _) = Table::read(bytes)?;
+    let (table, root) = Table::read(bytes)?;
+    let uses_every_object = uses_every_object(&table, root)?;
     let mut spans = (0..table.count).map(|object| table.span(object)).collect::<Result<Vec<_>, _>>()?;
     spans.sort_unstable();
     let end = spans.iter().try_fold(MAGIC.len(), |end, (start, next)| (*start == end).then_some(*next));
     Ok(uses_every_object && end == Some(table.start))
 }
 
-/// Visits every object that the root leads to.
-pub(super) fn check(bytes: &[u8]) -> Result<Shape, PlistFault> {
-    let (table, root) = Table::read(bytes)?;
+/// Visits every object that the root leads to. Whether these are all.
+fn uses_every_object(table: &Table<'_>, root: usize) -> Result<bool, PlistFault> {
     let mut used = vec![false; table.count];
     let mut is_open = vec![false; table.count];
     let mut open: Vec<Open> = Vec::new();
@@ -85,7 +78,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Shape, PlistFault> {
             }
         }
     }
-    Ok(Shape { uses_every_object: used.into_iter().all(|used| used) })
+    Ok(used.into_iter().all(|used| used))
 }
 
 impl<'b> Table<'b> {
