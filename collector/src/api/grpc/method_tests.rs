@@ -59,7 +59,7 @@ impl Lab {
             pin,
             readiness,
             (crate::reports::roomy_searches(), crate::reports::Timelines::default(), crate::config::Waivers::default()),
-            Arc::new(ResourceWatch::new(Arc::clone(&metrics), None)),
+            Arc::new(ResourceWatch::new(Arc::clone(&metrics), None, None)),
         );
         let (_, health) = tonic_health::server::health_reporter();
         let routes = operators_routes(fleet, health).expect("routes");

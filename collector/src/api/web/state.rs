@@ -49,6 +49,8 @@ pub struct WebParts {
     pub waivers: Waivers,
     /// How long a page may take.
     pub page_deadline: Duration,
+    /// Whether the port has the company's own certificate, so that browsers may insist on one.
+    pub has_company_certificate: bool,
 }
 
 /// The same with what the pages themselves count, shared by all requests.

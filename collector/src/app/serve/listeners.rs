@@ -89,7 +89,11 @@ impl Collector {
             times,
         );
         let has_pages = self.settings.web.enabled;
-        let config = tls::operators_config(&self.certificate, has_pages).context("the operators' TLS settings")?;
+        let certificate: Arc<dyn rustls::server::ResolvesServerCert> = match &self.company {
+            Some(company) => Arc::clone(company) as _,
+            None => Arc::clone(&self.certificate) as _,
+        };
+        let config = tls::operators_config(certificate, has_pages).context("the operators' TLS settings")?;
         let listener = self.tls_listener(ListenerName::operators, listening, config, limits);
         Ok(tls::serve(listener, move |request| port.clone().answer(request)))
     }
@@ -110,6 +114,7 @@ impl Collector {
             sessions: SessionTimes { whole: settings.session, idle: settings.session_idle },
             waivers: self.settings.waivers,
             page_deadline: settings.page_deadline,
+            has_company_certificate: self.company.is_some(),
         })
     }
 
