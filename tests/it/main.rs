@@ -25,6 +25,7 @@ mod ledger;
 mod lost;
 mod many_hosts;
 mod operation;
+mod operators_port;
 mod orders;
 mod packages;
 mod past;

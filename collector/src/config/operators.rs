@@ -5,6 +5,12 @@ use std::path::{Path, PathBuf};
 
 use muster_proto::settings::Layers;
 
+use super::list::list;
+use super::network::Network;
+
+/// Entries of `operators.trusted_proxies`.
+const PROXIES: usize = 100;
+
 /// The operators' port.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -17,6 +23,9 @@ pub struct Operators {
     pub certificate: PathBuf,
     /// `operators.key`: its private key, a PEM file.
     pub key: PathBuf,
+    /// `operators.trusted_proxies`: addresses and networks of proxies whose `X-Forwarded-For` says who the client is.
+    #[serde(deserialize_with = "list")]
+    pub trusted_proxies: Vec<String>,
 }
 
 impl Default for Operators {
@@ -26,6 +35,7 @@ impl Default for Operators {
             connections: 256,
             certificate: PathBuf::new(),
             key: PathBuf::new(),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -33,6 +43,13 @@ impl Default for Operators {
 impl Operators {
     pub(super) fn check<K>(&self, layers: &mut Layers<K>) {
         layers.limit("operators.connections", &self.connections, (1, 1_000_000), usize::to_string);
+        for fault in self.trusted_proxies.iter().filter_map(|proxy| Network::parse(proxy).err()) {
+            layers.fault("operators.trusted_proxies", fault);
+        }
+        if self.trusted_proxies.len() > PROXIES {
+            let reason = format!("has {} entries; the limit is {PROXIES}; name networks", self.trusted_proxies.len());
+            layers.fault("operators.trusted_proxies", reason);
+        }
         for (key, is_empty, other, other_is_empty) in [
             (
                 "operators.certificate",
@@ -54,6 +71,13 @@ impl Operators {
                 );
             }
         }
+    }
+
+    /// The networks of the trusted proxies.
+    #[must_use]
+    pub fn proxies(&self) -> Vec<Network> {
+        // One that cannot be read was a fault already.
+        self.trusted_proxies.iter().filter_map(|proxy| Network::parse(proxy).ok()).collect()
     }
 
     /// The files of the company's own certificate and its key, if they are set.

@@ -88,7 +88,8 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
         Ok(caller) => caller,
         Err(refused) if refused.code() == Code::Unauthenticated => {
             if let Some(left_out) = state.refused_lines.line(state.now()) {
-                info!(token.id = %token.id, left_out, "a login to the web board failed");
+                let client = peer.map(|peer| peer.address().to_string());
+                info!(token.id = %token.id, client, left_out, "a login to the web board failed");
             }
             return again("The token is unknown, expired or revoked.");
         }
@@ -103,7 +104,8 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
     if let Some(peer) = peer {
         peer.tried(session.secret.hash(), true);
     }
-    info!(session.id = %session.id, account = %caller.name, "logged in to the web board");
+    let client = peer.map(|peer| peer.address().to_string());
+    info!(session.id = %session.id, account = %caller.name, client, "logged in to the web board");
     redirect(next, &state.cookie.set(&session, state.sessions.whole.as_secs()))
 }
 

@@ -9,7 +9,7 @@ use crate::actions::SessionTimes;
 use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
 use crate::api::probes::{self, ProbesState};
 use crate::api::web::{Web, WebParts};
-use crate::api::{Access, OperatorsPort};
+use crate::api::{Access, OperatorsPort, TrustedProxies};
 use crate::config::{self, Settings};
 use crate::ingest::{AgentIngest, IngestSettings};
 use crate::reports::{Searches, Timelines};
@@ -74,7 +74,8 @@ impl Collector {
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
         let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), searches, timelines));
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
-        let port = OperatorsPort::new(gate, pages);
+        let proxies = TrustedProxies::new(self.settings.operators.proxies());
+        let port = OperatorsPort::new(gate, pages, proxies);
         let bounds = &self.settings.listeners;
         let times = TimeBounds {
             first_request: bounds.first_request,
