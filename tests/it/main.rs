@@ -28,6 +28,7 @@ mod operation;
 mod operators_port;
 mod orders;
 mod packages;
+mod passwords;
 mod past;
 mod proxy;
 mod quickstart;

@@ -571,6 +571,16 @@ impl Client {
         account(self.inner.revoke_account(request).await.map_err(missing(LIST_ACCOUNTS))?.into_inner().stored)
     }
 
+    /// Sets a password, or removes it.
+    pub(super) async fn password_set(
+        &mut self,
+        asked: Option<String>,
+        password: Option<String>,
+    ) -> anyhow::Result<AccountReport> {
+        let request = wire::SetPasswordRequest { account: asked.unwrap_or_default(), password };
+        account(self.inner.set_password(request).await.map_err(missing(LIST_ACCOUNTS))?.into_inner().stored)
+    }
+
     /// At most `limit` entries, and whether there may be more.
     pub(super) async fn ledger(
         &mut self,

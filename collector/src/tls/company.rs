@@ -251,12 +251,15 @@ impl Files {
         let no_key = |reason: String| CompanyCertificateError::NoKey { path: key.to_owned(), reason };
         let private = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| no_key(self.why_no_key(&error)))?;
         let certified = CertifiedKey::from_der(chain, private, &ring::default_provider());
-        let certified = certified.map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                CompanyCertificateError::KeyOfAnother { key: key.to_owned(), certificate: certificate.to_owned() }
+        let certified = certified.map_err(|error| {
+            if matches!(error, rustls::Error::InconsistentKeys(_)) {
+                return CompanyCertificateError::KeyOfAnother {
+                    key: key.to_owned(),
+                    certificate: certificate.to_owned(),
+                };
             }
-            rustls::Error::InvalidCertificate(_) => damaged(error.to_string()),
-            error => no_key(error.to_string()),
+            let is_of_certificate = matches!(error, rustls::Error::InvalidCertificate(_));
+            if is_of_certificate { damaged(error.to_string()) } else { no_key(error.to_string()) }
         })?;
         let (from, until) = (facts.not_before, facts.expires_at);
         if now < from || facts.is_expired(now) {

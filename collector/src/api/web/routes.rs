@@ -12,8 +12,8 @@ use super::state::State;
 use super::visitor::Answers;
 use super::{
     about, accounts, assets, board, change, changes, coverage, dispositions, duties, duty_done, entry, exceptions,
-    find, findings, host, hosts, ledger, login, login_link, order, order_switch, orders, retire, sessions, software,
-    timeline, tokens, waiver,
+    find, findings, host, hosts, ledger, login, login_link, login_password, order, order_switch, orders, retire,
+    sessions, software, timeline, tokens, waiver,
 };
 use crate::api::methods::LOGIN_LINK;
 
@@ -111,6 +111,7 @@ pub(super) fn pages() -> Vec<Route> {
 pub(super) fn router(state: State) -> Router {
     let mut router = Router::new()
         .route("/login", named("/login", get(login::form).post(login::login)))
+        .route("/login/password", named("/login/password", post(login_password::login)))
         .route(LOGIN_LINK, named(LOGIN_LINK, get(login_link::show).post(login_link::login)))
         .route("/logout", named("/logout", post(login::logout)))
         .route("/logout/everywhere", named("/logout/everywhere", post(login::logout_everywhere)))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::Collector;
-use crate::actions::SessionTimes;
+use crate::actions::{Passwords, SessionTimes};
 use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
 use crate::api::probes::{self, ProbesState};
 use crate::api::web::{Web, WebParts};
@@ -70,9 +70,12 @@ impl Collector {
             (searches.clone(), timelines.clone(), self.settings.waivers),
             Arc::clone(&self.resources),
         );
+        // Pages and calls share the turns, so that not more than two passwords are hashed at a time.
+        let passwords = Arc::new(Passwords::default());
+        let fleet = fleet.with_passwords(Arc::clone(&passwords));
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
-        let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), searches, timelines));
+        let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), searches, timelines, passwords));
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
         let proxies = TrustedProxies::new(self.settings.operators.proxies());
         let port = OperatorsPort::new(gate, pages, proxies);
@@ -100,7 +103,7 @@ impl Collector {
     }
 
     /// The web board.
-    fn pages(&self, access: Access, searches: Searches, timelines: Timelines) -> Web {
+    fn pages(&self, access: Access, searches: Searches, timelines: Timelines, passwords: Arc<Passwords>) -> Web {
         let settings = self.settings.web;
         Web::new(WebParts {
             store: Arc::clone(&self.store),
@@ -116,6 +119,7 @@ impl Collector {
             waivers: self.settings.waivers,
             page_deadline: settings.page_deadline,
             has_company_certificate: self.company.is_some(),
+            passwords,
         })
     }
 

@@ -122,6 +122,7 @@ impl Lab {
             sessions: SessionTimes { whole: Duration::from_secs(12 * 3600), idle: Duration::from_secs(3600) },
             waivers: crate::config::Waivers::default(),
             has_company_certificate: false,
+            passwords: Arc::default(),
             page_deadline: Duration::from_secs(60),
         });
         let lab = Self { store, web, millis, rules, _folder: folder };
