@@ -10,6 +10,9 @@ mod host;
 mod ledger;
 mod login_link;
 mod order;
+mod password;
+mod password_rule;
+mod password_tries;
 mod random;
 mod renewal;
 mod restore;
@@ -38,6 +41,8 @@ pub use host::{HostSelection, host_action};
 pub use ledger::ledger_seal;
 pub use login_link::{LoginLinkFound, login_link_create, login_link_find, login_link_use};
 pub use order::{OrdersAsked, OrdersChanged, applied_orders, orders_change, orders_revision};
+pub use password::{PasswordOf, Passwords, password_check, password_remove, password_set};
+pub use password_rule::PasswordFault;
 pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
 pub use roster::{EntryDecision, ImportRefusal, ListAsked, RosterImport, entry_decide, roster_advance};
@@ -271,6 +276,24 @@ pub enum ActionError {
         /// The time until it can make another one.
         again: std::time::Duration,
     },
+    /// A password is not accepted.
+    #[error("{0}")]
+    Password(#[from] PasswordFault),
+    /// An account or an address has shown too many wrong passwords.
+    #[error(
+        "too many wrong passwords for this account or from this address; try again in {} s, or log in with a token",
+        wait.as_secs()
+    )]
+    PasswordWait {
+        /// The time until the next try.
+        wait: std::time::Duration,
+    },
+    /// As many passwords as may are being hashed or wait for it.
+    #[error("too many passwords are being checked at this moment; try again in a few seconds")]
+    TooManyPasswords,
+    /// A password could not be hashed.
+    #[error("hash a password")]
+    Hash,
     /// The operating system returned no random numbers.
     #[error("the operating system returned no random numbers")]
     NoRandom,
@@ -341,5 +364,6 @@ fn of_account(account: &str, refusal: AccountRefusal) -> String {
         AccountRefusal::TooManySites => {
             format!("cannot bind \"{account}\" to more than 100 sites; leave out --site to let it see all sites")
         }
+        AccountRefusal::NoPassword => format!("account \"{account}\" has no password"),
     }
 }

@@ -4,6 +4,7 @@
 //! chooses between the two; `probes` is health and metrics over plain HTTP.
 
 mod access;
+mod client_address;
 pub mod grpc;
 mod methods;
 mod port;
@@ -13,5 +14,6 @@ mod status;
 pub mod web;
 
 pub use access::Access;
+pub use client_address::TrustedProxies;
 pub use port::OperatorsPort;
 pub use resources::ResourceWatch;

@@ -49,7 +49,7 @@ use crate::clock::{self, Clock};
 use crate::config::{ConfigFaults, Settings};
 use crate::store::StoreError;
 use crate::telemetry;
-use crate::tls::CaError;
+use crate::tls::{CaError, CompanyCertificateError};
 use authority::{CaLost, ForeignAuthority, StoreLost};
 use command::{BackupArgs, BackupVerb, Command, Format, InitArgs, ServeArgs, Verb};
 use prepare::{Asked, ExposedAdminToken, NotPrepared};
@@ -175,6 +175,7 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
     let _ = writeln!(err, "error: {}", printable(&error_chain(failed.as_ref())));
     let advice = failed.chain().find_map(|cause| {
         let of_ca = cause.downcast_ref::<CaError>().map(CaError::advice);
+        let of_company = cause.downcast_ref::<CompanyCertificateError>().map(CompanyCertificateError::advice);
         let of_settings = cause.downcast_ref::<ConfigFaults>().map(|_| SETTINGS_ADVICE.to_owned());
         let of_lock = cause.downcast_ref::<lock::Locked>().map(|_| lock::Locked::ADVICE.to_owned());
         let of_database = cause.downcast_ref::<ForeignAuthority>().map(ForeignAuthority::advice);
@@ -192,6 +193,7 @@ fn report(failed: &anyhow::Error, err: &mut dyn Write) {
             .or(of_seal)
             .or(of_port)
             .or(of_ca)
+            .or(of_company)
             .or(of_settings)
             .or(of_lock)
             .or(of_database)

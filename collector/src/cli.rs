@@ -31,6 +31,7 @@ mod login_link;
 mod order_changes;
 mod order_files;
 mod orders;
+mod password;
 mod past;
 mod profile;
 mod render;
@@ -59,10 +60,11 @@ use args::{Cli, HostsArgs, HostsVerb, Verb};
 use client::Client;
 use render::Screen;
 
-pub(crate) use accounts::{plain_page as account_page, plain_table as account_table};
+pub(crate) use accounts::{password_line, plain_page as account_page, plain_table as account_table};
 pub(crate) use args::NewTokenArgs;
-pub(crate) use args::accounts::{AccountsVerb, NewAccountArgs, RotateArgs};
+pub(crate) use args::accounts::{AccountsVerb, NewAccountArgs, PasswordArgs, RotateArgs};
 pub use exit::{of_boards, of_verdicts};
+pub(crate) use password::read_password;
 pub(crate) use render::counted;
 pub(crate) use tokens::plain_table as token_table;
 

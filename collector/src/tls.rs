@@ -5,6 +5,8 @@
 //!                     └─► client verifier ────────────────┴─► acceptor ─► requests with a PeerCertificate
 //! ```
 //!
+//! The operators' port may have the company's own certificate instead: `company`.
+//!
 //! TLS 1.3 and HTTP/2 only. A client certificate is optional in the handshake. `api::grpc` decides which methods need one
 //! and which accept an expired one.
 
@@ -17,6 +19,7 @@ mod admission;
 pub mod authority;
 mod ca;
 mod ca_error;
+mod company;
 pub mod disk;
 mod gatekeeper;
 mod guesses;
@@ -31,6 +34,7 @@ pub use admission::AdmissionBounds;
 pub use authority::{CertificateAuthority, CertificateFacts, SignError, Signed, ca_pin};
 pub use ca::Authority;
 pub use ca_error::{CaError, how_to_restore};
+pub use company::{CompanyCertificate, CompanyCertificateError, CompanyReload};
 pub use gatekeeper::{PeerBounds, PeerHandle};
 pub use guesses::GuessBounds;
 pub use plain::{PlainListener, serve_plain};

@@ -72,7 +72,7 @@ pub use report::{
     RulesRefused, SoftwareCount, SoftwareEdition, SoftwareHost, SoftwareReport, SourceReport, StoreRefuses, TermReport,
     TokenReport, TokenStatus, UnprotectedTime, VerdictReport,
 };
-pub use resources::{ListenerUse, Resources, StoreUse};
+pub use resources::{ListenerUse, OperatorsCertificate, Resources, StoreUse};
 pub use role::Role;
 pub use roster::{
     CandidateReason, CandidateReport, EntryReport, EntryState, ImportCounts, ImportExamples, ImportReport, MatchBasis,

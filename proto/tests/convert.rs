@@ -10,13 +10,13 @@ use muster_proto::model::{
     DutySubject, Evidence, Explanation, Finding, ForecastReport, ForecastState, HitReport, HostActionReport, HostFacts,
     HostId, HostLabel, HostMark, HostName, HostNote, HostOwner, HostReport, HostRow, HostState, Kind, Label, Lane,
     LaneChange, LaneMove, LaneMoves, LaneStep, ListenerUse, Losses, MachineIdentity, MarkReport, MilestoneReport,
-    OmittedDays, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport, OrdersChangeReport, Outcome, Pace,
-    PastAssessment, PastDecision, PastGap, PastHost, PastHostReport, PastSnapshot, PastUnknown, PastVerdict, Platform,
-    Presence, ProductId, ProductReport, ProductSeen, Protection, PurgeCounts, RateForecast, RealtimeEvidence, Reason,
-    ReasonKind, RefusalClass, Resources, RetirementReport, RosterCounts, RulesRefused, SignatureState, SiteId,
-    SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, TimelineDay, TimelineGroup, TimelineReport,
-    Timestamp, TokenId, TokenReport, UnitState, UnprotectedTime, UserItem, VerdictReport, WaiverReason, WaiverReport,
-    WaiverState, Watchlist,
+    OmittedDays, OperatorsCertificate, OrderDifference, OrderFile, OrderFilesReport, OrderId, OrderReport,
+    OrdersChangeReport, Outcome, Pace, PastAssessment, PastDecision, PastGap, PastHost, PastHostReport, PastSnapshot,
+    PastUnknown, PastVerdict, Platform, Presence, ProductId, ProductReport, ProductSeen, Protection, PurgeCounts,
+    RateForecast, RealtimeEvidence, Reason, ReasonKind, RefusalClass, Resources, RetirementReport, RosterCounts,
+    RulesRefused, SignatureState, SiteId, SourceName, SourceReport, StoreRefuses, StoreUse, TermReport, TimelineDay,
+    TimelineGroup, TimelineReport, Timestamp, TokenId, TokenReport, UnitState, UnprotectedTime, UserItem,
+    VerdictReport, WaiverReason, WaiverReport, WaiverState, Watchlist,
 };
 use muster_proto::{limits, wire};
 
@@ -451,6 +451,10 @@ fn collector_status_survives_the_wire_with_and_without_refused_rules() {
             }],
             store: Some(StoreUse { bytes: 5, growth_per_day: Some(6), free_bytes: Some(7) }),
             certificate_expires: Some(Timestamp::from_millis(8)),
+            operators_certificate: Some(OperatorsCertificate {
+                expires: Timestamp::from_millis(9),
+                refused: Some("it has no key".to_owned()),
+            }),
         },
     };
     assert_eq!(CollectorStatus::try_from(wire::GetStatusResponse::from(status.clone())), Ok(status.clone()));

@@ -108,3 +108,46 @@ impl Authority {
         Ok(Identity { key: key.serialize_der(), certificate: certificate.der().to_vec() })
     }
 }
+
+/// The CA of a company, which browsers at the company know.
+pub struct Company {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+}
+
+impl Company {
+    /// A CA with this name.
+    ///
+    /// # Errors
+    /// No key could be made.
+    pub fn new(name: &str) -> Result<Self> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key).context("sign a CA")?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), certificate })
+    }
+
+    /// The CA's certificate in PEM.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// A server's certificate for this machine that ends after so many days, and its key; both in PEM. A negative number is in
+    /// the past.
+    ///
+    /// # Errors
+    /// It could not be signed.
+    pub fn server(&self, days: i64) -> Result<(String, String)> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        let now = OffsetDateTime::now_utc();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        (params.not_before, params.not_after) = (now - Duration::days(30), now + Duration::days(days));
+        let certificate = params.signed_by(&key, &self.issuer).context("sign a server's certificate")?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+}

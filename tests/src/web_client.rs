@@ -85,6 +85,19 @@ impl WebClient {
         Ok(())
     }
 
+    /// Logs in with the name and the password of an account. The answer says whether it did.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub fn login_with_password(&mut self, name: &str, password: &str) -> Result<WebAnswer> {
+        let form = format!("name={name}&password={}&next=/about", password.replace(' ', "+"));
+        let answer = self.post("/login/password", &form)?;
+        if answer.status == 303 {
+            answer.header("set-cookie").split(';').next().unwrap_or_default().clone_into(&mut self.cookie);
+        }
+        Ok(answer)
+    }
+
     /// Asks for a page.
     ///
     /// # Errors

@@ -48,7 +48,20 @@ CREATE TABLE account_token (
 );
 CREATE INDEX account_token_by_account ON account_token (account);
 
--- Who is logged in to the pages. A session ends with its account, with the token that opened it, at `expires_at`, and some time
+-- Passwords of accounts: Argon2id (RFC 9106, one lane) with `salt`, over `memory_kib` and in `passes`. `id` stands in sessions and in
+-- the ledger where a token would; another password has another id.
+CREATE TABLE account_password (
+    account    text NOT NULL PRIMARY KEY REFERENCES account (id),
+    id         text NOT NULL,
+    salt       bytes NOT NULL CHECK (octet_length(salt) = 16),
+    hash       bytes NOT NULL CHECK (octet_length(hash) = 32),
+    memory_kib bigint NOT NULL,
+    passes     bigint NOT NULL,
+    set_at     bigint NOT NULL
+);
+CREATE UNIQUE INDEX account_password_by_id ON account_password (id);
+
+-- Who is logged in to the pages. A session ends with its account, with the token or the password that opened it, at `expires_at`, and some time
 -- after `seen_at`. There are at most 20 of an account and 10,000 in all. `by_link` is 1 if it was opened with a login link.
 CREATE TABLE session (
     id          text NOT NULL PRIMARY KEY,

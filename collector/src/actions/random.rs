@@ -20,6 +20,11 @@ pub(super) fn secret() -> Result<TokenSecret, ActionError> {
     bytes().map(TokenSecret::from_random)
 }
 
+/// The salt of a password.
+pub(super) fn salt() -> Result<[u8; 16], ActionError> {
+    bytes()
+}
+
 /// Twelve letters and digits, which are easy to compare and to type.
 fn twelve_characters() -> Result<String, ActionError> {
     // Eight bytes give 13 characters. Twelve of them are 60 random bits, enough for an id, which is no secret.

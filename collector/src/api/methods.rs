@@ -35,7 +35,7 @@ const fn method(name: &'static str, role: Role, sites: SiteRule) -> Method {
 }
 
 /// Every method of the service.
-pub(super) const METHODS: [Method; 60] = [
+pub(super) const METHODS: [Method; 61] = [
     method("GetStatus", Role::Viewer, SiteRule::Filtered),
     method("GetBoard", Role::Viewer, SiteRule::Filtered),
     method("ListHosts", Role::Viewer, SiteRule::Filtered),
@@ -90,6 +90,8 @@ pub(super) const METHODS: [Method; 60] = [
     method("CreateAccount", Role::Admin, SiteRule::Named),
     method("RotateAccount", Role::Admin, SiteRule::Named),
     method("RevokeAccount", Role::Admin, SiteRule::Named),
+    // The own one; for that of another account, the rule of RevokeAccount comes on top.
+    method("SetPassword", Role::Viewer, SiteRule::NoSite),
     method("ListLedger", Role::Viewer, SiteRule::WholeFleet),
     method("GetLedgerEntry", Role::Viewer, SiteRule::WholeFleet),
     method("GetCheckpoint", Role::Viewer, SiteRule::WholeFleet),

@@ -4,25 +4,36 @@ use http::header::CONTENT_TYPE;
 use http::{Request, Response, Version};
 use tonic::body::Body;
 
+use super::client_address::TrustedProxies;
 use super::grpc::OperatorsGate;
 use super::web::Web;
+use crate::tls::PeerHandle;
 
 /// What answers on the operators' port.
 #[derive(Clone)]
 pub struct OperatorsPort {
     gate: OperatorsGate,
     web: Option<Web>,
+    proxies: TrustedProxies,
 }
 
 impl OperatorsPort {
     /// Calls go to the gate, and all else to the pages. Without pages, everything goes to the gate, which refuses it.
+    /// What counts by address counts for the client of a trusted proxy, and not for the proxy.
     #[must_use]
-    pub const fn new(gate: OperatorsGate, web: Option<Web>) -> Self {
-        Self { gate, web }
+    pub const fn new(gate: OperatorsGate, web: Option<Web>, proxies: TrustedProxies) -> Self {
+        Self { gate, web, proxies }
     }
 
     /// Answers one request.
-    pub async fn answer(self, request: Request<Body>) -> Response<Body> {
+    pub async fn answer(self, mut request: Request<Body>) -> Response<Body> {
+        let client = request.extensions().get::<PeerHandle>().and_then(|peer| {
+            let client = self.proxies.client(peer.ip(), request.headers())?;
+            Some(peer.for_client(client))
+        });
+        if let Some(client) = client {
+            request.extensions_mut().insert(client);
+        }
         match self.web {
             // In a box, so that a call does not pay for the size of a page.
             Some(web) if !is_call(&request) => Box::pin(web.answer(request)).await,

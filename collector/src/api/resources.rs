@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use muster_proto::model::{Resources, StoreUse, Timestamp};
+use muster_proto::model::{OperatorsCertificate, Resources, StoreUse, Timestamp};
 
 use crate::store::StoreSize;
 use crate::telemetry::{ListenerName, Metrics};
-use crate::tls::ServerCertificate;
+use crate::tls::{CompanyCertificate, ServerCertificate};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The growth of a shorter time says little about a day.
@@ -47,14 +47,24 @@ impl Sizes {
 pub struct ResourceWatch {
     metrics: Arc<Metrics>,
     certificate: Option<Arc<ServerCertificate>>,
+    company: Option<Arc<CompanyCertificate>>,
     sizes: Mutex<Sizes>,
 }
 
 impl ResourceWatch {
-    /// Watches this certificate and what these metrics count.
+    /// Watches these certificates and what these metrics count.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, certificate: Option<Arc<ServerCertificate>>) -> Self {
-        Self { metrics, certificate, sizes: Mutex::default() }
+    pub fn new(
+        metrics: Arc<Metrics>,
+        certificate: Option<Arc<ServerCertificate>>,
+        company: Option<Arc<CompanyCertificate>>,
+    ) -> Self {
+        Self { metrics, certificate, company, sizes: Mutex::default() }
+    }
+
+    /// Notes what became of the company's certificate, for the metrics.
+    pub fn company_certificate(&self, company: &CompanyCertificate) {
+        self.metrics.set_operators_certificate(company.until(), company.refused().is_some());
     }
 
     /// The metrics.
@@ -79,6 +89,10 @@ impl ResourceWatch {
                 .into(),
             store: self.sizes().last(),
             certificate_expires: certificate.map(|facts| facts.expires_at),
+            operators_certificate: self
+                .company
+                .as_ref()
+                .map(|company| OperatorsCertificate { expires: company.until(), refused: company.refused() }),
         }
     }
 
@@ -93,7 +107,7 @@ mod tests {
     use super::*;
 
     fn watch(sizes: &[(u64, u64)]) -> Option<StoreUse> {
-        let watch = ResourceWatch::new(Metrics::new(), None);
+        let watch = ResourceWatch::new(Metrics::new(), None, None);
         for (hours, bytes) in sizes {
             let size = StoreSize { bytes: *bytes, free_bytes: Some(1000) };
             watch.store_size(size, Timestamp::from_millis(0).plus(Duration::from_secs(hours * 3600)));

@@ -87,13 +87,15 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
         | ActionError::Note
         | ActionError::Invalid(_)
         | ActionError::Control
+        | ActionError::Password(_)
         | ActionError::Shown => Status::invalid_argument(refused.to_string()),
         ActionError::Lines { not_found, .. } => {
             Status::new(if *not_found > 0 { Code::NotFound } else { Code::FailedPrecondition }, refused.to_string())
         }
-        ActionError::TooManyRetired | ActionError::TooManyLinks { .. } => {
-            Status::resource_exhausted(refused.to_string())
-        }
+        ActionError::TooManyRetired
+        | ActionError::TooManyLinks { .. }
+        | ActionError::PasswordWait { .. }
+        | ActionError::TooManyPasswords => Status::resource_exhausted(refused.to_string()),
         ActionError::NeedsAccount => Status::permission_denied(refused.to_string()),
         ActionError::InactiveOrder { .. } => Status::failed_precondition(refused.to_string()),
         ActionError::Ask(refusal) => {
@@ -161,7 +163,9 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
                 AccountRefusal::NameTaken | AccountRefusal::NameUnavailable => Code::AlreadyExists,
                 AccountRefusal::NameReserved => Code::InvalidArgument,
                 AccountRefusal::BeyondCaller => Code::PermissionDenied,
-                AccountRefusal::Revoked | AccountRefusal::LastAdmin => Code::FailedPrecondition,
+                AccountRefusal::Revoked | AccountRefusal::LastAdmin | AccountRefusal::NoPassword => {
+                    Code::FailedPrecondition
+                }
                 AccountRefusal::TooMany | AccountRefusal::TooManySites => Code::ResourceExhausted,
             };
             Status::new(code, refused.to_string())
@@ -177,6 +181,10 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
         ActionError::Pack(_) => {
             error!(error = %error_chain(refused), "what is applied could not be read");
             Status::internal("an applied order is damaged in the store; the collector's log has the reason")
+        }
+        ActionError::Hash => {
+            error!("a password could not be hashed");
+            Status::internal(refused.to_string())
         }
         ActionError::NoRandom | ActionError::Id(_) => {
             error!(error = %error_chain(refused), "a token could not be created");

@@ -44,6 +44,7 @@ mod ledger;
 mod log_limit;
 mod login;
 mod login_link;
+mod login_password;
 mod logins;
 mod made;
 mod narrowing;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use muster_proto::model::{AccountReport, Timestamp};
 
 use super::authority::{StoreFile, lost, store_lost, verify};
@@ -12,8 +13,10 @@ use super::command::{AccountsArgs, Format};
 use super::prepare::NotPrepared;
 use super::system_user;
 use super::unfinished::refuse_unfinished;
-use crate::actions::{self, AccountRequest};
-use crate::cli::{AccountsVerb, NewAccountArgs, RotateArgs, account_page, account_table};
+use crate::actions::{self, AccountRequest, PasswordOf, Passwords};
+use crate::cli::{
+    AccountsVerb, NewAccountArgs, PasswordArgs, RotateArgs, account_page, account_table, password_line, read_password,
+};
 use crate::config::Settings;
 use crate::store::{self, Store};
 use crate::tls::Authority;
@@ -83,6 +86,20 @@ async fn answer(store: &dyn Store, asked: AccountsArgs, now: Timestamp) -> anyho
             let stored = actions::account_revoke(store, &caller, &account, now).await?;
             match output {
                 Format::Table => format!("revoked account {} and its tokens\n", stored.name),
+                Format::Json => format!("{:#}\n", serde_json::to_value(&stored)?),
+            }
+        }
+        Some(AccountsVerb::Password(PasswordArgs { account, stdin, remove })) => {
+            let name = account.context("name the account: `muster-collector accounts password NAME`")?;
+            let of = PasswordOf::Account(name.clone());
+            let stored = if remove {
+                actions::password_remove(store, &caller, &of, now).await?
+            } else {
+                let password = read_password(&name, stdin)?;
+                actions::password_set(store, &Passwords::default(), &caller, &of, &password, now).await?
+            };
+            match output {
+                Format::Table => password_line(&stored, remove),
                 Format::Json => format!("{:#}\n", serde_json::to_value(&stored)?),
             }
         }

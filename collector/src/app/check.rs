@@ -20,7 +20,7 @@ use crate::cli::counted;
 use crate::config::Settings;
 use crate::store::{self, Inspection, StoreError};
 use crate::tls::disk::open_to_others;
-use crate::tls::{Authority, CaError};
+use crate::tls::{Authority, CaError, CompanyCertificate};
 
 /// What to do about a file that cannot be read.
 const RIGHTS: &str = "run this as the owner of the data directory, or correct its permissions";
@@ -93,11 +93,23 @@ pub(super) async fn run(settings: &Settings, now: Timestamp, format: Format, out
     let inspected = inspected(settings).await;
     let took = began.elapsed();
     certificates(settings, now, inspected.as_ref().ok(), &mut findings)?;
+    company_certificate(settings, now, &mut findings)?;
     seal_key(settings, inspected.as_ref().ok(), &mut findings)?;
     token(settings, now, inspected.as_ref().ok(), &mut findings)?;
     rule_files(settings, &mut findings)?;
     database(settings, inspected, took, &mut findings)?;
     findings.end()
+}
+
+fn company_certificate(settings: &Settings, now: Timestamp, findings: &mut Findings<'_>) -> io::Result<()> {
+    let Some((certificate, key)) = settings.operators.company_certificate() else { return Ok(()) };
+    match CompanyCertificate::open(certificate, key, now) {
+        Ok(found) => {
+            let note = format!("{}, valid until {}", certificate.display(), found.until().to_rfc3339());
+            findings.ok("operators.certificate", &note)
+        }
+        Err(refused) => findings.fault("operators.certificate", &error_chain(&refused), &refused.advice()),
+    }
 }
 
 /// Whether the file exists. A file that cannot be read is an error: it is neither missing nor damaged.

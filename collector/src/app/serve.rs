@@ -38,8 +38,9 @@ use crate::rules::{RuleBase, RuleSet};
 use crate::shutdown::{Signal, Signals, StopToken};
 use crate::store::{EditionLimit, EditionTotals, Store};
 use crate::telemetry::Metrics;
-use crate::tls::{self, Authority, Listening, ServerCertificate};
+use crate::tls::{self, Authority, CompanyCertificate, Listening, ServerCertificate};
 
+mod company;
 mod listeners;
 
 /// How often the server certificate is checked.
@@ -54,6 +55,8 @@ struct Collector {
     store: Arc<dyn Store>,
     authority: Arc<Authority>,
     certificate: Arc<ServerCertificate>,
+    /// The company's own certificate, for the operators' port.
+    company: Option<Arc<CompanyCertificate>>,
     /// Signs attestations and checkpoints of the ledger.
     seal: Arc<SealKey>,
     /// The connections that each listener keeps.
@@ -105,6 +108,7 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
     // Listen first, so that a signal during the start is not lost.
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let (in_force, seen) = rules::load(&settings.rules)?;
+    let company = company::open(&settings.operators, clock())?;
     // The lock is a file in the data directory, so the directory comes before the lock.
     crate::tls::disk::private_directory(&settings.data_dir)
         .with_context(|| format!("cannot make the data directory {}", settings.data_dir.display()))?;
@@ -126,12 +130,13 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
     let in_force = Arc::new(ArcSwap::from_pointee(in_force));
     let judge_queue = JudgeQueue::new(Arc::clone(&store), Arc::clone(&in_force)).sealing_with(Arc::clone(&seal));
     let metrics = Metrics::new();
-    let resources = Arc::new(ResourceWatch::new(Arc::clone(&metrics), Some(Arc::clone(&certificate))));
+    let resources = Arc::new(ResourceWatch::new(Arc::clone(&metrics), Some(Arc::clone(&certificate)), company.clone()));
     let collector = Collector {
         clock,
         store,
         authority,
         certificate,
+        company,
         seal,
         share: descriptors::share_of(&settings),
         in_force,
@@ -289,6 +294,14 @@ impl Collector {
             keep_certificate(&certificate, &authority, &clock, stop).await;
             "certificate"
         });
+        if let Some(company) = self.company.clone() {
+            let (resources, clock, stop) =
+                (Arc::clone(&self.resources), Arc::clone(&self.clock), self.tasks_stop.clone());
+            tasks.spawn(async move {
+                company::watch(&company, &resources, &clock, stop).await;
+                "company_certificate"
+            });
+        }
         tasks
     }
 

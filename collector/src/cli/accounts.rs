@@ -3,8 +3,9 @@
 use anyhow::Context as _;
 use muster_proto::model::{AccountReport, SiteId, Timestamp};
 
-use super::args::accounts::{AccountsArgs, AccountsVerb};
+use super::args::accounts::{AccountsArgs, AccountsVerb, PasswordArgs};
 use super::client::Client;
+use super::password::read_password;
 use super::render::{Answer, Cell, Paint, Screen, Table, counted, fields, instant, when};
 
 const HEADER: [&str; 8] = ["id", "name", "role", "holder", "sites", "created_at", "expires_at", "revoked_at"];
@@ -38,8 +39,22 @@ pub(super) async fn run(mut client: Client, asked: AccountsArgs, screen: &mut Sc
             let stored = client.account_revoke(&account).await?;
             show(&stored, screen, |_| format!("revoked account {} and its tokens\n", stored.name))?;
         }
+        Some(AccountsVerb::Password(PasswordArgs { account, stdin, remove })) => {
+            let password = match remove {
+                true => None,
+                false => Some(read_password(account.as_deref().unwrap_or("your account"), stdin)?),
+            };
+            let stored = client.password_set(account, password).await?;
+            show(&stored, screen, |_| password_line(&stored, remove))?;
+        }
     }
     Ok(0)
+}
+
+/// What became of a password.
+pub(crate) fn password_line(stored: &AccountReport, is_removed: bool) -> String {
+    let done = if is_removed { "removed" } else { "set" };
+    format!("{done} the password of account {}; its sessions have ended\n", stored.name)
 }
 
 fn show(account: &AccountReport, screen: &mut Screen<'_>, page: impl FnOnce(&Paint) -> String) -> anyhow::Result<()> {
@@ -120,6 +135,7 @@ fn account_page(account: &AccountReport, now: Timestamp, paint: &Paint) -> Strin
         ("sites", &site_words(&account.sites)),
         ("created", &when(account.created_at, now)),
         ("state", &state(account, now)),
+        ("password", &account.password_set_at.map_or_else(|| "none".to_owned(), |at| format!("set {}", when(at, now)))),
     ]);
     let mut table = Table::new(&["token", "created", "state"]);
     for token in &account.tokens {

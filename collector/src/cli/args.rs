@@ -73,7 +73,8 @@ pub(super) struct Connection {
     /// URL of the collector's operators' port: https://HOST:PORT
     #[arg(long, global = true, env = "MUSTER_SERVER", hide_env_values = true, value_name = "URL")]
     pub(super) server: Option<String>,
-    /// The collector's CA certificate (ca.pem in its data directory)
+    /// The collector's CA certificate (ca.pem in its data directory). If its operators' port has a certificate of your company, the
+    /// company's CA, or the CAs of the system (such as /etc/ssl/certs/ca-certificates.crt)
     #[arg(long, global = true, env = "MUSTER_CA_FILE", hide_env_values = true, value_name = "FILE")]
     pub(super) ca_file: Option<PathBuf>,
     /// File with your token; it must be readable only by you (chmod 600)

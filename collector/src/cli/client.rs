@@ -67,7 +67,8 @@ impl Unreachable {
                 CertificateError::BadSignature | CertificateError::UnknownIssuer,
             )) => (
                 format!("the collector's certificate was not signed by the CA in {}", target.ca_file.display()),
-                "use ca.pem from the data directory of this collector (--ca-file or MUSTER_CA_FILE)",
+                "use ca.pem from the data directory of this collector (--ca-file or MUSTER_CA_FILE), or, if it has a certificate of your company \
+                 (operators.certificate), the company's CA or the CAs of the system, such as /etc/ssl/certs/ca-certificates.crt",
             ),
             Some(rustls::Error::InvalidCertificate(_)) => (
                 error_chain(cause),
@@ -570,6 +571,16 @@ impl Client {
         account(self.inner.revoke_account(request).await.map_err(missing(LIST_ACCOUNTS))?.into_inner().stored)
     }
 
+    /// Sets a password, or removes it.
+    pub(super) async fn password_set(
+        &mut self,
+        asked: Option<String>,
+        password: Option<String>,
+    ) -> anyhow::Result<AccountReport> {
+        let request = wire::SetPasswordRequest { account: asked.unwrap_or_default(), password };
+        account(self.inner.set_password(request).await.map_err(missing(LIST_ACCOUNTS))?.into_inner().stored)
+    }
+
     /// At most `limit` entries, and whether there may be more.
     pub(super) async fn ledger(
         &mut self,
@@ -710,8 +721,14 @@ fn tls(target: &Target) -> anyhow::Result<ClientConfig> {
     // The parser accepts a file without any PEM block.
     anyhow::ensure!(!certificates.is_empty(), "cannot use {}: it has no certificate", file());
     let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate).with_context(|| format!("cannot use {}", file()))?;
+    if certificates.len() == 1 {
+        for certificate in certificates {
+            roots.add(certificate).with_context(|| format!("cannot use {}", file()))?;
+        }
+    } else {
+        // The CAs of a system may include some of forms that nobody uses any more.
+        let (added, ignored) = roots.add_parsable_certificates(certificates);
+        anyhow::ensure!(added > 0, "cannot use {}: none of its {ignored} certificates is one of a CA", file());
     }
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])?

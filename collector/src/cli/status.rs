@@ -90,7 +90,7 @@ pub(super) fn page(status: &CollectorStatus, paint: &Paint) -> String {
     };
     let marks = marks(status);
     let hosts = if marks.is_empty() { status.hosts.to_string() } else { format!("{} ({marks})", status.hosts) };
-    let Resources { listeners, store, certificate_expires } = &status.resources;
+    let Resources { listeners, store, certificate_expires, operators_certificate } = &status.resources;
     let ports: Vec<_> =
         listeners.iter().map(|listener| (format!("port for {}", listener.name), port(listener))).collect();
     let mut lines = vec![
@@ -105,11 +105,34 @@ pub(super) fn page(status: &CollectorStatus, paint: &Paint) -> String {
     lines.extend(
         certificate_expires.map(|until| ("certificate", format!("until {}, renewed before", when(until, status.now)))),
     );
+    lines.extend(operators_certificate.as_ref().map(|certificate| {
+        ("of the company", format!("until {}, on the operators' port", when(certificate.expires, status.now)))
+    }));
     lines.push(("clock", status.now.whole_seconds().to_rfc3339()));
     let lines: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let text = fields(&lines);
-    let warnings = [store_refuses(status, paint), refused_rules(status, paint), full_dictionary(status, paint)];
+    let warnings = [
+        store_refuses(status, paint),
+        refused_rules(status, paint),
+        full_dictionary(status, paint),
+        certificate(status, paint),
+    ];
     warnings.into_iter().flatten().fold(text, |text, warning| format!("{text}  {warning}\n"))
+}
+
+/// A warning about the company's certificate: it has ended, or a newer one cannot be used.
+fn certificate(status: &CollectorStatus, paint: &Paint) -> Option<String> {
+    let certificate = status.resources.operators_certificate.as_ref()?;
+    if let Some(refused) = &certificate.refused {
+        return Some(format!("{}: {}", paint.alarm("the new operators.certificate is not in use"), clean(refused)));
+    }
+    let is_over = certificate.expires < status.now;
+    is_over.then(|| {
+        format!(
+            "{}; replace operators.certificate and operators.key",
+            paint.alarm("the company's certificate has ended")
+        )
+    })
 }
 
 /// A warning that nothing is written, and what waits.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 
 use muster_proto::model::{
-    Binding, Board, BoardCounts, CollectorStatus, Finding, HostId, HostMark, Lane, ListenerUse, OrderId, OrderReport,
-    Platform, Presence, Protection, Resources, RosterCounts, RulesRefused, SiteId, StoreUse, Timestamp,
+    Binding, Board, BoardCounts, CollectorStatus, Finding, HostId, HostMark, Lane, ListenerUse, OperatorsCertificate,
+    OrderId, OrderReport, Platform, Presence, Protection, Resources, RosterCounts, RulesRefused, SiteId, StoreUse,
+    Timestamp,
 };
 
 use super::client::Part;
@@ -112,6 +113,10 @@ fn status_shows_connections_store_and_certificate() {
         listeners: vec![agents, operators],
         store: Some(StoreUse { bytes: 3 << 29, growth_per_day: Some(12 << 20), free_bytes: Some(34 << 30) }),
         certificate_expires: Some(Timestamp::from_millis(86_400_000)),
+        operators_certificate: Some(OperatorsCertificate {
+            expires: Timestamp::from_millis(172_800_000),
+            refused: Some("operators.key /k does not belong".to_owned()),
+        }),
     };
     let page = super::status::page(&status, &Paint::plain());
     for line in [
@@ -119,6 +124,8 @@ fn status_shows_connections_store_and_certificate() {
         "  port for operators  12 of 8192 connections\n",
         "  store               1.5 GiB, grows by 12 MiB a day; 34 GiB free, enough for 2901 days\n",
         "  certificate         until 1970-01-02T00:00:00Z (in 1d), renewed before\n",
+        "  of the company      until 1970-01-03T00:00:00Z (in 2d), on the operators' port\n",
+        "the new operators.certificate is not in use: operators.key /k does not belong",
     ] {
         assert!(page.contains(line), "{line}{page}");
     }

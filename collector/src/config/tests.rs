@@ -87,6 +87,29 @@ fn every_fault_is_reported_at_once_with_its_place() {
 }
 
 #[test]
+fn the_company_certificate_needs_its_key_and_proxies_are_networks() {
+    let (_directory, layers) = with_file(
+        "[operators]\ncertificate = '/a.crt'\ntrusted_proxies = ['10.0.0.0/8', '10.1.2.3/8', 'proxy.example.com']\n",
+    );
+    let faults = layers.load().expect_err("faulty");
+    let text = faults.to_string();
+    for part in [
+        "operators.key: is empty, but operators.certificate is set",
+        "operators.trusted_proxies: \"10.1.2.3/8\" has bits beyond its length; write 10.0.0.0/8",
+        "operators.trusted_proxies: \"proxy.example.com\" is not an address or a network",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+    }
+    assert_eq!(faults.0.len(), 3, "{text}");
+    let (_directory, mut layers) = with_file("[operators]\ncertificate = '/a.crt'\nkey = '/a.key'\n");
+    layers.environment =
+        vec![("MUSTER_COLLECTOR__OPERATORS__TRUSTED_PROXIES".to_owned(), "10.0.0.0/8, ::1".to_owned())];
+    let operators = layers.load().expect("valid").operators;
+    assert_eq!(operators.company_certificate(), Some((Path::new("/a.crt"), Path::new("/a.key"))));
+    assert_eq!(operators.proxies().len(), 2);
+}
+
+#[test]
 fn a_named_file_that_is_missing_is_a_fault() {
     let flags = Flags { config: Some(PathBuf::from("/nonexistent/collector.toml")), ..Flags::default() };
     let faults = Settings::load(&flags, Vec::new()).expect_err("faulty");

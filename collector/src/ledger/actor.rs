@@ -9,7 +9,7 @@ pub enum Actor {
     Account {
         /// Its id.
         account: AccountId,
-        /// The token that it used.
+        /// The token or the password that it used.
         token: TokenId,
     },
     /// A user of the collector's machine, by `muster-collector`.
@@ -27,6 +27,17 @@ pub enum Actor {
     Roster,
     /// The job that changes many hosts, as the entry that began the change says.
     Bulk,
+}
+
+impl Actor {
+    /// The account, if one acts.
+    #[must_use]
+    pub const fn account(&self) -> Option<&AccountId> {
+        match self {
+            Self::Account { account, .. } => Some(account),
+            Self::Collector { .. } | Self::Rules | Self::Judge | Self::Agent | Self::Roster | Self::Bulk => None,
+        }
+    }
 }
 
 /// An actor as an entry holds it.

@@ -79,6 +79,18 @@ pub enum Entry {
         /// Its id.
         account: AccountId,
     },
+    /// An account got a password, or another one; its sessions ended.
+    PasswordSet {
+        /// Its id.
+        account: AccountId,
+        /// The id of the password.
+        password: TokenId,
+    },
+    /// An account lost its password; its sessions ended.
+    PasswordRemoved {
+        /// Its id.
+        account: AccountId,
+    },
     /// A person logged in to the web board.
     SessionOpened {
         /// The public part of the session.
@@ -537,6 +549,8 @@ impl Entry {
             Self::AccountCreated { .. } => EntryKind::AccountCreated,
             Self::AccountRotated { .. } => EntryKind::AccountRotated,
             Self::AccountRevoked { .. } => EntryKind::AccountRevoked,
+            Self::PasswordSet { .. } => EntryKind::PasswordSet,
+            Self::PasswordRemoved { .. } => EntryKind::PasswordRemoved,
             Self::SessionOpened { .. } => EntryKind::SessionOpened,
             Self::SessionEnded { .. } => EntryKind::SessionEnded,
             Self::LoginLinkCreated { .. } => EntryKind::LoginLinkCreated,
@@ -616,6 +630,8 @@ impl Entry {
             | Self::AccountCreated { .. }
             | Self::AccountRotated { .. }
             | Self::AccountRevoked { .. }
+            | Self::PasswordSet { .. }
+            | Self::PasswordRemoved { .. }
             | Self::SessionOpened { .. }
             | Self::SessionEnded { .. }
             | Self::LoginLinkCreated { .. }
@@ -665,6 +681,8 @@ impl Entry {
             | Self::AccountCreated { .. }
             | Self::AccountRotated { .. }
             | Self::AccountRevoked { .. }
+            | Self::PasswordSet { .. }
+            | Self::PasswordRemoved { .. }
             | Self::SessionOpened { .. }
             | Self::SessionEnded { .. }
             | Self::LoginLinkCreated { .. }
@@ -708,7 +726,9 @@ impl Entry {
         match self {
             Self::AccountCreated { account, .. }
             | Self::AccountRotated { account, .. }
-            | Self::AccountRevoked { account } => Some(account),
+            | Self::AccountRevoked { account }
+            | Self::PasswordSet { account, .. }
+            | Self::PasswordRemoved { account } => Some(account),
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::SessionOpened { .. }

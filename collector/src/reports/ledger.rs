@@ -136,6 +136,8 @@ fn sentence(entry: &Entry, names: &Names) -> String {
             format!("new token of account {}; its previous tokens end {}", account(id), others_end_at.whole_seconds())
         }
         Entry::AccountRevoked { account: id } => format!("account {} and its tokens", account(id)),
+        Entry::PasswordSet { account: id, password } => format!("password {password} of account {}", account(id)),
+        Entry::PasswordRemoved { account: id } => format!("the password of account {}", account(id)),
         Entry::SessionOpened { session, expires_at, link } => {
             let by = link.as_ref().map_or_else(String::new, |link| format!(", opened with login link {link}"));
             format!("session {session} of the web board{by}, until {}", expires_at.whole_seconds())

@@ -17,6 +17,7 @@ pub(crate) mod ledger;
 pub(crate) mod login_links;
 mod notes;
 pub(crate) mod orders;
+pub(crate) mod passwords;
 pub(crate) mod past;
 #[cfg(test)]
 pub(crate) mod recorder;
@@ -105,6 +106,7 @@ pub(crate) fn statements() -> Vec<&'static str> {
         seal::STATEMENTS,
         sealing::STATEMENTS,
         orders::STATEMENTS,
+        passwords::STATEMENTS,
         sessions::STATEMENTS,
         sites::STATEMENTS,
         system_users::STATEMENTS,

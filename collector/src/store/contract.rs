@@ -23,6 +23,7 @@ mod list_plans;
 mod lists;
 mod login_links;
 mod orders;
+mod passwords;
 mod past;
 mod past_forecast;
 mod past_said;
@@ -69,6 +70,7 @@ pub(crate) use list_plans::*;
 pub(crate) use lists::*;
 pub(crate) use login_links::*;
 pub(crate) use orders::*;
+pub(crate) use passwords::*;
 pub(crate) use past::*;
 pub(crate) use past_forecast::*;
 pub(crate) use past_said::*;
@@ -142,6 +144,7 @@ macro_rules! suite {
             accounts_are_created_rotated_and_revoked
             sessions_are_opened_found_and_end_with_their_account
             a_login_link_is_used_once_and_ends_with_its_account
+            a_password_is_set_changed_and_removed_and_its_sessions_end_with_it
             tokens_that_expired_long_ago_leave_space
             the_ledger_is_filtered_and_paged
             a_snapshot_becomes_current_when_its_last_section_is_there

@@ -182,6 +182,8 @@ pub struct Metrics {
     store_errors: Counter,
     store_bytes: Gauge,
     store_free_bytes: Gauge,
+    operators_certificate_until: Gauge<f64, AtomicU64>,
+    operators_certificate_refused: Gauge,
     reloads: Family<ReloadLabel, Counter>,
     judge_queue_hosts: Gauge,
     judge_queue_lag: Gauge<f64, AtomicU64>,
@@ -223,6 +225,8 @@ impl Metrics {
             store_errors: Counter::default(),
             store_bytes: Gauge::default(),
             store_free_bytes: Gauge::default(),
+            operators_certificate_until: Gauge::default(),
+            operators_certificate_refused: Gauge::default(),
             reloads: Family::default(),
             judge_queue_hosts: Gauge::default(),
             judge_queue_lag: Gauge::default(),
@@ -269,6 +273,16 @@ impl Metrics {
         registry.register("store_bytes", "Size of the store on its disk", self.store_bytes.clone());
         let free = "Free bytes of the disk of the store; 0 for a database server";
         registry.register("store_free_bytes", free, self.store_free_bytes.clone());
+        registry.register(
+            "operators_certificate_until_seconds",
+            "When the company's certificate of the operators' port ends (Unix time); 0 if it has none",
+            self.operators_certificate_until.clone(),
+        );
+        registry.register(
+            "operators_certificate_refused",
+            "1 if the newest files of operators.certificate and operators.key cannot be used",
+            self.operators_certificate_refused.clone(),
+        );
         registry.register("store_errors", "Failed store operations", self.store_errors.clone());
         registry.register("rules_reloads", "Reloads of the rules by result", self.reloads.clone());
         registry.register("judge_queue_hosts", "Hosts waiting to be judged", self.judge_queue_hosts.clone());
@@ -390,6 +404,12 @@ impl Metrics {
             unproven: of_gauge(&self.strangers),
             refused: self.connections_refused.get_or_create(&label).get() + gave_way.iter().sum::<u64>(),
         }
+    }
+
+    /// Sets when the company's certificate of the operators' port ends, and whether newer files are refused.
+    pub fn set_operators_certificate(&self, until: Timestamp, is_refused: bool) {
+        self.operators_certificate_until.set(until.millis() as f64 / 1000.0);
+        self.operators_certificate_refused.set(is_refused.into());
     }
 
     /// Sets the size of the store and the free bytes of its disk.

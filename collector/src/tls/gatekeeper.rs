@@ -57,7 +57,7 @@ impl Gatekeeper {
 
     /// Takes the connection in; `None` if it must be closed at once.
     pub(super) fn accept(self: &Arc<Self>, address: IpAddr) -> Option<PeerHandle> {
-        let (address, now) = (AddressKey::of(address), Instant::now());
+        let (ip, address, now) = (address, AddressKey::of(address), Instant::now());
         // Nobody may show a wrong token for a long time, but somebody connects.
         drop(self.guesses(now));
         let mut guard = self.state();
@@ -75,7 +75,8 @@ impl Gatekeeper {
         drop(guard);
         let gatekeeper = Arc::clone(self);
         let is_proven = AtomicBool::new(false);
-        Some(PeerHandle(Arc::new(Seat { gatekeeper, slot, address, line, is_proven, is_from_known_address })))
+        let seat = Seat { gatekeeper, slot, ip, address, line, is_proven, is_from_known_address };
+        Some(PeerHandle { seat: Arc::new(seat), client: None })
     }
 
     /// Closes the oldest stranger, because the process has no descriptors left.
@@ -126,6 +127,8 @@ fn waits(lines: &HashMap<Slot, Line>, slot: Slot) -> Waits {
 struct Seat {
     gatekeeper: Arc<Gatekeeper>,
     slot: Slot,
+    /// The peer's address, whole.
+    ip: IpAddr,
     address: AddressKey,
     line: Line,
     is_proven: AtomicBool,
@@ -144,34 +147,53 @@ impl Drop for Seat {
 /// The connection that a request came on; in the extensions of every request. A check that finds out who the peer is
 /// reports it here, so that the connection no longer counts as a stranger.
 #[derive(Debug, Clone)]
-pub struct PeerHandle(Arc<Seat>);
+pub struct PeerHandle {
+    seat: Arc<Seat>,
+    /// The client of the request, if the peer is a trusted proxy.
+    client: Option<AddressKey>,
+}
 
 impl PeerHandle {
-    /// The peer has proven that it is this host or account.
+    /// The address of the peer itself.
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        self.seat.ip
+    }
+
+    /// The same connection, for a request that a trusted proxy passes on for a client at this address.
+    #[must_use]
+    pub fn for_client(&self, client: IpAddr) -> Self {
+        Self { seat: Arc::clone(&self.seat), client: Some(AddressKey::of(client)) }
+    }
+
+    /// The peer has proven that it is this host or account. The connection of a trusted proxy then counts as proven, but as
+    /// nobody's: it has requests of many.
     pub fn prove(&self, who: &[u8]) {
         // A peer proves itself once; the lock is not taken again for its later calls.
-        if self.0.is_proven.swap(true, Ordering::AcqRel) {
+        if self.seat.is_proven.swap(true, Ordering::AcqRel) {
             return;
         }
-        let gatekeeper = &self.0.gatekeeper;
+        let gatekeeper = &self.seat.gatekeeper;
         let mut guard = gatekeeper.state();
         let State { admission, lines } = &mut *guard;
-        let eviction = admission.prove(self.0.slot, who, Instant::now(), &|slot| waits(lines, slot));
+        let of_proxy = self.client.map(|_| format!("the proxy of connection {:?}", self.seat.slot));
+        let who = of_proxy.as_deref().map_or(who, str::as_bytes);
+        let eviction = admission.prove(self.seat.slot, who, Instant::now(), &|slot| waits(lines, slot));
         gatekeeper.evict(lines, eviction);
         gatekeeper.show(&guard);
     }
 
     /// A peer at this address has proven that it belongs here, for instance by enrolling.
     pub fn remember_address(&self) {
-        self.0.gatekeeper.state().admission.remember(self.0.address, Instant::now());
+        self.seat.gatekeeper.state().admission.remember(self.seat.address, Instant::now());
     }
 
     /// Whether the host or account has more calls at once than it may, over all of its connections.
     #[must_use]
     pub fn has_too_many_calls(&self) -> bool {
-        let gatekeeper = &self.0.gatekeeper;
+        let gatekeeper = &self.seat.gatekeeper;
         let guard = gatekeeper.state();
-        let lines = guard.admission.of_same_peer(self.0.slot).filter_map(|slot| guard.lines.get(&slot));
+        let lines = guard.admission.of_same_peer(self.seat.slot).filter_map(|slot| guard.lines.get(&slot));
         lines.map(|line| line.activity.open_calls()).sum::<usize>() > gatekeeper.calls_per_peer
     }
 
@@ -180,8 +202,8 @@ impl PeerHandle {
     /// # Errors
     /// The time to wait.
     pub fn may_try(&self, token: &[u8; 32]) -> Result<(), Duration> {
-        let (gatekeeper, now) = (&self.0.gatekeeper, Instant::now());
-        let may_try = gatekeeper.guesses(now).may_try(self.0.address, token, now);
+        let (gatekeeper, now) = (&self.seat.gatekeeper, Instant::now());
+        let may_try = gatekeeper.guesses(now).may_try(self.address(), token, now);
         if may_try.is_err() {
             gatekeeper.metrics.wrong_token(gatekeeper.name);
         }
@@ -190,38 +212,38 @@ impl PeerHandle {
 
     /// The token that was tried is right or wrong.
     pub fn tried(&self, token: [u8; 32], is_right: bool) {
-        let (gatekeeper, now) = (&self.0.gatekeeper, Instant::now());
+        let (gatekeeper, now) = (&self.seat.gatekeeper, Instant::now());
         let mut guesses = gatekeeper.guesses(now);
         if is_right {
             guesses.right(token);
         } else {
-            guesses.wrong(self.0.address, now);
+            guesses.wrong(self.address(), now);
             gatekeeper.metrics.wrong_token(gatekeeper.name);
         }
     }
 
-    /// The address that it counts for.
+    /// The address that it counts for: the client's, if a trusted proxy has passed the request on.
     #[must_use]
     pub fn address(&self) -> AddressKey {
-        self.0.address
+        self.client.unwrap_or(self.seat.address)
     }
 
     /// Whether a peer at its address had proven itself lately when it was accepted.
     pub(super) fn is_from_known_address(&self) -> bool {
-        self.0.is_from_known_address
+        self.seat.is_from_known_address
     }
 
     pub(super) fn is_proven(&self) -> bool {
-        self.0.is_proven.load(Ordering::Acquire)
+        self.seat.is_proven.load(Ordering::Acquire)
     }
 
     /// The calls of the connection.
     pub(super) fn activity(&self) -> &Activity {
-        &self.0.line.activity
+        &self.seat.line.activity
     }
 
     /// Waits until the connection must give way.
     pub(super) fn closing(&self) -> Arc<Notify> {
-        Arc::clone(&self.0.line.closing)
+        Arc::clone(&self.seat.line.closing)
     }
 }

@@ -144,20 +144,20 @@ pub fn agents_config(
     finish(builder.with_cert_resolver(Arc::clone(certificate) as Arc<dyn ResolvesServerCert>), &[HTTP2])
 }
 
-/// TLS settings of the operators' port: no client certificate; every call carries a token or a session. With
-/// `has_pages`, peers may also choose HTTP/1.1.
+/// TLS settings of the operators' port: no client certificate; every call carries a token or a session. The server's is
+/// that of the collector or of the company. With `has_pages`, peers may also choose HTTP/1.1.
 ///
 /// # Errors
 /// rustls refuses the settings.
 pub fn operators_config(
-    certificate: &Arc<ServerCertificate>,
+    certificate: Arc<dyn ResolvesServerCert>,
     has_pages: bool,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&certificate.provider))
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth();
     let versions = if has_pages { [HTTP2, HTTP1].as_slice() } else { &[HTTP2] };
-    finish(builder.with_cert_resolver(Arc::clone(certificate) as Arc<dyn ResolvesServerCert>), versions)
+    finish(builder.with_cert_resolver(certificate), versions)
 }
 
 fn finish(mut config: ServerConfig, versions: &[&[u8]]) -> Result<Arc<ServerConfig>, rustls::Error> {

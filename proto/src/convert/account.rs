@@ -17,6 +17,7 @@ impl From<AccountReport> for wire::Account {
             sites: account.sites.iter().map(SiteId::to_string).collect(),
             created_at_ms: account.created_at.millis(),
             revoked_at_ms: account.revoked_at.map(Timestamp::millis),
+            password_set_at_ms: account.password_set_at.map(Timestamp::millis),
             tokens: account.tokens.into_iter().map(Into::into).collect(),
         }
     }
@@ -34,6 +35,7 @@ impl TryFrom<wire::Account> for AccountReport {
             sites: account.sites.into_iter().map(site).collect::<Result<_, _>>()?,
             created_at: Timestamp::from_millis(account.created_at_ms),
             revoked_at: instant(account.revoked_at_ms),
+            password_set_at: instant(account.password_set_at_ms),
             tokens: account.tokens.into_iter().map(TryFrom::try_from).collect::<Result<_, _>>()?,
         })
     }

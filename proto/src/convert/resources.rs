@@ -1,6 +1,6 @@
 //! What a collector uses, on the wire.
 
-use crate::model::{ListenerUse, Resources, StoreUse, Timestamp};
+use crate::model::{ListenerUse, OperatorsCertificate, Resources, StoreUse, Timestamp};
 use crate::wire;
 
 impl From<Resources> for wire::Resources {
@@ -9,6 +9,7 @@ impl From<Resources> for wire::Resources {
             listeners: resources.listeners.into_iter().map(wire::ListenerUse::from).collect(),
             store: resources.store.map(wire::StoreUse::from),
             certificate_expires_ms: resources.certificate_expires.map(Timestamp::millis),
+            operators_certificate: resources.operators_certificate.map(wire::OperatorsCertificate::from),
         }
     }
 }
@@ -19,7 +20,20 @@ impl From<wire::Resources> for Resources {
             listeners: resources.listeners.into_iter().map(ListenerUse::from).collect(),
             store: resources.store.map(StoreUse::from),
             certificate_expires: resources.certificate_expires_ms.map(Timestamp::from_millis),
+            operators_certificate: resources.operators_certificate.map(OperatorsCertificate::from),
         }
+    }
+}
+
+impl From<OperatorsCertificate> for wire::OperatorsCertificate {
+    fn from(certificate: OperatorsCertificate) -> Self {
+        Self { expires_ms: certificate.expires.millis(), refused: certificate.refused }
+    }
+}
+
+impl From<wire::OperatorsCertificate> for OperatorsCertificate {
+    fn from(certificate: wire::OperatorsCertificate) -> Self {
+        Self { expires: Timestamp::from_millis(certificate.expires_ms), refused: certificate.refused }
     }
 }
 

@@ -31,6 +31,8 @@ pub struct AccountReport {
     pub created_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// When its password was set, if it has one.
+    pub password_set_at: Option<Timestamp>,
     /// Its tokens, newest first, at most 10.
     pub tokens: Vec<AccountTokenReport>,
 }
@@ -85,6 +87,7 @@ mod tests {
             sites: Vec::new(),
             created_at: at(0),
             revoked_at,
+            password_set_at: None,
             tokens,
         };
         assert!(account(vec![token(Some(at(5)), None)], None).is_usable(at(4)));

@@ -104,6 +104,10 @@ closed_list! {
         SessionEnded = 91, "session-ended";
         /// A person made a link that logs in to the web board once.
         LoginLinkCreated = 92, "login-link-created";
+        /// An account got a password, or another one.
+        PasswordSet = 93, "password-set";
+        /// An account lost its password.
+        PasswordRemoved = 94, "password-removed";
     }
 }
 

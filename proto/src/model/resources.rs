@@ -11,6 +11,17 @@ pub struct Resources {
     pub store: Option<StoreUse>,
     /// When the server certificate ends. The collector renews it before.
     pub certificate_expires: Option<Timestamp>,
+    /// The company's own certificate on the operators' port, if it has one.
+    pub operators_certificate: Option<OperatorsCertificate>,
+}
+
+/// The company's own certificate on the operators' port. The collector does not renew it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct OperatorsCertificate {
+    /// When the certificate in use ends.
+    pub expires: Timestamp,
+    /// Why the files as they are now cannot be used; the certificate before is in use.
+    pub refused: Option<String>,
 }
 
 /// The connections of a port.

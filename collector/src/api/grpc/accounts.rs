@@ -8,8 +8,9 @@ use muster_proto::wire;
 use tonic::{Response, Status};
 
 use super::fleet::{Answer, Fleet, into_all, required, rows, short, sites};
-use crate::actions::{self, AccountRequest, Caller};
-use crate::api::methods::LOGIN_LINK;
+use crate::actions::{self, AccountRequest, Caller, PasswordOf};
+use crate::api::access::may;
+use crate::api::methods::{LOGIN_LINK, rule_of_method};
 use crate::api::status;
 use crate::ledger::actor::Actor;
 use crate::reports::LedgerAsked;
@@ -88,6 +89,36 @@ impl Fleet {
         let stored = self.or_refused(revoked)?;
         tracing::info!(account.id = %stored.id, by = %caller.name, "revoked an account");
         Ok(Response::new(wire::RevokeAccountResponse { stored: Some(stored.into()) }))
+    }
+
+    pub(super) async fn password_set(
+        &self,
+        caller: &Caller,
+        request: wire::SetPasswordRequest,
+    ) -> Answer<wire::SetPasswordResponse> {
+        let asked = short("SetPasswordRequest.account", request.account)?;
+        let own = caller.actor.account().is_some_and(|own| asked.is_empty() || *own.as_str() == asked);
+        let of = if own || asked == caller.name {
+            PasswordOf::Own
+        } else {
+            may(caller, rule_of_method("RevokeAccount"))?;
+            PasswordOf::Account(asked)
+        };
+        let (store, now) = (self.store.as_ref(), (self.clock)());
+        let stored = match request.password {
+            Some(password) => {
+                let set = actions::password_set(store, &self.passwords, caller, &of, &password, now).await;
+                let stored = self.or_refused(set)?;
+                tracing::info!(account.id = %stored.id, by = %caller.name, "set the password of an account");
+                stored
+            }
+            None => {
+                let stored = self.or_refused(actions::password_remove(store, caller, &of, now).await)?;
+                tracing::info!(account.id = %stored.id, by = %caller.name, "removed the password of an account");
+                stored
+            }
+        };
+        Ok(Response::new(wire::SetPasswordResponse { stored: Some(stored.into()) }))
     }
 
     pub(super) async fn ledger_list(

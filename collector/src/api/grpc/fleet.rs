@@ -13,7 +13,7 @@ use muster_proto::model::{
 use muster_proto::wire::{self, fleet_service_server::FleetService};
 use tonic::{Request, Response, Status};
 
-use crate::actions::{self, ActionError, Caller, EntryDecision, NewEnrollment};
+use crate::actions::{self, ActionError, Caller, EntryDecision, NewEnrollment, Passwords};
 use crate::api::probes::Readiness;
 use crate::api::{ResourceWatch, status};
 use crate::clock::Clock;
@@ -45,6 +45,8 @@ pub struct Fleet {
     /// Rules of the past that callers asked about lately.
     rule_sets: Arc<RuleSets>,
     timelines: Timelines,
+    /// Hashes passwords, together with the pages.
+    pub(super) passwords: Arc<Passwords>,
 }
 
 pub(super) type Answer<T> = Result<Response<T>, Status>;
@@ -75,7 +77,14 @@ impl Fleet {
             resources,
             rule_sets: Arc::default(),
             timelines,
+            passwords: Arc::default(),
         }
+    }
+
+    /// Hashes passwords together with others who have this.
+    #[must_use]
+    pub fn with_passwords(self, passwords: Arc<Passwords>) -> Self {
+        Self { passwords, ..self }
     }
 
     /// Reports about what the caller may see.
@@ -523,6 +532,10 @@ impl FleetService for Fleet {
         request: Request<wire::RevokeAccountRequest>,
     ) -> Answer<wire::RevokeAccountResponse> {
         self.account_revoke(&caller(&request)?, request.into_inner()).await
+    }
+
+    async fn set_password(&self, request: Request<wire::SetPasswordRequest>) -> Answer<wire::SetPasswordResponse> {
+        self.password_set(&caller(&request)?, request.into_inner()).await
     }
 
     async fn list_ledger(&self, request: Request<wire::ListLedgerRequest>) -> Answer<wire::ListLedgerResponse> {

@@ -59,7 +59,7 @@ impl Lab {
             pin,
             readiness,
             (crate::reports::roomy_searches(), crate::reports::Timelines::default(), crate::config::Waivers::default()),
-            Arc::new(ResourceWatch::new(Arc::clone(&metrics), None)),
+            Arc::new(ResourceWatch::new(Arc::clone(&metrics), None, None)),
         );
         let (_, health) = tonic_health::server::health_reporter();
         let routes = operators_routes(fleet, health).expect("routes");
@@ -274,6 +274,10 @@ fn request(method: &str, site: &str, n: usize) -> Vec<u8> {
         .encode_to_vec(),
         "RotateAccount" => wire::RotateAccountRequest { account, ..Default::default() }.encode_to_vec(),
         "RevokeAccount" => wire::RevokeAccountRequest { account: format!("spare-{site}-{n}") }.encode_to_vec(),
+        "SetPassword" => {
+            wire::SetPasswordRequest { account: String::new(), password: Some("velvet cactus orbit".to_owned()) }
+                .encode_to_vec()
+        }
         "GetAttestation" => wire::GetAttestationRequest { host, order: String::new() }.encode_to_vec(),
         "GetDuty" => wire::GetDutyRequest { number: 1 }.encode_to_vec(),
         "FinishDuty" => {

@@ -6,7 +6,7 @@ use axum::response::Response;
 use muster_proto::model::{AccountReport, CollectorStatus};
 
 use super::chrome::{Chrome, page};
-use super::format::{Moment, counted, number, span};
+use super::format::{Moment, clean, counted, number, span};
 use super::query::Query;
 use super::refusal::Refusal;
 use super::sessions::SessionRow;
@@ -24,6 +24,8 @@ struct AboutPage {
     /// Names and values about the collector.
     facts: Vec<(&'static str, String)>,
     certificate: Option<Moment>,
+    /// When the company's certificate ends, and why a newer one is not in use.
+    company_certificate: Option<(Moment, Option<String>)>,
     marks: Vec<(&'static str, String, String)>,
     account: Option<Account>,
     /// Whether the visitor has a session, and with it those of other browsers.
@@ -76,6 +78,10 @@ pub(super) async fn show(
         rules: status.rules_version.clone(),
         facts: facts(&status),
         certificate: status.resources.certificate_expires.map(Moment::deadline),
+        company_certificate: status.resources.operators_certificate.as_ref().map(|certificate| {
+            let refused = certificate.refused.as_ref().map(|refused| clean(refused, 500));
+            (Moment::deadline(certificate.expires), refused)
+        }),
         marks: status.marks.iter().map(|(name, hosts)| (name.name(), number(*hosts), mark(name))).collect(),
         has_session: visitor.has_session(),
         sessions: sessions.iter().map(|session| SessionRow::of(session, &visitor, "/about", now)).collect(),

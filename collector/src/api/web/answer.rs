@@ -87,7 +87,7 @@ impl Web {
         } else if let Some(left_out) = self.state.failed_lines.line(self.state.now()) {
             error!(method = %method, path = %path, status = status.as_u16(), left_out, "a page failed");
         }
-        headers::add(page.headers_mut());
+        headers::add(page.headers_mut(), self.state.has_company_certificate);
         page.headers_mut().remove(ACCEPT_RANGES);
         if let Ok(id) = HeaderValue::try_from(&id) {
             page.headers_mut().insert(REQUEST_ID, id);

@@ -1,7 +1,7 @@
 //! Logging in and out.
 //!
-//! A person shows the token of an account once; the browser then has a session. Passwords and a provider (OIDC) will have their
-//! own forms here, and open a session in the same way (`actions::session_open`).
+//! A person shows the token of an account once; the browser then has a session. Other ways to log in (`login_password`) have their own
+//! forms on the page, and open a session in the same way.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ struct LoginPage {
 }
 
 /// Why somebody who is logged in is asked for the token.
-const BY_LINK: &str = "You came in by a login link. This action needs the token of your account. Log in with it, and then repeat the action.";
+const BY_LINK: &str = "You came in by a login link. This action needs the token or the password of your account. Log in with it, and then repeat the action.";
 const ENDED: &str = "Your session had ended, so nothing was done. Log in, and then repeat it.";
 const AGAIN: &str = "This action requires a login within the last 15 minutes. Log in again, then repeat it.";
 
@@ -75,11 +75,7 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
     let (parts, body) = request.into_parts();
     let form = Form::of(&parts.headers, body).await?.fields(&["token", "next"])?;
     let next = place(form.get("next"));
-    let again = |failed: &str| {
-        let mut response = page(&LoginPage::new(next, failed))?;
-        *response.status_mut() = StatusCode::OK;
-        Ok(response)
-    };
+    let again = |failed: &str| again(next, failed);
     let Ok(token) = form.get("token").parse::<Token>() else {
         return again("That is not a token. A token has an id, a dot and 52 characters.");
     };
@@ -88,22 +84,35 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
         Ok(caller) => caller,
         Err(refused) if refused.code() == Code::Unauthenticated => {
             if let Some(left_out) = state.refused_lines.line(state.now()) {
-                info!(token.id = %token.id, left_out, "a login to the web board failed");
+                let client = peer.map(|peer| peer.address().to_string());
+                info!(token.id = %token.id, client, left_out, "a login to the web board failed");
             }
             return again("The token is unknown, expired or revoked.");
         }
         Err(refused) => return Err(refused.into()),
     };
     may_log_in(&state, &caller)?;
+    open(&state, &parts, &caller, next).await
+}
+
+/// The form again, with why the attempt failed.
+pub(super) fn again(next: &str, failed: &str) -> Result<Response, Refusal> {
+    page(&LoginPage::new(next, failed))
+}
+
+/// Opens a session for somebody who has shown who they are, and leads to the page.
+pub(super) async fn open(state: &State, parts: &Parts, caller: &Caller, next: &str) -> Result<Response, Refusal> {
+    let peer = parts.extensions.get::<PeerHandle>();
     // The session that this browser had before must not go on beside the new one.
-    end(&state, &parts).await?;
-    let opened = actions::session_open(state.store.as_ref(), &caller, state.sessions, state.now()).await;
+    end(state, parts).await?;
+    let opened = actions::session_open(state.store.as_ref(), caller, state.sessions, state.now()).await;
     let session = state.or_refused(opened)?;
     // Wrong tokens from the same address, perhaps of other people, must not lock this one out.
     if let Some(peer) = peer {
         peer.tried(session.secret.hash(), true);
     }
-    info!(session.id = %session.id, account = %caller.name, "logged in to the web board");
+    let client = peer.map(|peer| peer.address().to_string());
+    info!(session.id = %session.id, account = %caller.name, client, "logged in to the web board");
     redirect(next, &state.cookie.set(&session, state.sessions.whole.as_secs()))
 }
 

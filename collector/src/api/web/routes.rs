@@ -13,8 +13,8 @@ use super::upload::LONGEST;
 use super::visitor::Answers;
 use super::{
     about, account_change, accounts, assets, board, catalogue, change, changes, coverage, dispositions, duties,
-    duty_done, entry, exceptions, find, findings, host, host_action, hosts, ledger, login, login_link, order,
-    order_switch, orders, retire, roster_upload, sessions, software, timeline, tokens, waiver,
+    duty_done, entry, exceptions, find, findings, host, host_action, hosts, ledger, login, login_link, login_password,
+    order, order_switch, orders, retire, roster_upload, sessions, software, timeline, tokens, waiver,
 };
 use crate::api::methods::LOGIN_LINK;
 
@@ -133,6 +133,7 @@ pub(super) fn pages() -> Vec<Route> {
 pub(super) fn router(state: State) -> Router {
     let mut router = Router::new()
         .route("/login", named("/login", get(login::form).post(login::login)))
+        .route("/login/password", named("/login/password", post(login_password::login)))
         .route(LOGIN_LINK, named(LOGIN_LINK, get(login_link::show).post(login_link::login)))
         .route("/logout", named("/logout", post(login::logout)))
         .route("/logout/everywhere", named("/logout/everywhere", post(login::logout_everywhere)))

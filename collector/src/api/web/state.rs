@@ -14,7 +14,7 @@ use super::logins::Logins;
 use super::narrowing::problem_of;
 use super::refusal::Refusal;
 use super::wording::refusal_of;
-use crate::actions::{ActionError, Caller, SessionTimes};
+use crate::actions::{ActionError, Caller, Passwords, SessionTimes};
 use crate::api::probes::Readiness;
 use crate::api::{Access, ResourceWatch, status};
 use crate::clock::Clock;
@@ -51,6 +51,10 @@ pub struct WebParts {
     pub waivers: Waivers,
     /// How long a page may take.
     pub page_deadline: Duration,
+    /// Whether the port has the company's own certificate, so that browsers may insist on one.
+    pub has_company_certificate: bool,
+    /// Checks passwords, together with gRPC.
+    pub passwords: Arc<Passwords>,
 }
 
 /// The same with what the pages themselves count, shared by all requests.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::Collector;
-use crate::actions::SessionTimes;
+use crate::actions::{Passwords, SessionTimes};
 use crate::api::grpc::{AgentsGate, Fleet, OperatorsGate, operators_routes};
 use crate::api::probes::{self, ProbesState};
 use crate::api::web::{Web, WebParts};
-use crate::api::{Access, OperatorsPort};
+use crate::api::{Access, OperatorsPort, TrustedProxies};
 use crate::config::{self, Settings};
 use crate::ingest::{AgentIngest, IngestSettings};
 use crate::reports::{Searches, Timelines};
@@ -71,11 +71,16 @@ impl Collector {
             (searches.clone(), timelines.clone(), self.settings.waivers),
             Arc::clone(&self.resources),
         );
+        // Pages and calls share the turns, so that not more than two passwords are hashed at a time.
+        let passwords = Arc::new(Passwords::default());
+        let fleet = fleet.with_passwords(Arc::clone(&passwords));
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
-        let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), searches, timelines, agents_url));
+        let turns = (searches, timelines, passwords);
+        let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), turns, agents_url));
         let gate = OperatorsGate::new(routes, access, Arc::clone(&self.metrics));
-        let port = OperatorsPort::new(gate, pages);
+        let proxies = TrustedProxies::new(self.settings.operators.proxies());
+        let port = OperatorsPort::new(gate, pages, proxies);
         let bounds = &self.settings.listeners;
         let times = TimeBounds {
             first_request: bounds.first_request,
@@ -90,13 +95,22 @@ impl Collector {
             times,
         );
         let has_pages = self.settings.web.enabled;
-        let config = tls::operators_config(&self.certificate, has_pages).context("the operators' TLS settings")?;
+        let certificate: Arc<dyn rustls::server::ResolvesServerCert> = match &self.company {
+            Some(company) => Arc::clone(company) as _,
+            None => Arc::clone(&self.certificate) as _,
+        };
+        let config = tls::operators_config(certificate, has_pages).context("the operators' TLS settings")?;
         let listener = self.tls_listener(ListenerName::operators, listening, config, limits);
         Ok(tls::serve(listener, move |request| port.clone().answer(request)))
     }
 
     /// The web board.
-    fn pages(&self, access: Access, searches: Searches, timelines: Timelines, agents_url: String) -> Web {
+    fn pages(
+        &self,
+        access: Access,
+        (searches, timelines, passwords): (Searches, Timelines, Arc<Passwords>),
+        agents_url: String,
+    ) -> Web {
         let settings = self.settings.web;
         Web::new(WebParts {
             store: Arc::clone(&self.store),
@@ -112,6 +126,8 @@ impl Collector {
             sessions: SessionTimes { whole: settings.session, idle: settings.session_idle },
             waivers: self.settings.waivers,
             page_deadline: settings.page_deadline,
+            has_company_certificate: self.company.is_some(),
+            passwords,
         })
     }
 

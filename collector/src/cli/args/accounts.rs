@@ -31,6 +31,24 @@ pub(crate) enum AccountsVerb {
         /// Name or id of the account
         account: String,
     },
+    /// Set a password for logging in to the web board, and end the account's sessions
+    ///
+    /// It is asked for twice and not shown. It needs 12 characters and must not be easy to guess. Everybody sets their own;
+    /// administrators set those of others.
+    Password(PasswordArgs),
+}
+
+/// Whose password is set or removed.
+#[derive(Debug, Args)]
+pub(crate) struct PasswordArgs {
+    /// Name or id of the account [default: your own; `muster-collector` needs one]
+    pub(crate) account: Option<String>,
+    /// Read the password as a line of standard input, for scripts
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) stdin: bool,
+    /// Remove the password; the account's tokens stay
+    #[arg(long)]
+    pub(crate) remove: bool,
 }
 
 /// What a new account is for.

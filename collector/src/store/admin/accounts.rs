@@ -17,7 +17,8 @@ const KEPT_TOKENS: i64 = 10;
 
 const CREATE: &str = "INSERT INTO account (id, name, role, holder, created_at) VALUES ($1, $2, $3, $4, $5)";
 const BIND: &str = "INSERT INTO account_site (account, site) VALUES ($1, $2)";
-const LIST: &str = "SELECT id, name, role, holder, created_at, revoked_at FROM account ORDER BY name, created_at, id";
+const LIST: &str = "SELECT a.id, a.name, a.role, a.holder, a.created_at, a.revoked_at, p.set_at
+     FROM account a LEFT JOIN account_password p ON p.account = a.id ORDER BY a.name, a.created_at, a.id";
 const SITES: &str = "SELECT b.account, s.id FROM account_site b JOIN site s ON s.no = b.site ORDER BY b.account, s.id";
 const TOKENS: &str = "SELECT account, id, created_at, expires_at, revoked_at FROM account_token
      ORDER BY account, created_at DESC, id";
@@ -31,11 +32,13 @@ const REVOKE_TOKENS: &str = "UPDATE account_token SET revoked_at = $2 WHERE acco
 const REVOKE: &str = "UPDATE account SET revoked_at = $2 WHERE id = $1";
 const BY_TOKEN: &str = "SELECT t.secret_hash, t.expires_at, t.revoked_at, a.id, a.name, a.role, a.revoked_at
      FROM account_token t JOIN account a ON a.id = t.account WHERE t.id = $1";
-const GET: &str = "SELECT id, name, role, holder, created_at, revoked_at FROM account WHERE id = $1";
+const GET: &str = "SELECT a.id, a.name, a.role, a.holder, a.created_at, a.revoked_at, p.set_at
+     FROM account a LEFT JOIN account_password p ON p.account = a.id WHERE a.id = $1";
 const TOKENS_OF: &str = "SELECT account, id, created_at, expires_at, revoked_at FROM account_token WHERE account = $1
      ORDER BY created_at DESC, id";
 const FORGET_TOKENS: &str = "DELETE FROM account_token WHERE account = $1";
 const END_LINKS: &str = "DELETE FROM login_link WHERE account = $1";
+const END_PASSWORD: &str = "DELETE FROM account_password WHERE account = $1";
 const END_SESSIONS: &str = "DELETE FROM session WHERE account = $1";
 const FORGET_SITES: &str = "DELETE FROM account_site WHERE account = $1";
 const FORGET: &str = "DELETE FROM account WHERE id = $1";
@@ -130,6 +133,7 @@ pub(crate) fn create(
         sites,
         created_at: new.now,
         revoked_at: None,
+        password_set_at: None,
         tokens: vec![token],
     }))
 }
@@ -183,8 +187,9 @@ pub(crate) fn revoke(
     tx.execute(REVOKE_TOKENS, &[account.id.as_str().into(), now.into()])?;
     tx.execute(END_SESSIONS, &[account.id.as_str().into()])?;
     tx.execute(END_LINKS, &[account.id.as_str().into()])?;
+    tx.execute(END_PASSWORD, &[account.id.as_str().into()])?;
     tx.record(Entry::AccountRevoked { account: account.id.clone() });
-    Ok(Ok(AccountReport { revoked_at: Some(now), ..account.clone() }))
+    Ok(Ok(AccountReport { revoked_at: Some(now), password_set_at: None, ..account.clone() }))
 }
 
 /// All accounts, by name.
@@ -268,6 +273,7 @@ fn account_of(row: &Row, sites: Vec<SiteId>, tokens: Vec<AccountTokenReport>) ->
         holder: row.parse("an account", 3)?,
         created_at: row.time(4)?,
         revoked_at: row.maybe_time(5)?,
+        password_set_at: row.maybe_time(6)?,
         sites,
         tokens,
     })
@@ -284,7 +290,7 @@ fn token_of(row: &Row) -> Step<AccountTokenReport> {
 
 /// Deletes an account that was revoked long ago. The ledger keeps its id.
 pub(crate) fn forget(tx: &mut dyn AdminTx, id: &AccountId) -> Step<()> {
-    for statement in [END_SESSIONS, END_LINKS, FORGET_TOKENS, FORGET_SITES, FORGET] {
+    for statement in [END_SESSIONS, END_LINKS, END_PASSWORD, FORGET_TOKENS, FORGET_SITES, FORGET] {
         tx.execute(statement, &[id.as_str().into()])?;
     }
     Ok(())
@@ -320,6 +326,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     TOKENS_OF,
     END_SESSIONS,
     END_LINKS,
+    END_PASSWORD,
     FORGET_TOKENS,
     FORGET_SITES,
     FORGET,

@@ -1,6 +1,6 @@
 //! Sessions of the web board: opened with a token, found by the id in a cookie, ended.
 //!
-//! A session has no rights of its own. Whenever it is used, the token that opened it and the account are read again.
+//! A session has no rights of its own. Whenever it is used, the token or the password that opened it and the account are read again.
 
 use muster_proto::model::{AccountId, AccountName, Timestamp, TokenId};
 
@@ -20,14 +20,21 @@ const END_OVER: &str = "DELETE FROM session WHERE expires_at <= $1 OR seen_at <=
 const OF_ACCOUNT: &str = "SELECT id FROM session WHERE account = $1 ORDER BY seen_at, created_at, id";
 const COUNT: &str = "SELECT count(*) FROM session";
 const UNUSED: &str = "SELECT id FROM session ORDER BY seen_at, id LIMIT $1";
-const FIND: &str = "SELECT s.secret_hash, s.token, s.expires_at, s.seen_at, t.expires_at, t.revoked_at, a.id, a.name, a.role,
-     a.revoked_at, s.created_at, s.by_link FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account WHERE s.id = $1";
+const FIND: &str =
+    "SELECT s.secret_hash, s.token, s.expires_at, s.seen_at, t.expires_at, t.revoked_at, a.id, a.name, a.role,
+     a.revoked_at, s.created_at, s.by_link FROM session s JOIN account a ON a.id = s.account
+     LEFT JOIN account_token t ON t.id = s.token AND t.account = s.account
+     LEFT JOIN account_password p ON p.id = s.token AND p.account = s.account
+     WHERE s.id = $1 AND (t.id IS NOT NULL OR p.id IS NOT NULL)";
 const SEEN: &str = "UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2";
-// Those whose token and account are still accepted.
+// Those whose token or password and account are still accepted.
 const LIST: &str = "SELECT s.id, s.account, a.name, s.created_at, s.seen_at, s.by_link
-     FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account
-     WHERE s.expires_at > $1 AND s.seen_at > $2 AND a.revoked_at IS NULL AND t.revoked_at IS NULL
-     AND coalesce(t.expires_at, 9223372036854775807) > $1 ORDER BY a.name, s.account, s.created_at, s.id";
+     FROM session s JOIN account a ON a.id = s.account
+     LEFT JOIN account_token t ON t.id = s.token AND t.account = s.account
+     LEFT JOIN account_password p ON p.id = s.token AND p.account = s.account
+     WHERE s.expires_at > $1 AND s.seen_at > $2 AND a.revoked_at IS NULL
+     AND (p.id IS NOT NULL OR (t.id IS NOT NULL AND t.revoked_at IS NULL
+          AND coalesce(t.expires_at, 9223372036854775807) > $1)) ORDER BY a.name, s.account, s.created_at, s.id";
 const END: &str = "DELETE FROM session WHERE id = $1";
 
 /// A new session. Of its secret, only the hash is stored.
@@ -36,7 +43,7 @@ pub(crate) struct NewSession {
     pub(crate) id: TokenId,
     pub(crate) secret_hash: [u8; 32],
     pub(crate) account: AccountId,
-    /// The token with which the person logged in.
+    /// The token or the password with which the person logged in.
     pub(crate) token: TokenId,
     /// The login link, if the person used one.
     pub(crate) link: Option<TokenId>,

@@ -35,6 +35,8 @@ pub enum AccountRefusal {
     TooMany,
     /// The account is bound to too many sites.
     TooManySites,
+    /// The account has no password that could be removed.
+    NoPassword,
 }
 
 /// Whether a caller with this scope may create an account, given the accounts that exist.
@@ -120,6 +122,7 @@ mod tests {
             sites: sites.iter().map(|site| SiteId::new(*site).expect("a site")).collect(),
             created_at: at,
             revoked_at: None,
+            password_set_at: None,
             tokens: vec![AccountTokenReport {
                 id: TokenId::new(format!("t-{name}")).expect("an id"),
                 created_at: at,

@@ -117,11 +117,13 @@ impl Lab {
             searches: crate::reports::roomy_searches(),
             timelines: crate::reports::Timelines::default(),
             readiness: Arc::new(Readiness::default()),
-            resources: Arc::new(ResourceWatch::new(metrics, None)),
+            resources: Arc::new(ResourceWatch::new(metrics, None, None)),
             agents_url: "https://muster.example:7443".to_owned(),
             pin: CaPin::from_bytes([1; 32]),
             sessions: SessionTimes { whole: Duration::from_secs(12 * 3600), idle: Duration::from_secs(3600) },
             waivers: crate::config::Waivers::default(),
+            has_company_certificate: false,
+            passwords: Arc::default(),
             page_deadline: Duration::from_secs(60),
         });
         let lab = Self { store, web, millis, rules, _folder: folder };
