@@ -10,6 +10,7 @@ mod host;
 mod ledger;
 mod login_link;
 mod order;
+mod provider_login;
 mod random;
 mod renewal;
 mod restore;
@@ -38,6 +39,10 @@ pub use host::{HostSelection, host_action};
 pub use ledger::ledger_seal;
 pub use login_link::{LoginLinkFound, login_link_create, login_link_find, login_link_use};
 pub use order::{OrdersAsked, OrdersChanged, applied_orders, orders_change, orders_revision};
+pub use provider_login::{
+    ProviderPerson, ProviderRefusal, TakenLogin, provider_login_begin, provider_login_open, provider_login_refused,
+    provider_login_take,
+};
 pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
 pub use roster::{EntryDecision, ImportRefusal, ListAsked, RosterImport, entry_decide, roster_advance};
@@ -337,6 +342,11 @@ fn of_account(account: &str, refusal: AccountRefusal) -> String {
         }
         AccountRefusal::TooMany => {
             format!("cannot create \"{account}\": there are 1,000 accounts that are not revoked, which is the limit")
+        }
+        AccountRefusal::FromProvider => {
+            format!(
+                "account \"{account}\" is that of a person of the identity provider, so it has no token; create another account for programs with `muster accounts create NAME`"
+            )
         }
         AccountRefusal::TooManySites => {
             format!("cannot bind \"{account}\" to more than 100 sites; leave out --site to let it see all sites")

@@ -79,6 +79,15 @@ pub enum Entry {
         /// Its id.
         account: AccountId,
     },
+    /// The identity provider has given the account's person another role or other sites.
+    AccountChanged {
+        /// Its id.
+        account: AccountId,
+        /// What it may do now.
+        role: Role,
+        /// The sites to which it is bound now; empty means all.
+        sites: Vec<SiteId>,
+    },
     /// A person logged in to the web board.
     SessionOpened {
         /// The public part of the session.
@@ -537,6 +546,7 @@ impl Entry {
             Self::AccountCreated { .. } => EntryKind::AccountCreated,
             Self::AccountRotated { .. } => EntryKind::AccountRotated,
             Self::AccountRevoked { .. } => EntryKind::AccountRevoked,
+            Self::AccountChanged { .. } => EntryKind::AccountChanged,
             Self::SessionOpened { .. } => EntryKind::SessionOpened,
             Self::SessionEnded { .. } => EntryKind::SessionEnded,
             Self::LoginLinkCreated { .. } => EntryKind::LoginLinkCreated,
@@ -616,6 +626,7 @@ impl Entry {
             | Self::AccountCreated { .. }
             | Self::AccountRotated { .. }
             | Self::AccountRevoked { .. }
+            | Self::AccountChanged { .. }
             | Self::SessionOpened { .. }
             | Self::SessionEnded { .. }
             | Self::LoginLinkCreated { .. }
@@ -665,6 +676,7 @@ impl Entry {
             | Self::AccountCreated { .. }
             | Self::AccountRotated { .. }
             | Self::AccountRevoked { .. }
+            | Self::AccountChanged { .. }
             | Self::SessionOpened { .. }
             | Self::SessionEnded { .. }
             | Self::LoginLinkCreated { .. }
@@ -708,6 +720,7 @@ impl Entry {
         match self {
             Self::AccountCreated { account, .. }
             | Self::AccountRotated { account, .. }
+            | Self::AccountChanged { account, .. }
             | Self::AccountRevoked { account } => Some(account),
             Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }

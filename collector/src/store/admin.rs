@@ -18,6 +18,7 @@ pub(crate) mod login_links;
 mod notes;
 pub(crate) mod orders;
 pub(crate) mod past;
+pub(crate) mod provider_logins;
 #[cfg(test)]
 pub(crate) mod recorder;
 pub(crate) mod roster;
@@ -102,6 +103,7 @@ pub(crate) fn statements() -> Vec<&'static str> {
         ledger::STATEMENTS,
         login_links::STATEMENTS,
         notes::STATEMENTS,
+        provider_logins::STATEMENTS,
         seal::STATEMENTS,
         sealing::STATEMENTS,
         orders::STATEMENTS,

@@ -32,6 +32,7 @@ mod retention;
 mod roster;
 mod sealing;
 mod searches;
+mod provider_logins;
 mod sessions;
 mod size;
 mod snapshots;
@@ -78,6 +79,7 @@ pub(crate) use retention::*;
 pub(crate) use roster::*;
 pub(crate) use sealing::*;
 pub(crate) use searches::*;
+pub(crate) use provider_logins::*;
 pub(crate) use sessions::*;
 pub(crate) use size::*;
 pub(crate) use snapshots::*;
@@ -142,6 +144,8 @@ macro_rules! suite {
             accounts_are_created_rotated_and_revoked
             sessions_are_opened_found_and_end_with_their_account
             a_login_link_is_used_once_and_ends_with_its_account
+            a_login_with_the_provider_is_taken_once_and_in_time
+            an_account_of_the_provider_belongs_to_its_person
             tokens_that_expired_long_ago_leave_space
             the_ledger_is_filtered_and_paged
             a_snapshot_becomes_current_when_its_last_section_is_there

@@ -11,6 +11,8 @@ closed_list! {
         Person = 1, "person";
         /// A program: an export, a dashboard, a pipeline.
         Machine = 2, "machine";
+        /// One person whom the identity provider vouches for at each login. The account has no token of its own.
+        ProviderPerson = 3, "provider-person";
     }
 }
 

@@ -104,6 +104,8 @@ closed_list! {
         SessionEnded = 91, "session-ended";
         /// A person made a link that logs in to the web board once.
         LoginLinkCreated = 92, "login-link-created";
+        /// The identity provider gave an account another role or other sites.
+        AccountChanged = 97, "account-changed";
     }
 }
 

@@ -47,6 +47,8 @@ pub struct WebParts {
     pub sessions: SessionTimes,
     /// How many people a waiver needs, and how long it may last.
     pub waivers: Waivers,
+    /// The origin of the pages, if it is set: `operators.public_url`.
+    pub public_url: Option<String>,
     /// How long a page may take.
     pub page_deadline: Duration,
 }

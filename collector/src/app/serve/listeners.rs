@@ -69,7 +69,8 @@ impl Collector {
             Arc::clone(&self.readiness),
             (searches.clone(), timelines.clone(), self.settings.waivers),
             Arc::clone(&self.resources),
-        );
+        )
+        .at(self.settings.operators.public_url.origin());
         let routes = operators_routes(fleet, health).context("gRPC reflection")?;
         let access = Access::new(Arc::clone(&self.store), Arc::clone(&self.clock), Arc::clone(&self.metrics));
         let pages = self.settings.web.enabled.then(|| self.pages(access.clone(), searches, timelines));
@@ -109,6 +110,7 @@ impl Collector {
             pin: self.authority.pin(),
             sessions: SessionTimes { whole: settings.session, idle: settings.session_idle },
             waivers: self.settings.waivers,
+            public_url: self.settings.operators.public_url.origin(),
             page_deadline: settings.page_deadline,
         })
     }

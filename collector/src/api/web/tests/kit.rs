@@ -121,6 +121,7 @@ impl Lab {
             pin: CaPin::from_bytes([1; 32]),
             sessions: SessionTimes { whole: Duration::from_secs(12 * 3600), idle: Duration::from_secs(3600) },
             waivers: crate::config::Waivers::default(),
+            public_url: Some("https://board.example".to_owned()),
             page_deadline: Duration::from_secs(60),
         });
         let lab = Self { store, web, millis, rules, _folder: folder };
