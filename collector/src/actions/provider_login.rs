@@ -164,7 +164,7 @@ async fn entering(
     Ok((entering, session, caller))
 }
 
-/// Nobody is known before the provider has answered. Entries by this actor do not exist.
+/// Nobody is known before the provider has answered. There is no entry, so the actor is shown nowhere.
 fn stranger(now: Timestamp) -> crate::store::Acting {
-    crate::store::Acting { actor: crate::ledger::actor::Actor::Collector { user: String::new() }, now }
+    crate::store::Acting { actor: crate::ledger::actor::Actor::Agent, now }
 }

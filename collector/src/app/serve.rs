@@ -34,6 +34,7 @@ use crate::clock::Clock;
 use crate::config::{Editions, Settings};
 use crate::ingest::Budgets;
 use crate::judge_queue::JudgeQueue;
+use crate::oidc::Provider;
 use crate::rules::{RuleBase, RuleSet};
 use crate::shutdown::{Signal, Signals, StopToken};
 use crate::store::{EditionLimit, EditionTotals, Store};
@@ -56,6 +57,8 @@ struct Collector {
     certificate: Arc<ServerCertificate>,
     /// Signs attestations and checkpoints of the ledger.
     seal: Arc<SealKey>,
+    /// The identity provider of the web board.
+    provider: Option<Arc<Provider>>,
     /// The connections that each listener keeps.
     share: Share,
     in_force: Arc<ArcSwap<RuleSet>>,
@@ -119,6 +122,13 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
     for warning in &warnings {
         warn!("{warning}");
     }
+    let provider = match settings.oidc.clone() {
+        Some(oidc) => {
+            let provider = Provider::new(oidc, Arc::clone(&clock)).await.context("the identity provider of [oidc]")?;
+            Some(Arc::new(provider))
+        }
+        None => None,
+    };
     let base = Arc::clone(&in_force.base);
     let first_revision = actions::orders_revision(store.as_ref()).await?;
     let (in_force, refused) = applied::first(store.as_ref(), in_force, clock()).await?;
@@ -133,6 +143,7 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
         authority,
         certificate,
         seal,
+        provider,
         share: descriptors::share_of(&settings),
         in_force,
         metrics,

@@ -19,7 +19,7 @@ const LONGEST: usize = 512 * 1024;
 
 /// Why the provider did not answer.
 #[derive(Debug, thiserror::Error)]
-pub enum HttpFault {
+pub(super) enum HttpFault {
     /// It could not be reached, its certificate is not accepted, or it was too slow.
     #[error("the provider does not answer: {0}")]
     NoAnswer(String),

@@ -33,7 +33,7 @@ pub struct AccountReport {
     pub created_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// Its tokens, newest first, at most 10.
+    /// Its tokens, newest first, at most 10; none for a person of the identity provider.
     pub tokens: Vec<AccountTokenReport>,
 }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{RawQuery, State as Extract};
 use axum::response::Response;
-use muster_proto::model::{AccountReport, Timestamp};
+use muster_proto::model::{AccountReport, Holder, Timestamp};
 
 use super::chrome::{Chrome, page};
 use super::format::{Moment, counted, name};
@@ -50,10 +50,16 @@ impl Row {
         Self {
             name: name(account.name.as_str()),
             role: account.role.name(),
-            holder: account.holder.name(),
+            holder: match account.holder {
+                Holder::ProviderPerson => "person of the provider",
+                Holder::Person | Holder::Machine => account.holder.name(),
+            },
             sites: if sites.is_empty() { "all".to_owned() } else { sites.join(", ") },
             created: Moment::at(account.created_at),
-            tokens: counted(valid, "valid token"),
+            tokens: match account.holder {
+                Holder::ProviderPerson => "logs in with the identity provider".to_owned(),
+                Holder::Person | Holder::Machine => counted(valid, "valid token"),
+            },
             revoked: account.revoked_at.map(Moment::at),
         }
     }

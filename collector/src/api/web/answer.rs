@@ -175,7 +175,7 @@ fn code_name(status: StatusCode) -> &'static str {
         404 => "not_found",
         429 => "resource_exhausted",
         400..500 => "invalid_argument",
-        503 => "unavailable",
+        502 | 503 => "unavailable",
         _ => "internal",
     }
 }

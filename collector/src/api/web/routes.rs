@@ -12,10 +12,11 @@ use super::state::State;
 use super::visitor::Answers;
 use super::{
     about, accounts, assets, board, change, changes, coverage, dispositions, duties, duty_done, entry, exceptions,
-    find, findings, host, hosts, ledger, login, login_link, order, order_switch, orders, retire, sessions, software,
+    find, findings, host, hosts, ledger, login, login_link, order, order_switch, orders, provider, retire, sessions, software,
     timeline, tokens, waiver,
 };
 use crate::api::methods::LOGIN_LINK;
+use crate::oidc::CALLBACK;
 
 /// A page that only somebody who is logged in may see.
 pub(super) struct Route {
@@ -112,6 +113,8 @@ pub(super) fn router(state: State) -> Router {
     let mut router = Router::new()
         .route("/login", named("/login", get(login::form).post(login::login)))
         .route(LOGIN_LINK, named(LOGIN_LINK, get(login_link::show).post(login_link::login)))
+        .route("/login/provider", named("/login/provider", post(provider::begin)))
+        .route(CALLBACK, named(CALLBACK, get(provider::callback)))
         .route("/logout", named("/logout", post(login::logout)))
         .route("/logout/everywhere", named("/logout/everywhere", post(login::logout_everywhere)))
         .route("/assets/{name}", named("/assets", get(assets::asset)));

@@ -111,6 +111,7 @@ impl Collector {
             sessions: SessionTimes { whole: settings.session, idle: settings.session_idle },
             waivers: self.settings.waivers,
             public_url: self.settings.operators.public_url.origin(),
+            provider: self.provider.clone(),
             page_deadline: settings.page_deadline,
         })
     }

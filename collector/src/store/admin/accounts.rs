@@ -289,11 +289,14 @@ pub(super) fn sites_of(tx: &mut dyn AdminTx, account: &AccountId) -> Step<SiteSc
 }
 
 fn account_of(row: &Row, sites: Vec<SiteId>, tokens: Vec<AccountTokenReport>) -> Step<AccountReport> {
+    let holder = row.parse("an account", 3)?;
+    // The token of such an account only holds its sessions together; nobody can show it.
+    let tokens = if holder == Holder::ProviderPerson { Vec::new() } else { tokens };
     Ok(AccountReport {
         id: row.parse("an account", 0)?,
         name: row.parse("an account", 1)?,
         role: row.parse("an account", 2)?,
-        holder: row.parse("an account", 3)?,
+        holder,
         created_at: row.time(4)?,
         revoked_at: row.maybe_time(5)?,
         sites,

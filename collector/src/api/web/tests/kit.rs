@@ -122,6 +122,7 @@ impl Lab {
             sessions: SessionTimes { whole: Duration::from_secs(12 * 3600), idle: Duration::from_secs(3600) },
             waivers: crate::config::Waivers::default(),
             public_url: Some("https://board.example".to_owned()),
+            provider: None,
             page_deadline: Duration::from_secs(60),
         });
         let lab = Self { store, web, millis, rules, _folder: folder };
