@@ -72,7 +72,10 @@ impl OidcKeys {
     pub(super) fn settle<K>(self, public_url: &PublicUrl, layers: &mut Layers<K>) -> Option<Oidc> {
         if self.issuer.is_empty() {
             if !self.client_id.is_empty() || !self.roles.is_empty() || !self.client_secret_file.as_os_str().is_empty() {
-                layers.fault("oidc.issuer", "is empty, but other keys of [oidc] are set; name the provider or remove them");
+                layers.fault(
+                    "oidc.issuer",
+                    "is empty, but other keys of [oidc] are set; name the provider or remove them",
+                );
             }
             return None;
         }
@@ -92,7 +95,10 @@ impl OidcKeys {
             layers.fault("oidc.scopes", "a scope has no blanks and is not empty");
         }
         if self.roles.is_empty() {
-            layers.fault("oidc.roles", "is empty, so nobody could log in; write for example { \"muster-ops\" = \"operator\" }");
+            layers.fault(
+                "oidc.roles",
+                "is empty, so nobody could log in; write for example { \"muster-ops\" = \"operator\" }",
+            );
         }
         for (key, count) in [("oidc.roles", self.roles.len()), ("oidc.sites", self.sites.len())] {
             layers.limit(key, &count, (0, GROUPS), usize::to_string);
@@ -168,7 +174,8 @@ mod tests {
             "{PUBLIC}[oidc]\nissuer = 'https://id.example.com/realms/x'\nclient_id = 'muster'\nclient_secret_file = '/s'\n\
              roles = {{ \"Muster.Ops\" = 'operator', 'CORP\\\\view all' = 'viewer' }}\nsites = {{ hq = 'hq', everywhere = '*' }}\n"
         );
-        let oidc = load(&text.replace("'CORP\\\\view all'", "\"CORP\\\\view all\"")).expect("valid").oidc.expect("a provider");
+        let oidc =
+            load(&text.replace("'CORP\\\\view all'", "\"CORP\\\\view all\"")).expect("valid").oidc.expect("a provider");
         let role = |group: &str| oidc.roles.get(group).copied();
         assert_eq!((role("Muster.Ops"), role("CORP\\view all")), (Some(Role::Operator), Some(Role::Viewer)));
         assert_eq!(oidc.sites.get("everywhere"), Some(&None));
@@ -179,7 +186,8 @@ mod tests {
 
     #[test]
     fn every_wrong_setting_is_told_with_its_key() {
-        let faults = load("[oidc]\nissuer = 'http://id.example.com'\nsites = { hq = 'Not A Site' }\n").expect_err("faulty");
+        let faults =
+            load("[oidc]\nissuer = 'http://id.example.com'\nsites = { hq = 'Not A Site' }\n").expect_err("faulty");
         for part in [
             "oidc.issuer: does not begin with https://",
             "oidc.client_id: is empty",

@@ -32,7 +32,9 @@ fn origin(text: &str) -> Result<String, &'static str> {
     }
     // The parser takes a fragment away.
     if !["", "/"].contains(&uri.path()) || uri.query().is_some() || text.contains(['?', '#']) {
-        return Err("has more than a host and a port; the web board is at the root, so write only https://HOST or https://HOST:PORT");
+        return Err(
+            "has more than a host and a port; the web board is at the root, so write only https://HOST or https://HOST:PORT",
+        );
     }
     let host = authority.host();
     if host.is_empty() || authority.port().is_some_and(|_| authority.port_u16().is_none_or(|port| port == 0)) {

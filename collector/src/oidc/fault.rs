@@ -118,15 +118,17 @@ impl LyingToken {
             ClaimsVerificationError::InvalidNonce(_) => Self::Nonce,
             ClaimsVerificationError::InvalidSubject(_) => Self::Subject,
             ClaimsVerificationError::SignatureVerification(Signature::NoSignature) => Self::Unsigned,
-            ClaimsVerificationError::SignatureVerification(Signature::DisallowedAlg(name)) if name == "none" => {
+            ClaimsVerificationError::SignatureVerification(Signature::DisallowedAlg(name))
+                if name.contains("`none`") =>
+            {
                 Self::Unsigned
             }
             ClaimsVerificationError::SignatureVerification(
                 Signature::DisallowedAlg(_) | Signature::UnsupportedAlg(_) | Signature::InvalidKey(_),
             ) => Self::Algorithm,
-            ClaimsVerificationError::SignatureVerification(
-                Signature::NoMatchingKey | Signature::AmbiguousKeyId(_),
-            ) => Self::UnknownKey,
+            ClaimsVerificationError::SignatureVerification(Signature::NoMatchingKey | Signature::AmbiguousKeyId(_)) => {
+                Self::UnknownKey
+            }
             ClaimsVerificationError::SignatureVerification(_) => Self::Signature,
             _ => Self::Other,
         }

@@ -32,7 +32,8 @@ pub(super) fn grant(
 ) -> Result<Grant, NoGrant> {
     let groups = groups.ok_or(NoGrant::NoGroups)?;
     let role = groups.iter().filter_map(|group| roles.get(group)).max().copied().ok_or(NoGrant::NoRole)?;
-    let mut own: Vec<Option<&SiteId>> = groups.iter().filter_map(|group| sites.get(group)).map(Option::as_ref).collect();
+    let mut own: Vec<Option<&SiteId>> =
+        groups.iter().filter_map(|group| sites.get(group)).map(Option::as_ref).collect();
     if own.is_empty() && !sites.is_empty() {
         return Err(NoGrant::NoSite);
     }

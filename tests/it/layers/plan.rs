@@ -184,7 +184,17 @@ pub(super) const MODULES: &[Module] = &[
     module(
         "collector/src/api",
         &[
-            "config", "telemetry", "clock", "tls", "filter", "store", "rules", "judge", "ledger", "oidc", "actions",
+            "config",
+            "telemetry",
+            "clock",
+            "tls",
+            "filter",
+            "store",
+            "rules",
+            "judge",
+            "ledger",
+            "oidc",
+            "actions",
             "reports",
         ],
     ),

@@ -63,7 +63,9 @@ impl Fleet {
             lifetime: span(request.lifetime_ms),
         };
         if new.holder == Holder::ProviderPerson {
-            return Err(Status::invalid_argument("accounts of people of the identity provider are made when they log in"));
+            return Err(Status::invalid_argument(
+                "accounts of people of the identity provider are made when they log in",
+            ));
         }
         let created = actions::account_create(self.store.as_ref(), caller, new, (self.clock)()).await;
         let (token, stored) = self.or_refused(created)?;

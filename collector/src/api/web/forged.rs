@@ -39,7 +39,10 @@ mod tests {
         assert!(is(&post, "/login", &[("sec-fetch-site", "same-origin")]));
         assert!(is(&post, "/login", &[("host", "m.example:7444"), ("origin", "https://m.example:7444")]));
         assert!(is(&post, "https://m.example/login", &[("origin", "https://m.example")]));
-        assert!(is(&post, "/login", &[("host", "127.0.0.1:7444"), ("origin", "https://board.example")]), "the public address");
+        assert!(
+            is(&post, "/login", &[("host", "127.0.0.1:7444"), ("origin", "https://board.example")]),
+            "the public address"
+        );
         for headers in [
             &[][..],
             &[("sec-fetch-site", "same-site")],

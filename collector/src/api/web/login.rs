@@ -47,7 +47,8 @@ struct LoginPage {
 }
 
 /// Why somebody who is logged in is asked for the token.
-const BY_LINK: &str = "You came in by a login link. This action needs more than that. Log in, and then repeat the action.";
+const BY_LINK: &str =
+    "You came in by a login link. This action needs more than that. Log in, and then repeat the action.";
 const ENDED: &str = "Your session had ended, so nothing was done. Log in, and then repeat it.";
 const AGAIN: &str = "This action requires a login within the last 15 minutes. Log in again, then repeat it.";
 

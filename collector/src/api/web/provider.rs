@@ -77,7 +77,8 @@ pub(super) async fn callback(
     parts: Parts,
 ) -> Result<Response, Refusal> {
     let provider = provider(&state)?;
-    let query = Query::read(raw.as_deref(), &ANSWER).map_err(|_| refused(&state, "its answer has other parts", foreign()))?;
+    let query =
+        Query::read(raw.as_deref(), &ANSWER).map_err(|_| refused(&state, "its answer has other parts", foreign()))?;
     let login = state.login_cookie.token_of(&parts.headers).ok_or_else(|| refused(&state, "no cookie", no_cookie()))?;
     if !bool::from(state_of(&login).as_bytes().ct_eq(query.get("state").as_bytes())) {
         return Err(refused(&state, "another state than the cookie's", foreign()));
@@ -188,7 +189,8 @@ fn away(state: &State, heading: &str, address: &str, cookie: &str) -> Result<Res
 
 fn provider(state: &State) -> Result<&Provider, Refusal> {
     let none = || {
-        let text = "This collector has no identity provider (the settings [oidc]). Log in with the token of your account.";
+        let text =
+            "This collector has no identity provider (the settings [oidc]). Log in with the token of your account.";
         Refusal::new(StatusCode::NOT_FOUND, text)
     };
     state.provider.as_deref().ok_or_else(none)
@@ -209,19 +211,25 @@ fn told(state: &State, fault: &ProviderFault) -> Refusal {
             let text = "The identity provider cannot be reached. Try again in a minute, or log in with the token of an account.";
             (StatusCode::SERVICE_UNAVAILABLE, text.to_owned())
         }
-        ProviderFault::Refused(_) => (StatusCode::BAD_GATEWAY, format!("The identity provider did not accept this login. {TOKEN}")),
+        ProviderFault::Refused(_) => {
+            (StatusCode::BAD_GATEWAY, format!("The identity provider did not accept this login. {TOKEN}"))
+        }
         ProviderFault::Malformed(_) => {
             (StatusCode::BAD_GATEWAY, format!("The identity provider's answer cannot be read. {TOKEN}"))
         }
         ProviderFault::OtherIssuer(_) => {
-            let text = format!("The identity provider describes itself as another one than the settings name (oidc.issuer). {TOKEN}");
+            let text = format!(
+                "The identity provider describes itself as another one than the settings name (oidc.issuer). {TOKEN}"
+            );
             (StatusCode::BAD_GATEWAY, text)
         }
-        ProviderFault::Lie(lie) => {
-            (StatusCode::BAD_GATEWAY, format!("What the identity provider says about you is not accepted: {lie}. {TOKEN}"))
-        }
+        ProviderFault::Lie(lie) => (
+            StatusCode::BAD_GATEWAY,
+            format!("What the identity provider says about you is not accepted: {lie}. {TOKEN}"),
+        ),
         ProviderFault::Secret(_) => {
-            let text = format!("The collector cannot read the secret that it shares with the identity provider. {TOKEN}");
+            let text =
+                format!("The collector cannot read the secret that it shares with the identity provider. {TOKEN}");
             (StatusCode::INTERNAL_SERVER_ERROR, text)
         }
     };
@@ -232,7 +240,9 @@ fn told(state: &State, fault: &ProviderFault) -> Refusal {
 fn said_no(state: &State, error: &str) -> Refusal {
     let error: String = clean(error, 60).chars().filter(|letter| letter.is_ascii_graphic()).collect();
     let why = if error.is_empty() { "no code and no reason".to_owned() } else { error };
-    let text = format!("The identity provider has not logged you in ({why}). Try again, or log in with the token of an account.");
+    let text = format!(
+        "The identity provider has not logged you in ({why}). Try again, or log in with the token of an account."
+    );
     refused(state, &why, Refusal::new(StatusCode::FORBIDDEN, text))
 }
 

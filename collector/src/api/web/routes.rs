@@ -12,8 +12,8 @@ use super::state::State;
 use super::visitor::Answers;
 use super::{
     about, accounts, assets, board, change, changes, coverage, dispositions, duties, duty_done, entry, exceptions,
-    find, findings, host, hosts, ledger, login, login_link, order, order_switch, orders, provider, retire, sessions, software,
-    timeline, tokens, waiver,
+    find, findings, host, hosts, ledger, login, login_link, order, order_switch, orders, provider, retire, sessions,
+    software, timeline, tokens, waiver,
 };
 use crate::api::methods::LOGIN_LINK;
 use crate::oidc::CALLBACK;

@@ -89,5 +89,6 @@ fn holder() -> impl TypedValueParser<Value = Holder> {
             Holder::ProviderPerson => "one person of the identity provider",
         })
     };
-    PossibleValuesParser::new(Holder::ALL.iter().filter(|holder| **holder != Holder::ProviderPerson).map(value)).try_map(|name| name.parse::<Holder>())
+    PossibleValuesParser::new(Holder::ALL.iter().filter(|holder| **holder != Holder::ProviderPerson).map(value))
+        .try_map(|name| name.parse::<Holder>())
 }

@@ -190,11 +190,7 @@ fn add(tx: &mut dyn AdminTx, new: &Entering) -> Step<Result<AccountReport, Accou
     Ok(created)
 }
 
-fn update(
-    tx: &mut dyn AdminTx,
-    account: AccountReport,
-    new: &Entering,
-) -> Step<Result<AccountReport, AccountRefusal>> {
+fn update(tx: &mut dyn AdminTx, account: AccountReport, new: &Entering) -> Step<Result<AccountReport, AccountRefusal>> {
     let mut sites = new.sites.clone();
     sites.sort_unstable();
     sites.dedup();
@@ -210,5 +206,4 @@ fn update(
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[REMOVE_OVER, COUNT, REMOVE_OLDEST, BEGIN, FIND, REMOVE, IDENTITY, IDENTIFY];
+pub(super) const STATEMENTS: &[&str] = &[REMOVE_OVER, COUNT, REMOVE_OLDEST, BEGIN, FIND, REMOVE, IDENTITY, IDENTIFY];

@@ -14,13 +14,15 @@ const PER_ACCOUNT: usize = 20;
 /// Tests have fewer.
 const MOST: i64 = if cfg!(test) { 30 } else { 10_000 };
 
-const OPEN: &str = "INSERT INTO session (id, secret_hash, account, token, created_at, expires_at, seen_at, by_link, proved_at)
+const OPEN: &str =
+    "INSERT INTO session (id, secret_hash, account, token, created_at, expires_at, seen_at, by_link, proved_at)
      VALUES ($1, $2, $3, $4, $5, $6, $5, $7, $8)";
 const END_OVER: &str = "DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2";
 const OF_ACCOUNT: &str = "SELECT id FROM session WHERE account = $1 ORDER BY seen_at, created_at, id";
 const COUNT: &str = "SELECT count(*) FROM session";
 const UNUSED: &str = "SELECT id FROM session ORDER BY seen_at, id LIMIT $1";
-const FIND: &str = "SELECT s.secret_hash, s.token, s.expires_at, s.seen_at, t.expires_at, t.revoked_at, a.id, a.name, a.role,
+const FIND: &str =
+    "SELECT s.secret_hash, s.token, s.expires_at, s.seen_at, t.expires_at, t.revoked_at, a.id, a.name, a.role,
      a.revoked_at, s.created_at, s.by_link, s.proved_at, a.holder
      FROM session s JOIN account_token t ON t.id = s.token JOIN account a ON a.id = t.account WHERE s.id = $1";
 const SEEN: &str = "UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2";
@@ -107,7 +109,16 @@ pub(crate) fn open(tx: &mut dyn AdminTx, new: &NewSession) -> Step<()> {
     }
     let (account, by_link) = (new.account.as_str().into(), i64::from(new.link.is_some()));
     let (id, hash) = (new.id.as_str().into(), new.secret_hash.as_slice().into());
-    let values = [id, hash, account, new.token.as_str().into(), new.now.into(), new.expires_at.into(), by_link.into(), new.proved_at.into()];
+    let values = [
+        id,
+        hash,
+        account,
+        new.token.as_str().into(),
+        new.now.into(),
+        new.expires_at.into(),
+        by_link.into(),
+        new.proved_at.into(),
+    ];
     tx.execute(OPEN, &values)?;
     let (session, link) = (new.id.clone(), new.link.clone());
     tx.record(Entry::SessionOpened { session, expires_at: new.expires_at, link });

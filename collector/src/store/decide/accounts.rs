@@ -72,7 +72,8 @@ pub(in crate::store) fn may_create(
 /// The account that is forgotten before another one is created: the one that was revoked first, if there are as many as
 /// are kept. That of a person of the identity provider is never forgotten: the person would be let in again.
 pub(in crate::store) fn to_forget(existing: &[AccountReport]) -> Option<&AccountReport> {
-    let revoked = existing.iter().filter(|account| account.revoked_at.is_some() && account.holder != Holder::ProviderPerson);
+    let revoked =
+        existing.iter().filter(|account| account.revoked_at.is_some() && account.holder != Holder::ProviderPerson);
     revoked.min_by_key(|account| (account.revoked_at, &account.id)).filter(|_| existing.len() >= MAX_ROWS)
 }
 
@@ -95,10 +96,15 @@ pub(in crate::store) fn find<'a>(
 
 /// A name for the account of a person of the identity provider: the wanted one, or the first with a number that nobody has. The first
 /// account of a collector is known by its name, so none of these gets it.
-pub(in crate::store) fn free_name(wanted: &AccountName, existing: &[AccountReport]) -> Result<AccountName, AccountRefusal> {
+pub(in crate::store) fn free_name(
+    wanted: &AccountName,
+    existing: &[AccountReport],
+) -> Result<AccountName, AccountRefusal> {
     let is_taken = |name: &str| {
         let has = |account: &AccountReport| account.name.as_str() == name && account.revoked_at.is_none();
-        name == FIRST || RESERVED.contains(&name) || existing.iter().any(|account| has(account) || account.id.as_str() == name)
+        name == FIRST
+            || RESERVED.contains(&name)
+            || existing.iter().any(|account| has(account) || account.id.as_str() == name)
     };
     let numbered = (2..=existing.len() + 3 + RESERVED.len()).map(|number| format!("{wanted}-{number}"));
     let free = std::iter::once(wanted.to_string()).chain(numbered).find(|name| !is_taken(name));
