@@ -130,7 +130,11 @@ impl LyingToken {
                 Self::UnknownKey
             }
             ClaimsVerificationError::SignatureVerification(_) => Self::Signature,
-            _ => Self::Other,
+            ClaimsVerificationError::InvalidAuthContext(_)
+            | ClaimsVerificationError::InvalidAuthTime(_)
+            | ClaimsVerificationError::Other(_)
+            | ClaimsVerificationError::Unsupported(_)
+            | _ => Self::Other,
         }
     }
 }
@@ -152,7 +156,9 @@ impl ProviderFault {
                 Self::Malformed(format!("status {status} for its description or its keys"))
             }
             DiscoveryError::Parse(_) => Self::Malformed("its description or its keys cannot be read".to_owned()),
-            _ => Self::Malformed("its description or its keys are not valid".to_owned()),
+            DiscoveryError::Validation(_) | DiscoveryError::UrlParse(_) | DiscoveryError::Other(_) | _ => {
+                Self::Malformed("its description or its keys are not valid".to_owned())
+            }
         }
     }
 
@@ -172,7 +178,9 @@ impl ProviderFault {
             UserInfoError::Request(failed) => Self::of_http(&failed),
             UserInfoError::ClaimsVerification(_) => Self::Lie(LyingToken::Subject),
             UserInfoError::Response(status, ..) => Self::Malformed(format!("status {status} for the person's groups")),
-            _ => Self::Malformed("what it says about the person cannot be read".to_owned()),
+            UserInfoError::Parse(_) | UserInfoError::Other(_) | _ => {
+                Self::Malformed("what it says about the person cannot be read".to_owned())
+            }
         }
     }
 }
