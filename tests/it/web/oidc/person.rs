@@ -103,7 +103,8 @@ impl Person {
 /// Where the page leads that has no redirect but a header and a link with the same address.
 pub(super) fn led_to(page: &WebAnswer) -> Result<String> {
     let address = page.header("refresh").strip_prefix("0; url=").context("a page that leads nowhere")?.to_owned();
-    let links = page.page()?.all("a");
+    let page = page.page()?;
+    let links = page.all("a");
     let link = links.first().and_then(|link| link.attribute("href")).context("a page without a link")?;
     ensure!(link == address, "the link leads to {link}, and the page to {address}");
     Ok(address)
