@@ -13,6 +13,7 @@ mod order;
 mod password;
 mod password_rule;
 mod password_tries;
+mod provider_login;
 mod random;
 mod renewal;
 mod restore;
@@ -43,6 +44,10 @@ pub use login_link::{LoginLinkFound, login_link_create, login_link_find, login_l
 pub use order::{OrdersAsked, OrdersChanged, applied_orders, orders_change, orders_revision};
 pub use password::{PasswordOf, Passwords, password_check, password_remove, password_set};
 pub use password_rule::PasswordFault;
+pub use provider_login::{
+    ProviderPerson, ProviderRefusal, TakenLogin, provider_login_begin, provider_login_open, provider_login_refused,
+    provider_login_take,
+};
 pub use renewal::{admin_token_renewed, server_key_renewed};
 pub use restore::restore_record;
 pub use roster::{EntryDecision, ImportRefusal, ListAsked, RosterImport, entry_decide, roster_advance};
@@ -360,6 +365,11 @@ fn of_account(account: &str, refusal: AccountRefusal) -> String {
         }
         AccountRefusal::TooMany => {
             format!("cannot create \"{account}\": there are 1,000 accounts that are not revoked, which is the limit")
+        }
+        AccountRefusal::FromProvider => {
+            format!(
+                "account \"{account}\" is that of a person of the identity provider, so it has no token; create another account for programs with `muster accounts create NAME`"
+            )
         }
         AccountRefusal::TooManySites => {
             format!("cannot bind \"{account}\" to more than 100 sites; leave out --site to let it see all sites")

@@ -15,9 +15,11 @@ mod list;
 mod listeners;
 mod log;
 mod network;
+mod oidc;
 mod operators;
 mod pace;
 mod probes;
+mod public_url;
 mod retention;
 mod rules;
 mod searches;
@@ -42,8 +44,10 @@ pub use listeners::Listeners;
 pub use log::Log;
 pub use muster_proto::settings::{ConfigFault, ConfigFaults};
 pub use network::Network;
+pub use oidc::Oidc;
 pub use operators::Operators;
 pub use probes::Probes;
+pub use public_url::PublicUrl;
 pub use retention::Retention;
 pub use rules::{ActiveOrders, Rules};
 pub use searches::Searches;
@@ -55,6 +59,7 @@ pub use web::Web;
 
 use drain::DrainKeys;
 use muster_proto::settings::Layers;
+use oidc::OidcKeys;
 use pace::PaceKeys;
 use rules::RulesKeys;
 use store::StoreKeys;
@@ -77,6 +82,8 @@ pub struct Settings {
     pub agents: Agents,
     /// `[operators]`: the operators' port.
     pub operators: Operators,
+    /// `[oidc]`: the identity provider of the web board, if there is one.
+    pub oidc: Option<Oidc>,
     /// `[listeners]`: bounds of connections.
     pub listeners: Listeners,
     /// `[uploads]`: what uploads of agents may take at once.
@@ -117,6 +124,7 @@ struct Keys {
     store: StoreKeys,
     agents: Agents,
     operators: Operators,
+    oidc: OidcKeys,
     listeners: Listeners,
     uploads: Uploads,
     budgets: Budgets,
@@ -140,6 +148,7 @@ impl Default for Keys {
             store: StoreKeys::default(),
             agents: Agents::default(),
             operators: Operators::default(),
+            oidc: OidcKeys::default(),
             listeners: Listeners::default(),
             uploads: Uploads::default(),
             budgets: Budgets::default(),
@@ -209,6 +218,7 @@ fn settle(keys: Keys, layers: &mut Layers<Keys>) -> Settings {
         rules: keys.rules.settle(layers),
         data_dir: keys.data_dir,
         agents: keys.agents,
+        oidc: keys.oidc.settle(&keys.operators.public_url, layers),
         operators: keys.operators,
         listeners: keys.listeners,
         uploads: keys.uploads,

@@ -20,6 +20,7 @@ pub mod ingest;
 pub mod judge;
 pub mod judge_queue;
 pub mod ledger;
+pub mod oidc;
 pub mod reports;
 pub mod roster_file;
 pub mod rules;

@@ -51,7 +51,8 @@ pub fn start_log(log: &Log) -> Result<(), LogError> {
     // Names come from hosts, so the log is escaped like all other output.
     let started = if json {
         let layer = layer.with_writer(|| Escaping::json(StderrAboveProgress));
-        registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()
+        // The span of a page has the number of its request, which the page of an error shows.
+        registry.with(layer.json().flatten_event(true).with_current_span(true).with_span_list(false)).try_init()
     } else {
         // The format `text` may go to a file or the journal, which must not get colour codes.
         let layer = layer.with_writer(move || Escaping::text(StderrAboveProgress, terminal));

@@ -57,6 +57,8 @@ pub struct Layers<K> {
     /// The defaults, covered by every valid value so far.
     merged: Value,
     keys: BTreeSet<String>,
+    /// Keys whose values are tables with names of their own; empty by default.
+    tables: BTreeSet<String>,
     /// The layer that set a key.
     places: BTreeMap<String, String>,
     faults: Vec<ConfigFault>,
@@ -74,8 +76,11 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
     #[must_use]
     pub fn new() -> Self {
         let merged = serde_json::to_value(K::default()).unwrap_or_default();
-        let keys = leaves("", &merged).into_iter().map(|(key, _)| key).collect();
-        Self { merged, keys, places: BTreeMap::new(), faults: Vec::new(), settings: PhantomData }
+        let none = BTreeSet::new();
+        let leaves = leaves("", &merged, &none);
+        let tables = leaves.iter().filter(|(_, value)| value.is_object()).map(|(key, _)| key.clone()).collect();
+        let keys = leaves.into_iter().map(|(key, _)| key).collect();
+        Self { merged, keys, tables, places: BTreeMap::new(), faults: Vec::new(), settings: PhantomData }
     }
 
     /// Adds a settings file, then the `*.toml` files of the directory beside it in the order of their names. The file may
@@ -126,7 +131,7 @@ impl<K: Default + Serialize + DeserializeOwned> Layers<K> {
         for (name, value) in values {
             // TOML has `nan` and `inf`, which JSON lacks: they become null here, and a fault in `set`.
             let value = value.try_deserialize::<Value>().unwrap_or_default();
-            for (key, leaf) in leaves(&name, &value) {
+            for (key, leaf) in leaves(&name, &value, &self.tables) {
                 self.set(place, &key, leaf.clone());
             }
         }
@@ -249,14 +254,15 @@ fn without_excerpt(fault: &str) -> String {
     fault.lines().filter(|line| !is_excerpt(line)).collect::<Vec<_>>().join("\n    ").trim_end().to_owned()
 }
 
-fn leaves<'v>(prefix: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
+/// The values with their keys. The names in `tables` are keys, whatever is in them.
+fn leaves<'v>(prefix: &str, value: &'v Value, tables: &BTreeSet<String>) -> Vec<(String, &'v Value)> {
     let Value::Object(table) = value else { return vec![(prefix.to_owned(), value)] };
     // Without its own leaf, an empty section with an unknown name would pass unnoticed.
-    if table.is_empty() && !prefix.is_empty() {
+    if (table.is_empty() && !prefix.is_empty()) || tables.contains(prefix) {
         return vec![(prefix.to_owned(), value)];
     }
     let key = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
-    table.iter().flat_map(|(name, value)| leaves(&key(name), value)).collect()
+    table.iter().flat_map(|(name, value)| leaves(&key(name), value, tables)).collect()
 }
 
 /// The text of a settings file. A wrong path may name a huge file or a device without an end.
@@ -281,6 +287,7 @@ mod tests {
         name: String,
         folder: Option<PathBuf>,
         log: Log,
+        groups: BTreeMap<String, u64>,
     }
 
     #[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -307,7 +314,7 @@ mod tests {
         let variables = [("T__NAME", "true"), ("T__FOLDER", "123"), ("t__log__lines", "7"), ("T__LOG__COLOUR", "true")];
         let (keys, faults) = of("", &variables);
         let log = Log { lines: 7, colour: true };
-        assert_eq!(keys, Keys { name: "true".to_owned(), folder: Some("123".into()), log });
+        assert_eq!(keys, Keys { name: "true".to_owned(), folder: Some("123".into()), log, groups: BTreeMap::new() });
         assert_eq!(faults, Vec::<String>::new());
     }
 
@@ -321,6 +328,16 @@ mod tests {
         assert_eq!(of("log = 1", &[]).1, ["log: expected a section, [log]"]);
         assert_eq!(of("[logs]", &[]).1.len(), 1);
         assert_eq!(of("[log]", &[]).1, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_table_with_names_of_its_own_is_one_value() {
+        let (keys, faults) = of("groups = { \"All.Staff\" = 1, \"CORP\\\\ops team\" = 2 }", &[]);
+        let expected = [("All.Staff".to_owned(), 1), ("CORP\\ops team".to_owned(), 2)];
+        assert_eq!((keys.groups, faults), (BTreeMap::from(expected), Vec::new()));
+        let faults = of("groups = { a = 'x' }", &[]).1;
+        assert!(faults[0].starts_with("groups: ") && faults[0].contains("whole number"), "{faults:?}");
+        assert_eq!(of("[groups.a]\nb = 1", &[]).1.len(), 1);
     }
 
     #[test]

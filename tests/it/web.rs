@@ -2,6 +2,7 @@
 //! finds nothing wrong with it.
 
 mod browser;
+mod oidc;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

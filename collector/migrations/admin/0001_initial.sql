@@ -19,7 +19,7 @@ CREATE TABLE enrollment_token (
     revoked_at  bigint
 );
 
--- People and machines that may act. `holder` is `person` or `machine`. A name is free again after a revocation.
+-- People and machines that may act. `holder` is `person`, `machine` or `provider-person`. A name is free again after a revocation.
 CREATE TABLE account (
     id         text NOT NULL PRIMARY KEY,
     name       text NOT NULL,
@@ -61,8 +61,29 @@ CREATE TABLE account_password (
 );
 CREATE UNIQUE INDEX account_password_by_id ON account_password (id);
 
+-- Whom the identity provider vouches for, by what it calls them for ever. An account of this table has one token, whose secret nobody
+-- has: sessions belong to it.
+CREATE TABLE account_identity (
+    issuer  text NOT NULL,
+    subject text NOT NULL,
+    account text NOT NULL UNIQUE REFERENCES account (id),
+    PRIMARY KEY (issuer, subject)
+);
+
+-- Logins that were begun with the identity provider. A browser has the secret in a cookie. `next` is the page to go to, and `again` 1
+-- if the person must show the provider again who they are. They end after ten minutes, and there are at most 10,000.
+CREATE TABLE pending_login (
+    id          text NOT NULL PRIMARY KEY,
+    secret_hash bytes NOT NULL CHECK (octet_length(secret_hash) = 32),
+    next        text NOT NULL,
+    again       bigint NOT NULL,
+    begun_at    bigint NOT NULL
+);
+CREATE INDEX pending_login_by_begin ON pending_login (begun_at, id);
+
 -- Who is logged in to the pages. A session ends with its account, with the token or the password that opened it, at `expires_at`, and some time
 -- after `seen_at`. There are at most 20 of an account and 10,000 in all. `by_link` is 1 if it was opened with a login link.
+-- `proved_at` is when its person showed who they are, 0 if that is not known.
 CREATE TABLE session (
     id          text NOT NULL PRIMARY KEY,
     secret_hash bytes NOT NULL CHECK (octet_length(secret_hash) = 32),
@@ -71,7 +92,8 @@ CREATE TABLE session (
     created_at  bigint NOT NULL,
     expires_at  bigint NOT NULL,
     seen_at     bigint NOT NULL,
-    by_link     bigint NOT NULL
+    by_link     bigint NOT NULL,
+    proved_at   bigint NOT NULL
 );
 CREATE INDEX session_by_account ON session (account, created_at);
 CREATE INDEX session_by_seen ON session (seen_at, id);

@@ -104,7 +104,7 @@ pub async fn login_link_use(
     times: SessionTimes,
     now: Timestamp,
 ) -> Result<Option<Token>, ActionError> {
-    let (session, new) = new_session(caller, Some(link.id.clone()), times, now)?;
+    let (session, new) = new_session(caller, Some(link.id.clone()), times, now, now)?;
     let id = link.id.clone();
     let use_up = move |tx: &mut dyn admin::AdminTx| login_links::use_up(tx, &id, &new);
     let is_used = admin::write(store, "login_link_use", caller.acting(now), use_up).await?;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use muster_proto::model::{Timestamp, Token, TokenId};
+use muster_proto::model::{Holder, Timestamp, Token, TokenId};
 
 use super::{ActionError, Caller, random};
 use crate::ledger::actor::Actor;
@@ -34,20 +34,24 @@ pub struct Session {
     pub id: TokenId,
     /// Who is logged in.
     pub caller: Caller,
-    /// When its person showed the token.
+    /// When it was opened.
     pub opened_at: Timestamp,
+    /// When its person showed who they are, with a token or to the identity provider; the epoch if that is not known.
+    pub proved_at: Timestamp,
     /// When it was last used, to the minute.
     pub seen_at: Timestamp,
     /// Whether it was opened with a login link: somebody who came in by a link has not shown who they are by anything else.
     pub by_link: bool,
+    /// Whether the identity provider vouches for the account.
+    pub is_from_provider: bool,
 }
 
 impl Session {
-    /// Whether its person showed the token so lately that a sensitive action needs no other login. A browser that was left open must
+    /// Whether its person showed who they are so lately that a sensitive action needs no other login. A browser that was left open must
     /// not approve anything, and neither must who has found a link.
     #[must_use]
     pub fn is_proved_lately(&self, now: Timestamp) -> bool {
-        !self.by_link && now.since(self.opened_at) < LATELY
+        !self.by_link && now.since(self.proved_at) < LATELY
     }
 
     /// Whether it was noted so long ago that its use now is to be noted, too: a minute, and less for sessions that end soon
@@ -68,17 +72,18 @@ pub async fn session_open(
     times: SessionTimes,
     now: Timestamp,
 ) -> Result<Token, ActionError> {
-    let (session, new) = new_session(caller, None, times, now)?;
+    let (session, new) = new_session(caller, None, times, now, now)?;
     let open = move |tx: &mut dyn admin::AdminTx| sessions::open(tx, &new);
     admin::write(store, "session_open", caller.acting(now), open).await?;
     Ok(session)
 }
 
-/// A new session with its token. `link` is the login link that the person used.
+/// A new session with its token. `link` is the login link that the person used; `proved_at` is when they showed who they are.
 pub(super) fn new_session(
     caller: &Caller,
     link: Option<TokenId>,
     times: SessionTimes,
+    proved_at: Timestamp,
     now: Timestamp,
 ) -> Result<(Token, NewSession), ActionError> {
     let Actor::Account { account, token } = &caller.actor else { return Err(ActionError::NotAnAccount) };
@@ -89,6 +94,7 @@ pub(super) fn new_session(
         account: account.clone(),
         token: token.clone(),
         link,
+        proved_at,
         now,
         expires_at: now.plus(times.whole),
         idle_since: now.minus(times.idle),
@@ -125,7 +131,9 @@ pub async fn session_find(
             caller,
             opened_at: found.opened_at,
             seen_at: found.seen_at,
+            proved_at: found.proved_at,
             by_link: found.by_link,
+            is_from_provider: found.held_by == Holder::ProviderPerson,
         }
     }))
 }
@@ -173,8 +181,10 @@ mod tests {
             id: TokenId::new("one").expect("an id"),
             caller: Caller::collector("root"),
             opened_at: seen_at,
+            proved_at: seen_at,
             seen_at,
             by_link: false,
+            is_from_provider: false,
         };
         let due = |idle: u64, after: u64| {
             let times = SessionTimes { whole: Duration::from_secs(43_200), idle: Duration::from_secs(idle) };

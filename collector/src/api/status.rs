@@ -163,9 +163,10 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
                 AccountRefusal::NameTaken | AccountRefusal::NameUnavailable => Code::AlreadyExists,
                 AccountRefusal::NameReserved => Code::InvalidArgument,
                 AccountRefusal::BeyondCaller => Code::PermissionDenied,
-                AccountRefusal::Revoked | AccountRefusal::LastAdmin | AccountRefusal::NoPassword => {
-                    Code::FailedPrecondition
-                }
+                AccountRefusal::Revoked
+                | AccountRefusal::LastAdmin
+                | AccountRefusal::NoPassword
+                | AccountRefusal::FromProvider => Code::FailedPrecondition,
                 AccountRefusal::TooMany | AccountRefusal::TooManySites => Code::ResourceExhausted,
             };
             Status::new(code, refused.to_string())

@@ -52,6 +52,7 @@ mod order;
 mod order_switch;
 mod orders;
 mod paging;
+mod provider;
 mod query;
 mod refusal;
 mod retire;

@@ -34,6 +34,7 @@ use crate::clock::Clock;
 use crate::config::{Editions, Settings};
 use crate::ingest::Budgets;
 use crate::judge_queue::JudgeQueue;
+use crate::oidc::Provider;
 use crate::rules::{RuleBase, RuleSet};
 use crate::shutdown::{Signal, Signals, StopToken};
 use crate::store::{EditionLimit, EditionTotals, Store};
@@ -59,6 +60,8 @@ struct Collector {
     company: Option<Arc<CompanyCertificate>>,
     /// Signs attestations and checkpoints of the ledger.
     seal: Arc<SealKey>,
+    /// The identity provider of the web board.
+    provider: Option<Arc<Provider>>,
     /// The connections that each listener keeps.
     share: Share,
     in_force: Arc<ArcSwap<RuleSet>>,
@@ -123,6 +126,13 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
     for warning in &warnings {
         warn!("{warning}");
     }
+    let provider = match settings.oidc.clone() {
+        Some(oidc) => {
+            let provider = Provider::new(oidc, Arc::clone(&clock)).await.context("the identity provider of [oidc]")?;
+            Some(Arc::new(provider))
+        }
+        None => None,
+    };
     let base = Arc::clone(&in_force.base);
     let first_revision = actions::orders_revision(store.as_ref()).await?;
     let (in_force, refused) = applied::first(store.as_ref(), in_force, clock()).await?;
@@ -138,6 +148,7 @@ pub(super) async fn serve(settings: Settings, new_store: bool, clock: Clock) -> 
         certificate,
         company,
         seal,
+        provider,
         share: descriptors::share_of(&settings),
         in_force,
         metrics,

@@ -532,9 +532,10 @@ impl Client {
     }
 
     /// Path and query of a new login link, and until when it can be used.
-    pub(super) async fn login_link(&mut self) -> anyhow::Result<(String, Timestamp)> {
+    /// A login link's path, its end, and the origin of the web board; empty if the collector does not know it.
+    pub(super) async fn login_link(&mut self) -> anyhow::Result<(String, Timestamp, String)> {
         let answer = self.inner.create_login_link(wire::CreateLoginLinkRequest {}).await.map_err(refused)?.into_inner();
-        Ok((answer.path, Timestamp::from_millis(answer.expires_at_ms)))
+        Ok((answer.path, Timestamp::from_millis(answer.expires_at_ms), answer.public_url))
     }
 
     pub(super) async fn account_list(&mut self) -> anyhow::Result<Vec<AccountReport>> {

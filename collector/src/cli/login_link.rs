@@ -7,10 +7,12 @@ use super::render::{Answer, Screen};
 
 const HEADER: [&str; 2] = ["link", "expires_at"];
 
-/// `server` is the address that the link begins with.
+/// The link begins with the public address of the web board, and without one with `server`.
 pub(super) async fn run(mut client: Client, server: &str, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let (path, expires_at) = client.login_link().await?;
-    let link = format!("{server}{path}");
+    let (path, expires_at, public_url) = client.login_link().await?;
+    // The link logs in whoever opens it, so it must not lead anywhere but to a port with TLS.
+    let origin = if public_url.starts_with("https://") { &public_url } else { server };
+    let link = format!("{origin}{path}");
     let whole = serde_json::json!({ "link": link, "expires_at": expires_at });
     let answer = Answer { whole: &whole, header: &HEADER };
     let row = || vec![vec![link.clone(), expires_at.to_rfc3339()]];

@@ -7,6 +7,7 @@ use muster_proto::settings::Layers;
 
 use super::list::list;
 use super::network::Network;
+use super::public_url::PublicUrl;
 
 /// Entries of `operators.trusted_proxies`.
 const PROXIES: usize = 100;
@@ -26,6 +27,9 @@ pub struct Operators {
     /// `operators.trusted_proxies`: addresses and networks of proxies whose `X-Forwarded-For` says who the client is.
     #[serde(deserialize_with = "list")]
     pub trusted_proxies: Vec<String>,
+    /// `operators.public_url`: where people reach the web board. Login links begin with it, and the identity provider leads back
+    /// to it.
+    pub public_url: PublicUrl,
 }
 
 impl Default for Operators {
@@ -36,6 +40,7 @@ impl Default for Operators {
             certificate: PathBuf::new(),
             key: PathBuf::new(),
             trusted_proxies: Vec::new(),
+            public_url: PublicUrl::default(),
         }
     }
 }
@@ -43,6 +48,9 @@ impl Default for Operators {
 impl Operators {
     pub(super) fn check<K>(&self, layers: &mut Layers<K>) {
         layers.limit("operators.connections", &self.connections, (1, 1_000_000), usize::to_string);
+        if let Some(fault) = self.public_url.fault() {
+            layers.fault("operators.public_url", fault);
+        }
         for fault in self.trusted_proxies.iter().filter_map(|proxy| Network::parse(proxy).err()) {
             layers.fault("operators.trusted_proxies", fault);
         }

@@ -110,6 +110,16 @@ fn the_company_certificate_needs_its_key_and_proxies_are_networks() {
 }
 
 #[test]
+fn the_public_address_is_an_origin() {
+    let (_directory, layers) = with_file("[operators]\npublic_url = 'https://Muster.example.com:443/'\n");
+    let settings = layers.load().expect("valid");
+    assert_eq!(settings.operators.public_url.origin().as_deref(), Some("https://muster.example.com"));
+    let (_directory, layers) = with_file("[operators]\npublic_url = 'http://muster.example.com'\n");
+    let faults = layers.load().expect_err("faulty").to_string();
+    assert!(faults.contains("operators.public_url: does not begin with https://"), "{faults}");
+}
+
+#[test]
 fn a_named_file_that_is_missing_is_a_fault() {
     let flags = Flags { config: Some(PathBuf::from("/nonexistent/collector.toml")), ..Flags::default() };
     let faults = Settings::load(&flags, Vec::new()).expect_err("faulty");

@@ -91,6 +91,15 @@ pub enum Entry {
         /// Its id.
         account: AccountId,
     },
+    /// The identity provider has given the account's person another role or other sites.
+    AccountChanged {
+        /// Its id.
+        account: AccountId,
+        /// What it may do now.
+        role: Role,
+        /// The sites to which it is bound now; empty means all.
+        sites: Vec<SiteId>,
+    },
     /// A person logged in to the web board.
     SessionOpened {
         /// The public part of the session.
@@ -551,6 +560,7 @@ impl Entry {
             Self::AccountRevoked { .. } => EntryKind::AccountRevoked,
             Self::PasswordSet { .. } => EntryKind::PasswordSet,
             Self::PasswordRemoved { .. } => EntryKind::PasswordRemoved,
+            Self::AccountChanged { .. } => EntryKind::AccountChanged,
             Self::SessionOpened { .. } => EntryKind::SessionOpened,
             Self::SessionEnded { .. } => EntryKind::SessionEnded,
             Self::LoginLinkCreated { .. } => EntryKind::LoginLinkCreated,
@@ -632,6 +642,7 @@ impl Entry {
             | Self::AccountRevoked { .. }
             | Self::PasswordSet { .. }
             | Self::PasswordRemoved { .. }
+            | Self::AccountChanged { .. }
             | Self::SessionOpened { .. }
             | Self::SessionEnded { .. }
             | Self::LoginLinkCreated { .. }
@@ -683,6 +694,7 @@ impl Entry {
             | Self::AccountRevoked { .. }
             | Self::PasswordSet { .. }
             | Self::PasswordRemoved { .. }
+            | Self::AccountChanged { .. }
             | Self::SessionOpened { .. }
             | Self::SessionEnded { .. }
             | Self::LoginLinkCreated { .. }
@@ -726,6 +738,7 @@ impl Entry {
         match self {
             Self::AccountCreated { account, .. }
             | Self::AccountRotated { account, .. }
+            | Self::AccountChanged { account, .. }
             | Self::AccountRevoked { account }
             | Self::PasswordSet { account, .. }
             | Self::PasswordRemoved { account } => Some(account),

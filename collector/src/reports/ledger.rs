@@ -135,6 +135,9 @@ fn sentence(entry: &Entry, names: &Names) -> String {
         Entry::AccountRotated { account: id, others_end_at, .. } => {
             format!("new token of account {}; its previous tokens end {}", account(id), others_end_at.whole_seconds())
         }
+        Entry::AccountChanged { account: id, role, sites } => {
+            format!("account {}: {role} at {}, as the identity provider says", account(id), site_list(sites))
+        }
         Entry::AccountRevoked { account: id } => format!("account {} and its tokens", account(id)),
         Entry::PasswordSet { account: id, password } => format!("password {password} of account {}", account(id)),
         Entry::PasswordRemoved { account: id } => format!("the password of account {}", account(id)),

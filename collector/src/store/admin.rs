@@ -19,6 +19,7 @@ mod notes;
 pub(crate) mod orders;
 pub(crate) mod passwords;
 pub(crate) mod past;
+pub(crate) mod provider_logins;
 #[cfg(test)]
 pub(crate) mod recorder;
 pub(crate) mod roster;
@@ -103,6 +104,7 @@ pub(crate) fn statements() -> Vec<&'static str> {
         ledger::STATEMENTS,
         login_links::STATEMENTS,
         notes::STATEMENTS,
+        provider_logins::STATEMENTS,
         seal::STATEMENTS,
         sealing::STATEMENTS,
         orders::STATEMENTS,

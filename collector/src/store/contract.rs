@@ -28,6 +28,7 @@ mod past;
 mod past_forecast;
 mod past_said;
 mod past_scale;
+mod provider_logins;
 mod purge;
 mod retention;
 mod roster;
@@ -75,6 +76,7 @@ pub(crate) use past::*;
 pub(crate) use past_forecast::*;
 pub(crate) use past_said::*;
 pub(crate) use past_scale::{fill as past_fill, hosts as past_hosts, last_seen as past_last_seen, past_scale};
+pub(crate) use provider_logins::*;
 pub(crate) use purge::*;
 pub(crate) use retention::*;
 pub(crate) use roster::*;
@@ -145,6 +147,8 @@ macro_rules! suite {
             sessions_are_opened_found_and_end_with_their_account
             a_login_link_is_used_once_and_ends_with_its_account
             a_password_is_set_changed_and_removed_and_its_sessions_end_with_it
+            a_login_with_the_provider_is_taken_once_and_in_time
+            an_account_of_the_provider_belongs_to_its_person
             tokens_that_expired_long_ago_leave_space
             the_ledger_is_filtered_and_paged
             a_snapshot_becomes_current_when_its_last_section_is_there

@@ -11,6 +11,8 @@ closed_list! {
         Person = 1, "person";
         /// A program: an export, a dashboard, a pipeline.
         Machine = 2, "machine";
+        /// One person whom the identity provider vouches for at each login. The account has no token of its own.
+        ProviderPerson = 3, "provider-person";
     }
 }
 
@@ -33,7 +35,7 @@ pub struct AccountReport {
     pub revoked_at: Option<Timestamp>,
     /// When its password was set, if it has one.
     pub password_set_at: Option<Timestamp>,
-    /// Its tokens, newest first, at most 10.
+    /// Its tokens, newest first, at most 10; none for a person of the identity provider.
     pub tokens: Vec<AccountTokenReport>,
 }
 

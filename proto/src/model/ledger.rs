@@ -108,6 +108,8 @@ closed_list! {
         PasswordSet = 93, "password-set";
         /// An account lost its password.
         PasswordRemoved = 94, "password-removed";
+        /// The identity provider gave an account another role or other sites.
+        AccountChanged = 97, "account-changed";
     }
 }
 

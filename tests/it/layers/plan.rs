@@ -150,6 +150,8 @@ pub(super) const MODULES: &[Module] = &[
         "collector/src/ingest",
         &["config", "clock", "shutdown", "telemetry", "tls", "store", "rules", "ledger/actor"],
     ),
+    // Asks the identity provider who a person is; it knows no account.
+    module("collector/src/oidc", &["config", "clock"]),
     module("collector/src/rules", &[]),
     // Pure: stored facts to signed bytes, and back.
     module("collector/src/attestation", &[]),
@@ -181,7 +183,20 @@ pub(super) const MODULES: &[Module] = &[
     module("collector/src/reports", &["clock", "filter", "store", "rules", "judge", "ledger", "judge_queue"]),
     module(
         "collector/src/api",
-        &["config", "telemetry", "clock", "tls", "filter", "store", "rules", "judge", "ledger", "actions", "reports"],
+        &[
+            "config",
+            "telemetry",
+            "clock",
+            "tls",
+            "filter",
+            "store",
+            "rules",
+            "judge",
+            "ledger",
+            "oidc",
+            "actions",
+            "reports",
+        ],
     ),
     // The operator's program is a client of the API and never opens a database. `catalogue match` and
     // `catalogue check` need the rules and no server.
@@ -222,6 +237,7 @@ pub(super) const MODULES: &[Module] = &[
             "judge",
             "ledger",
             "judge_queue",
+            "oidc",
             "actions",
             "reports",
             "api",

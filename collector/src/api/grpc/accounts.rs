@@ -29,7 +29,11 @@ impl Fleet {
         let (token, expires_at) = self.or_refused(made)?;
         tracing::info!(link.id = %token.id, account = %caller.name, "made a login link");
         let path = format!("{LOGIN_LINK}?token={token}");
-        Ok(Response::new(wire::CreateLoginLinkResponse { path, expires_at_ms: expires_at.millis() }))
+        Ok(Response::new(wire::CreateLoginLinkResponse {
+            path,
+            expires_at_ms: expires_at.millis(),
+            public_url: self.public_url.clone().unwrap_or_default(),
+        }))
     }
 
     pub(super) async fn account_list(&self, caller: &Caller) -> Answer<wire::ListAccountsResponse> {
@@ -59,6 +63,11 @@ impl Fleet {
             sites: sites("CreateAccountRequest.sites", request.sites)?,
             lifetime: span(request.lifetime_ms),
         };
+        if new.holder == Holder::ProviderPerson {
+            return Err(Status::invalid_argument(
+                "accounts of people of the identity provider are made when they log in",
+            ));
+        }
         let created = actions::account_create(self.store.as_ref(), caller, new, (self.clock)()).await;
         let (token, stored) = self.or_refused(created)?;
         tracing::info!(account.id = %stored.id, by = %caller.name, "created an account");

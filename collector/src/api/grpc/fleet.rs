@@ -41,6 +41,8 @@ pub struct Fleet {
     readiness: Arc<Readiness>,
     searches: Searches,
     pub(super) waivers: Waivers,
+    /// The origin of the web board, if it is known.
+    pub(super) public_url: Option<String>,
     resources: Arc<ResourceWatch>,
     /// Rules of the past that callers asked about lately.
     rule_sets: Arc<RuleSets>,
@@ -74,6 +76,7 @@ impl Fleet {
             readiness,
             searches,
             waivers,
+            public_url: None,
             resources,
             rule_sets: Arc::default(),
             timelines,
@@ -85,6 +88,13 @@ impl Fleet {
     #[must_use]
     pub fn with_passwords(self, passwords: Arc<Passwords>) -> Self {
         Self { passwords, ..self }
+    }
+
+    /// Login links begin with this origin.
+    #[must_use]
+    pub fn at(mut self, public_url: Option<String>) -> Self {
+        self.public_url = public_url;
+        self
     }
 
     /// Reports about what the caller may see.

@@ -57,10 +57,16 @@ impl Row {
             id: account.id.to_string(),
             name: name(account.name.as_str()),
             role: account.role.name(),
-            holder: account.holder.name(),
+            holder: match account.holder {
+                Holder::ProviderPerson => "person of the provider",
+                Holder::Person | Holder::Machine => account.holder.name(),
+            },
             sites: if sites.is_empty() { "all".to_owned() } else { sites.join(", ") },
             created: Moment::at(account.created_at),
-            tokens: counted(valid, "valid token"),
+            tokens: match account.holder {
+                Holder::ProviderPerson => "logs in with the identity provider".to_owned(),
+                Holder::Person | Holder::Machine => counted(valid, "valid token"),
+            },
             revoked: account.revoked_at.map(Moment::at),
         }
     }

@@ -99,7 +99,7 @@ impl Web {
     }
 
     async fn page(&self, request: Request<Body>) -> Page {
-        if !forged::is_ours(request.method(), request.uri(), request.headers()) {
+        if !forged::is_ours(request.method(), request.uri(), request.headers(), self.state.public_url.as_deref()) {
             if let Some(left_out) = self.state.refused_lines.line(self.state.now()) {
                 let path = path_of(request.uri().path());
                 info!(path, left_out, "refused a request that does not come from a page of ours");
@@ -175,7 +175,7 @@ fn code_name(status: StatusCode) -> &'static str {
         404 => "not_found",
         429 => "resource_exhausted",
         400..500 => "invalid_argument",
-        503 => "unavailable",
+        502 | 503 => "unavailable",
         _ => "internal",
     }
 }

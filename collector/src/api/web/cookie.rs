@@ -18,6 +18,12 @@ impl SessionCookie {
         Self { name: format!("__Host-muster-{}", pin.get(..8).unwrap_or(&pin)) }
     }
 
+    /// The cookie of a login with the identity provider, which the browser keeps until it comes back.
+    pub(super) fn of_login(pin: &CaPin) -> Self {
+        let Self { name } = Self::of(pin);
+        Self { name: name.replace("-muster-", "-muster-login-") }
+    }
+
     /// The token of the session in the cookies.
     pub(super) fn token_of(&self, headers: &HeaderMap) -> Option<Token> {
         let pairs = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
@@ -55,6 +61,9 @@ mod tests {
         let name = &cookie.name;
         let named = format!("{name}={token}");
         assert!(name.starts_with("__Host-muster-") && *name != other.name, "{name}");
+        let login = SessionCookie::of_login(&CaPin::from_bytes([1; 32]));
+        assert!(login.name.starts_with("__Host-muster-login-") && login.name != *name, "{}", login.name);
+        assert_eq!(read(&[&format!("{}={token}", login.name)]), None, "that of a login");
         assert_eq!(read(&[&named]), Some(token.clone()));
         assert_eq!(read(&[&format!("a=b; {named}; c=d")]), Some(token.clone()));
         assert_eq!(read(&["a=b", &named]), Some(token.clone()), "HTTP/2 may split cookies");

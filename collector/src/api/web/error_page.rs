@@ -35,6 +35,7 @@ impl<'a> ErrorPage<'a> {
             StatusCode::CONFLICT => "Not possible now",
             StatusCode::TOO_MANY_REQUESTS => "Too many requests",
             StatusCode::SERVICE_UNAVAILABLE => "Not available now",
+            StatusCode::BAD_GATEWAY => "Login failed",
             status if status.is_client_error() => "Request failed",
             _ => "Internal error",
         };

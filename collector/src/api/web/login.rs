@@ -1,7 +1,7 @@
 //! Logging in and out.
 //!
-//! A person shows the token of an account once; the browser then has a session. Other ways to log in (`login_password`) have their own
-//! forms on the page, and open a session in the same way.
+//! A person shows the token of an account once; the browser then has a session. Other ways to log in have their own forms on the page,
+//! and open a session in the same way: `login_password`, and `provider` for the identity provider.
 
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::assets::{ICON, SCRIPT, STYLE};
 use super::chrome::page;
 use super::form::{Form, place};
 use super::format::span;
+use super::provider;
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
@@ -39,22 +40,28 @@ struct LoginPage {
     next: String,
     /// Why the last attempt failed, or why the token is asked for again.
     failed: String,
+    /// The host of the identity provider; empty without one.
+    provider: String,
+    /// Whether the provider must ask the person again who they are.
+    again: bool,
 }
 
 /// Why somebody who is logged in is asked for the token.
-const BY_LINK: &str = "You came in by a login link. This action needs the token or the password of your account. Log in with it, and then repeat the action.";
+const BY_LINK: &str =
+    "You came in by a login link. This action needs more than that. Log in, and then repeat the action.";
 const ENDED: &str = "Your session had ended, so nothing was done. Log in, and then repeat it.";
 const AGAIN: &str = "This action requires a login within the last 15 minutes. Log in again, then repeat it.";
 
 impl LoginPage {
-    fn new(next: &str, failed: &str) -> Self {
-        let (next, failed) = (next.to_owned(), failed.to_owned());
-        Self { style: &STYLE.path, script: &SCRIPT.path, icon: &ICON.path, next, failed }
+    fn new(state: &State, next: &str, failed: &str) -> Self {
+        let again = [BY_LINK, AGAIN].contains(&failed);
+        let (next, failed, provider) = (next.to_owned(), failed.to_owned(), provider::name_of(state));
+        Self { style: &STYLE.path, script: &SCRIPT.path, icon: &ICON.path, next, failed, provider, again }
     }
 }
 
 /// `GET /login`.
-pub(super) async fn form(RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
+pub(super) async fn form(Extract(state): Extract<State>, RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
     // A wrong address to go back to must not keep anybody from the form.
     let query = Query::read(raw.as_deref(), &["next", "again", "ended"]).unwrap_or_default();
     let has = |flag: &str| raw.as_deref().unwrap_or_default().split('&').any(|pair| pair == flag);
@@ -67,7 +74,7 @@ pub(super) async fn form(RawQuery(raw): RawQuery) -> Result<Response, Refusal> {
     } else {
         ""
     };
-    page(&LoginPage::new(place(query.get("next")), why))
+    page(&LoginPage::new(&state, place(query.get("next")), why))
 }
 
 /// `POST /login`: opens a session for a valid token.
@@ -75,7 +82,7 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
     let (parts, body) = request.into_parts();
     let form = Form::of(&parts.headers, body).await?.fields(&["token", "next"])?;
     let next = place(form.get("next"));
-    let again = |failed: &str| again(next, failed);
+    let again = |failed: &str| again(&state, next, failed);
     let Ok(token) = form.get("token").parse::<Token>() else {
         return again("That is not a token. A token has an id, a dot and 52 characters.");
     };
@@ -96,8 +103,8 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
 }
 
 /// The form again, with why the attempt failed.
-pub(super) fn again(next: &str, failed: &str) -> Result<Response, Refusal> {
-    page(&LoginPage::new(next, failed))
+pub(super) fn again(state: &State, next: &str, failed: &str) -> Result<Response, Refusal> {
+    page(&LoginPage::new(state, next, failed))
 }
 
 /// Opens a session for somebody who has shown who they are, and leads to the page.
@@ -132,8 +139,16 @@ pub(super) fn may_log_in(state: &State, caller: &Caller) -> Result<(), Refusal> 
 
 /// `POST /logout`.
 pub(super) async fn logout(Extract(state): Extract<State>, parts: Parts) -> Result<Response, Refusal> {
+    let is_from_provider = matches!(session_of(&parts, &state).await, Ok((_, session)) if session.is_from_provider);
     end(&state, &parts).await?;
-    redirect("/login", &state.cookie.gone())
+    out(&state, is_from_provider).await
+}
+
+/// The answer to who has logged out. The provider may go on to know the person, and asks there whether to end that, too.
+async fn out(state: &State, is_from_provider: bool) -> Result<Response, Refusal> {
+    let gone = state.cookie.gone();
+    let at_provider = if is_from_provider { provider::logged_out(state, &gone).await? } else { None };
+    at_provider.map_or_else(|| redirect("/login", &gone), Ok)
 }
 
 /// `POST /logout/everywhere`: ends all sessions of the account, also those of other browsers.
@@ -142,7 +157,7 @@ pub(super) async fn logout_everywhere(Extract(state): Extract<State>, parts: Par
     let ended = actions::session_end_all(state.store.as_ref(), &session.caller, state.now()).await;
     let ended = state.or_refused(ended)?;
     info!(account = %session.caller.name, sessions = ended, "logged out of the web board everywhere");
-    redirect("/login", &state.cookie.gone())
+    out(&state, session.is_from_provider).await
 }
 
 /// Ends the session of the request, if it has one.

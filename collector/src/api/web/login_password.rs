@@ -39,7 +39,7 @@ pub(super) async fn login(Extract(state): Extract<State>, request: Request<Body>
         info!(name = ?name, client, outcome = wait, left_out, "a login with a password to the web board failed");
     }
     let Some(caller) = state.or_refused(checked)? else {
-        return again(next, "The name or the password is wrong, or the account has no password.");
+        return again(&state, next, "The name or the password is wrong, or the account has no password.");
     };
     may_log_in(&state, &caller)?;
     if let Some(peer) = peer {

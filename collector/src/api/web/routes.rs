@@ -14,9 +14,10 @@ use super::visitor::Answers;
 use super::{
     about, account_change, accounts, assets, board, catalogue, change, changes, coverage, dispositions, duties,
     duty_done, entry, exceptions, find, findings, host, host_action, hosts, ledger, login, login_link, login_password,
-    order, order_switch, orders, retire, roster_upload, sessions, software, timeline, tokens, waiver,
+    order, order_switch, orders, provider, retire, roster_upload, sessions, software, timeline, tokens, waiver,
 };
 use crate::api::methods::LOGIN_LINK;
+use crate::oidc::CALLBACK;
 
 /// A page that only somebody who is logged in may see.
 pub(super) struct Route {
@@ -135,6 +136,8 @@ pub(super) fn router(state: State) -> Router {
         .route("/login", named("/login", get(login::form).post(login::login)))
         .route("/login/password", named("/login/password", post(login_password::login)))
         .route(LOGIN_LINK, named(LOGIN_LINK, get(login_link::show).post(login_link::login)))
+        .route("/login/provider", named("/login/provider", post(provider::begin)))
+        .route(CALLBACK, named(CALLBACK, get(provider::callback)))
         .route("/logout", named("/logout", post(login::logout)))
         .route("/logout/everywhere", named("/logout/everywhere", post(login::logout_everywhere)))
         .route("/assets/{name}", named("/assets", get(assets::asset)));

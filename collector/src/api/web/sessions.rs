@@ -3,7 +3,7 @@
 use axum::extract::{Path, State as Extract};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use muster_proto::model::{Timestamp, TokenId};
+use muster_proto::model::{Holder, Timestamp, TokenId};
 use tracing::info;
 
 use super::format::{Moment, clean, name};
@@ -18,7 +18,7 @@ pub(super) struct SessionRow {
     pub(super) account: String,
     pub(super) opened: Moment,
     pub(super) seen: Moment,
-    /// `a token`, `a login link`.
+    /// `a token`, `a login link`, `the identity provider`.
     pub(super) by: &'static str,
     /// Whether the page was asked for with it.
     pub(super) is_this: bool,
@@ -33,7 +33,11 @@ impl SessionRow {
             account: name(session.name.as_str()),
             opened: Moment::at(session.created_at),
             seen: Moment::ago(session.seen_at, now),
-            by: if session.by_link { "a login link" } else { "a token" },
+            by: match session.holder {
+                _ if session.by_link => "a login link",
+                Holder::ProviderPerson => "the identity provider",
+                Holder::Person | Holder::Machine => "a token",
+            },
             is_this: visitor.session().is_some_and(|own| own.id == session.id),
             end: format!("{page}/sessions/{}/end", session.id),
         }

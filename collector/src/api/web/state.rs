@@ -19,6 +19,7 @@ use crate::api::probes::Readiness;
 use crate::api::{Access, ResourceWatch, status};
 use crate::clock::Clock;
 use crate::config::Waivers;
+use crate::oidc::Provider;
 use crate::reports::{ReportContext, ReportError, Searches, Timelines};
 use crate::rules::RuleSet;
 use crate::store::Store;
@@ -49,6 +50,10 @@ pub struct WebParts {
     pub sessions: SessionTimes,
     /// How many people a waiver needs, and how long it may last.
     pub waivers: Waivers,
+    /// The origin of the pages, if it is set: `operators.public_url`.
+    pub public_url: Option<String>,
+    /// The identity provider, if there is one.
+    pub provider: Option<Arc<Provider>>,
     /// How long a page may take.
     pub page_deadline: Duration,
     /// Whether the port has the company's own certificate, so that browsers may insist on one.
@@ -64,6 +69,7 @@ pub(super) struct State(Arc<Shared>);
 pub(super) struct Shared {
     parts: WebParts,
     pub(super) cookie: SessionCookie,
+    pub(super) login_cookie: SessionCookie,
     pub(super) logins: Logins,
     pub(super) last_use: LastUse,
     pub(super) downloads: Downloads,
@@ -93,6 +99,7 @@ impl State {
     pub(super) fn new(parts: WebParts) -> Self {
         Self(Arc::new(Shared {
             cookie: SessionCookie::of(&parts.pin),
+            login_cookie: SessionCookie::of_login(&parts.pin),
             parts,
             logins: Logins::default(),
             last_use: LastUse::default(),

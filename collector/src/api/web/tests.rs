@@ -9,6 +9,7 @@ mod kit;
 mod lists;
 mod login_links;
 mod pages;
+mod provider;
 mod sessions;
 mod sessions_ended;
 mod timeline;

@@ -70,7 +70,8 @@ impl Collector {
             Arc::clone(&self.readiness),
             (searches.clone(), timelines.clone(), self.settings.waivers),
             Arc::clone(&self.resources),
-        );
+        )
+        .at(self.settings.operators.public_url.origin());
         // Pages and calls share the turns, so that not more than two passwords are hashed at a time.
         let passwords = Arc::new(Passwords::default());
         let fleet = fleet.with_passwords(Arc::clone(&passwords));
@@ -125,6 +126,8 @@ impl Collector {
             pin: self.authority.pin(),
             sessions: SessionTimes { whole: settings.session, idle: settings.session_idle },
             waivers: self.settings.waivers,
+            public_url: self.settings.operators.public_url.origin(),
+            provider: self.provider.clone(),
             page_deadline: settings.page_deadline,
             has_company_certificate: self.company.is_some(),
             passwords,

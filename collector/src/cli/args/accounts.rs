@@ -104,7 +104,9 @@ fn holder() -> impl TypedValueParser<Value = Holder> {
         PossibleValue::new(holder.name()).help(match holder {
             Holder::Person => "one person",
             Holder::Machine => "a program; it does not count as the last administrator",
+            Holder::ProviderPerson => "one person of the identity provider",
         })
     };
-    PossibleValuesParser::new(Holder::ALL.iter().map(value)).try_map(|name| name.parse::<Holder>())
+    PossibleValuesParser::new(Holder::ALL.iter().filter(|holder| **holder != Holder::ProviderPerson).map(value))
+        .try_map(|name| name.parse::<Holder>())
 }

@@ -32,6 +32,7 @@ const REVOKE_TOKENS: &str = "UPDATE account_token SET revoked_at = $2 WHERE acco
 const REVOKE: &str = "UPDATE account SET revoked_at = $2 WHERE id = $1";
 const BY_TOKEN: &str = "SELECT t.secret_hash, t.expires_at, t.revoked_at, a.id, a.name, a.role, a.revoked_at
      FROM account_token t JOIN account a ON a.id = t.account WHERE t.id = $1";
+const CHANGE: &str = "UPDATE account SET role = $2 WHERE id = $1";
 const GET: &str = "SELECT a.id, a.name, a.role, a.holder, a.created_at, a.revoked_at, p.set_at
      FROM account a LEFT JOIN account_password p ON p.account = a.id WHERE a.id = $1";
 const TOKENS_OF: &str = "SELECT account, id, created_at, expires_at, revoked_at FROM account_token WHERE account = $1
@@ -40,6 +41,7 @@ const FORGET_TOKENS: &str = "DELETE FROM account_token WHERE account = $1";
 const END_LINKS: &str = "DELETE FROM login_link WHERE account = $1";
 const END_PASSWORD: &str = "DELETE FROM account_password WHERE account = $1";
 const END_SESSIONS: &str = "DELETE FROM session WHERE account = $1";
+const FORGET_IDENTITY: &str = "DELETE FROM account_identity WHERE account = $1";
 const FORGET_SITES: &str = "DELETE FROM account_site WHERE account = $1";
 const FORGET: &str = "DELETE FROM account WHERE id = $1";
 const SITES_OF: &str =
@@ -101,21 +103,25 @@ pub(crate) fn create(
     new: &NewAccount,
 ) -> Step<Result<AccountReport, AccountRefusal>> {
     let existing = list(tx)?;
-    if let Err(refusal) = decide::may_create(caller, new.name.as_str(), &new.sites, &existing) {
+    create_beside(tx, caller, new, &existing)
+}
+
+/// The same, when the accounts that exist were read already.
+pub(super) fn create_beside(
+    tx: &mut dyn AdminTx,
+    caller: &SiteScope,
+    new: &NewAccount,
+    existing: &[AccountReport],
+) -> Step<Result<AccountReport, AccountRefusal>> {
+    if let Err(refusal) = decide::may_create(caller, new.name.as_str(), &new.sites, existing) {
         return Ok(Err(refusal));
     }
-    if let Some(oldest) = decide::to_forget(&existing) {
+    if let Some(oldest) = decide::to_forget(existing) {
         forget(tx, &oldest.id)?;
     }
     let (id, name) = (new.id.as_str().into(), new.name.as_str().into());
     tx.execute(CREATE, &[id, name, new.role.name().into(), new.holder.name().into(), new.now.into()])?;
-    let mut sites = new.sites.clone();
-    sites.sort_unstable();
-    sites.dedup();
-    for site in &sites {
-        let site = sites::number(tx, site)?;
-        tx.execute(BIND, &[id, site.into()])?;
-    }
+    let sites = bind(tx, &new.id, &new.sites)?;
     let token = add_token(tx, &new.id, &new.token, new.now)?;
     tx.record(Entry::AccountCreated {
         account: new.id.clone(),
@@ -138,6 +144,27 @@ pub(crate) fn create(
     }))
 }
 
+/// Binds an account to sites. Returns them sorted.
+fn bind(tx: &mut dyn AdminTx, account: &AccountId, sites: &[SiteId]) -> Step<Vec<SiteId>> {
+    let mut sites = sites.to_vec();
+    sites.sort_unstable();
+    sites.dedup();
+    for site in &sites {
+        let site = sites::number(tx, site)?;
+        tx.execute(BIND, &[account.as_str().into(), site.into()])?;
+    }
+    Ok(sites)
+}
+
+/// Gives an account another role and other sites, as the identity provider says.
+pub(super) fn change(tx: &mut dyn AdminTx, account: &AccountId, role: Role, sites: &[SiteId]) -> Step<()> {
+    tx.execute(CHANGE, &[account.as_str().into(), role.name().into()])?;
+    tx.execute(FORGET_SITES, &[account.as_str().into()])?;
+    let sites = bind(tx, account, sites)?;
+    tx.record(Entry::AccountChanged { account: account.clone(), role, sites });
+    Ok(())
+}
+
 /// Gives an account a new token. Its other tokens are accepted until `others_end_at`, which may be now.
 ///
 /// # Errors
@@ -153,6 +180,7 @@ pub(crate) fn rotate(
     let existing = list(tx)?;
     let account = match decide::find(caller, name_or_id, &existing) {
         Ok(account) if account.revoked_at.is_some() => return Ok(Err(AccountRefusal::Revoked)),
+        Ok(account) if account.holder == Holder::ProviderPerson => return Ok(Err(AccountRefusal::FromProvider)),
         Ok(account) => account.id.clone(),
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -266,11 +294,14 @@ pub(super) fn sites_of(tx: &mut dyn AdminTx, account: &AccountId) -> Step<SiteSc
 }
 
 fn account_of(row: &Row, sites: Vec<SiteId>, tokens: Vec<AccountTokenReport>) -> Step<AccountReport> {
+    let holder = row.parse("an account", 3)?;
+    // The token of such an account only holds its sessions together; nobody can show it.
+    let tokens = if holder == Holder::ProviderPerson { Vec::new() } else { tokens };
     Ok(AccountReport {
         id: row.parse("an account", 0)?,
         name: row.parse("an account", 1)?,
         role: row.parse("an account", 2)?,
-        holder: row.parse("an account", 3)?,
+        holder,
         created_at: row.time(4)?,
         revoked_at: row.maybe_time(5)?,
         password_set_at: row.maybe_time(6)?,
@@ -290,7 +321,7 @@ fn token_of(row: &Row) -> Step<AccountTokenReport> {
 
 /// Deletes an account that was revoked long ago. The ledger keeps its id.
 pub(crate) fn forget(tx: &mut dyn AdminTx, id: &AccountId) -> Step<()> {
-    for statement in [END_SESSIONS, END_LINKS, END_PASSWORD, FORGET_TOKENS, FORGET_SITES, FORGET] {
+    for statement in [END_SESSIONS, END_LINKS, END_PASSWORD, FORGET_TOKENS, FORGET_IDENTITY, FORGET_SITES, FORGET] {
         tx.execute(statement, &[id.as_str().into()])?;
     }
     Ok(())
@@ -320,6 +351,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     END_TOKENS,
     REVOKE_TOKENS,
     REVOKE,
+    CHANGE,
     BY_TOKEN,
     SITES_OF,
     GET,
@@ -328,6 +360,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     END_LINKS,
     END_PASSWORD,
     FORGET_TOKENS,
+    FORGET_IDENTITY,
     FORGET_SITES,
     FORGET,
     FIRST_UNTIL,

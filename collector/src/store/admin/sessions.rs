@@ -2,7 +2,7 @@
 //!
 //! A session has no rights of its own. Whenever it is used, the token or the password that opened it and the account are read again.
 
-use muster_proto::model::{AccountId, AccountName, Timestamp, TokenId};
+use muster_proto::model::{AccountId, AccountName, Holder, Timestamp, TokenId};
 
 use super::accounts::{self, TokenHolder};
 use crate::ledger::entry::Entry;
@@ -14,21 +14,22 @@ const PER_ACCOUNT: usize = 20;
 /// Tests have fewer.
 const MOST: i64 = if cfg!(test) { 30 } else { 10_000 };
 
-const OPEN: &str = "INSERT INTO session (id, secret_hash, account, token, created_at, expires_at, seen_at, by_link)
-     VALUES ($1, $2, $3, $4, $5, $6, $5, $7)";
+const OPEN: &str =
+    "INSERT INTO session (id, secret_hash, account, token, created_at, expires_at, seen_at, by_link, proved_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $5, $7, $8)";
 const END_OVER: &str = "DELETE FROM session WHERE expires_at <= $1 OR seen_at <= $2";
 const OF_ACCOUNT: &str = "SELECT id FROM session WHERE account = $1 ORDER BY seen_at, created_at, id";
 const COUNT: &str = "SELECT count(*) FROM session";
 const UNUSED: &str = "SELECT id FROM session ORDER BY seen_at, id LIMIT $1";
 const FIND: &str =
     "SELECT s.secret_hash, s.token, s.expires_at, s.seen_at, t.expires_at, t.revoked_at, a.id, a.name, a.role,
-     a.revoked_at, s.created_at, s.by_link FROM session s JOIN account a ON a.id = s.account
+     a.revoked_at, s.created_at, s.by_link, s.proved_at, a.holder FROM session s JOIN account a ON a.id = s.account
      LEFT JOIN account_token t ON t.id = s.token AND t.account = s.account
      LEFT JOIN account_password p ON p.id = s.token AND p.account = s.account
      WHERE s.id = $1 AND (t.id IS NOT NULL OR p.id IS NOT NULL)";
 const SEEN: &str = "UPDATE session SET seen_at = $2 WHERE id = $1 AND seen_at < $2";
 // Those whose token or password and account are still accepted.
-const LIST: &str = "SELECT s.id, s.account, a.name, s.created_at, s.seen_at, s.by_link
+const LIST: &str = "SELECT s.id, s.account, a.name, s.created_at, s.seen_at, s.by_link, a.holder
      FROM session s JOIN account a ON a.id = s.account
      LEFT JOIN account_token t ON t.id = s.token AND t.account = s.account
      LEFT JOIN account_password p ON p.id = s.token AND p.account = s.account
@@ -47,6 +48,8 @@ pub(crate) struct NewSession {
     pub(crate) token: TokenId,
     /// The login link, if the person used one.
     pub(crate) link: Option<TokenId>,
+    /// When the person showed who they are; the epoch if that is not known.
+    pub(crate) proved_at: Timestamp,
     pub(crate) now: Timestamp,
     pub(crate) expires_at: Timestamp,
     /// Sessions that were last used then or earlier are over.
@@ -64,6 +67,10 @@ pub(crate) struct StoredSession {
     pub(crate) token: TokenId,
     /// Whether it was opened with a login link.
     pub(crate) by_link: bool,
+    /// When its person showed who they are; the epoch if that is not known.
+    pub(crate) proved_at: Timestamp,
+    /// Who holds the account.
+    pub(crate) held_by: Holder,
     /// The account, with the hash of the session's secret.
     pub(crate) holder: TokenHolder,
 }
@@ -83,6 +90,8 @@ pub struct OpenSession {
     pub seen_at: Timestamp,
     /// Whether it was opened with a login link.
     pub by_link: bool,
+    /// Who holds the account.
+    pub holder: Holder,
 }
 
 /// Opens a session. Those that are over are removed. Others beyond the bounds end, which is an entry for each: they were in use.
@@ -105,7 +114,16 @@ pub(crate) fn open(tx: &mut dyn AdminTx, new: &NewSession) -> Step<()> {
     }
     let (account, by_link) = (new.account.as_str().into(), i64::from(new.link.is_some()));
     let (id, hash) = (new.id.as_str().into(), new.secret_hash.as_slice().into());
-    let values = [id, hash, account, new.token.as_str().into(), new.now.into(), new.expires_at.into(), by_link.into()];
+    let values = [
+        id,
+        hash,
+        account,
+        new.token.as_str().into(),
+        new.now.into(),
+        new.expires_at.into(),
+        by_link.into(),
+        new.proved_at.into(),
+    ];
     tx.execute(OPEN, &values)?;
     let (session, link) = (new.id.clone(), new.link.clone());
     tx.record(Entry::SessionOpened { session, expires_at: new.expires_at, link });
@@ -132,7 +150,8 @@ pub(crate) fn find(tx: &mut dyn AdminTx, id: &TokenId) -> Step<Option<StoredSess
     };
     let token = row.parse("an account token", 1)?;
     let (expires_at, opened_at, seen_at, by_link) = (row.time(2)?, row.time(10)?, row.time(3)?, row.flag(11)?);
-    Ok(Some(StoredSession { expires_at, opened_at, seen_at, token, by_link, holder }))
+    let (proved_at, held_by) = (row.time(12)?, row.parse("an account", 13)?);
+    Ok(Some(StoredSession { expires_at, opened_at, seen_at, token, by_link, proved_at, held_by, holder }))
 }
 
 /// The sessions that are not over, by account: those that end after `now` and were used after `idle_since`. There are at most 10,000.
@@ -148,6 +167,7 @@ pub(crate) fn list(tx: &mut dyn AdminTx, now: Timestamp, idle_since: Timestamp) 
             created_at: row.time(3)?,
             seen_at: row.time(4)?,
             by_link: row.flag(5)?,
+            holder: row.parse("an account", 6)?,
         })
     };
     tx.query(LIST, &[now.into(), idle_since.into()])?.iter().map(session).collect()

@@ -317,6 +317,7 @@ pub(crate) async fn all_of_administration(store: &Arc<dyn Store>) -> Vec<admin::
     recorded(18, Box::new(super::sessions::all)).await;
     recorded(18, Box::new(super::login_links::all)).await;
     recorded(18, Box::new(super::passwords::all)).await;
+    recorded(18, Box::new(super::provider_logins::all)).await;
     let forget = |tx: &mut dyn AdminTx| {
         assert_eq!(admin::tokens::prune(tx, at(400 * 86_400)).expect("prunes"), 2, "all but the newest");
         accounts::forget(tx, &AccountId::new("id-bob").expect("an id")).expect("forgets");

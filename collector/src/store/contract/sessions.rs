@@ -20,6 +20,7 @@ pub(super) fn new_session(name: &str, account: &str, second: u64) -> NewSession 
         account: AccountId::new(format!("id-{account}")).expect("an id"),
         token: id(&format!("t-{account}")),
         link: None,
+        proved_at: at(second),
         now: at(second),
         expires_at: at(second + 1_000),
         idle_since: at(second.saturating_sub(100)),
@@ -46,6 +47,7 @@ pub(crate) async fn sessions_are_opened_found_and_end_with_their_account(backend
     let found = find(&store, "one").await.expect("is there");
     assert_eq!((found.holder.name.as_str(), found.holder.secret_hash, found.token), ("bob", [7; 32], id("t-bob")));
     assert_eq!((found.expires_at, found.seen_at, found.holder.scope_text()), (at(1_010), at(10), "hq".to_owned()));
+    assert_eq!((found.proved_at, found.held_by), (at(10), muster_proto::model::Holder::Person));
     assert!(!found.holder.is_revoked && found.holder.expires_at == Some(at(1_000)), "those of the token");
     assert!(find(&store, "two").await.is_none());
     // It is used, and never earlier than before.

@@ -1,6 +1,6 @@
 //! Accounts: who may create, rotate and revoke which account, and which account must stay.
 
-use muster_proto::model::{AccountReport, Holder, Role, SiteId, Timestamp};
+use muster_proto::model::{AccountName, AccountReport, Holder, Role, SiteId, Timestamp};
 
 use crate::store::SiteScope;
 
@@ -11,6 +11,8 @@ const MAX_ACCOUNTS: usize = 1_000;
 const MAX_ROWS: usize = 10_000;
 /// Actors of the ledger that are no accounts; an account of this name would look like one of them.
 const RESERVED: [&str; 4] = ["collector", "rules", "judge", "agent"];
+/// The account that a new collector creates.
+const FIRST: &str = "admin";
 /// Most sites to which an account is bound.
 pub(in crate::store) const MAX_SITES: usize = 100;
 
@@ -37,6 +39,8 @@ pub enum AccountRefusal {
     TooManySites,
     /// The account has no password that could be removed.
     NoPassword,
+    /// The account is that of a person of the identity provider, which has no token.
+    FromProvider,
 }
 
 /// Whether a caller with this scope may create an account, given the accounts that exist.
@@ -58,7 +62,9 @@ pub(in crate::store) fn may_create(
     } else if let Some(holder) = holder {
         let is_visible = caller.covers(&SiteScope::of(&holder.sites));
         Err(if is_visible { AccountRefusal::NameTaken } else { AccountRefusal::NameUnavailable })
-    } else if existing.iter().filter(is_active).count() >= MAX_ACCOUNTS {
+    } else if existing.iter().filter(is_active).count() >= MAX_ACCOUNTS
+        || (existing.len() >= MAX_ROWS && to_forget(existing).is_none())
+    {
         Err(AccountRefusal::TooMany)
     } else {
         Ok(())
@@ -66,9 +72,10 @@ pub(in crate::store) fn may_create(
 }
 
 /// The account that is forgotten before another one is created: the one that was revoked first, if there are as many as
-/// are kept.
+/// are kept. That of a person of the identity provider is never forgotten: the person would be let in again.
 pub(in crate::store) fn to_forget(existing: &[AccountReport]) -> Option<&AccountReport> {
-    let revoked = existing.iter().filter(|account| account.revoked_at.is_some());
+    let revoked =
+        existing.iter().filter(|account| account.revoked_at.is_some() && account.holder != Holder::ProviderPerson);
     revoked.min_by_key(|account| (account.revoked_at, &account.id)).filter(|_| existing.len() >= MAX_ROWS)
 }
 
@@ -87,6 +94,23 @@ pub(in crate::store) fn find<'a>(
     // The id first: ids are never given twice, so nobody can take the place of another account by its name.
     let by_id = visible().find(|account| account.id.as_str() == name_or_id);
     by_id.or_else(by_name).ok_or(AccountRefusal::Unknown)
+}
+
+/// A name for the account of a person of the identity provider: the wanted one, or the first with a number that nobody has. The first
+/// account of a collector is known by its name, so none of these gets it.
+pub(in crate::store) fn free_name(
+    wanted: &AccountName,
+    existing: &[AccountReport],
+) -> Result<AccountName, AccountRefusal> {
+    let is_taken = |name: &str| {
+        let has = |account: &AccountReport| account.name.as_str() == name && account.revoked_at.is_none();
+        name == FIRST
+            || RESERVED.contains(&name)
+            || existing.iter().any(|account| has(account) || account.id.as_str() == name)
+    };
+    let numbered = (2..=existing.len() + 3 + RESERVED.len()).map(|number| format!("{wanted}-{number}"));
+    let free = std::iter::once(wanted.to_string()).chain(numbered).find(|name| !is_taken(name));
+    free.and_then(|name| AccountName::new(name).ok()).ok_or(AccountRefusal::NameUnavailable)
 }
 
 /// Whether an account may be revoked: somebody must be left who can administer the whole fleet. A machine does not count,
@@ -108,7 +132,7 @@ pub(in crate::store) fn may_revoke(
 
 #[cfg(test)]
 mod tests {
-    use muster_proto::model::{AccountId, AccountName, AccountTokenReport, TokenId};
+    use muster_proto::model::{AccountId, AccountTokenReport, TokenId};
 
     use super::*;
 
@@ -141,15 +165,24 @@ mod tests {
         let now = Timestamp::from_millis(10);
         let ada = account("ada", Role::Admin, &[]);
         let refused = Err(AccountRefusal::LastAdmin);
-        // Not left as admins: another role, a site's admin, a machine, one whose token has ended, one that is revoked.
+        // Not left as admins: another role, a site's admin, a machine, one whose token has ended, one that is revoked, and one for whom
+        // the provider vouches, which may be down.
         let mut machine = account("job", Role::Admin, &[]);
         machine.holder = Holder::Machine;
         let mut expired = account("eve", Role::Admin, &[]);
         expired.tokens[0].expires_at = Some(now);
         let mut gone = account("tom", Role::Admin, &[]);
         gone.revoked_at = Some(now);
-        let others =
-            [account("bob", Role::Operator, &[]), account("lea", Role::Admin, &["hq"]), machine, expired, gone];
+        let mut provided = account("zoe", Role::Admin, &[]);
+        provided.holder = Holder::ProviderPerson;
+        let others = [
+            account("bob", Role::Operator, &[]),
+            account("lea", Role::Admin, &["hq"]),
+            machine,
+            expired,
+            gone,
+            provided,
+        ];
         for other in others {
             let all = [ada.clone(), other];
             assert_eq!(may_revoke(&ada, &all, now), refused, "{}", all[1].name);
@@ -201,6 +234,26 @@ mod tests {
         let active: Vec<AccountReport> =
             (0..MAX_ACCOUNTS).map(|n| account(&format!("a{n}"), Role::Viewer, &[])).collect();
         assert_eq!(may_create(&scope(&[]), "new", &[], &active), Err(AccountRefusal::TooMany));
+        // People of the provider are not forgotten, or they would be let in again.
+        let provided = |n| AccountReport { holder: Holder::ProviderPerson, ..revoked(n) };
+        let kept: Vec<AccountReport> = (0..MAX_ROWS).map(provided).collect();
+        assert_eq!(to_forget(&kept), None);
+        assert_eq!(may_create(&scope(&[]), "new", &[], &kept), Err(AccountRefusal::TooMany));
+        assert_eq!(may_create(&scope(&[]), "new", &[], &kept[1..]), Ok(()));
+    }
+
+    #[test]
+    fn a_person_of_the_provider_takes_no_name_of_another_account() {
+        let name = |text: &str| AccountName::new(text).expect("a name");
+        let mut all = vec![account("ada", Role::Admin, &[]), account("ada-2", Role::Viewer, &[])];
+        assert_eq!(free_name(&name("bob"), &all), Ok(name("bob")));
+        assert_eq!(free_name(&name("ada"), &all), Ok(name("ada-3")));
+        assert_eq!(free_name(&name("id-ada"), &all), Ok(name("id-ada-2")));
+        all[0].revoked_at = Some(Timestamp::from_millis(1));
+        assert_eq!(free_name(&name("ada"), &all), Ok(name("ada")), "it is free again");
+        for special in ["admin", "judge", "collector"] {
+            assert_eq!(free_name(&name(special), &all), Ok(name(&format!("{special}-2"))));
+        }
     }
 
     #[test]

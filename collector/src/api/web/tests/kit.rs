@@ -124,6 +124,8 @@ impl Lab {
             waivers: crate::config::Waivers::default(),
             has_company_certificate: false,
             passwords: Arc::default(),
+            public_url: Some("https://board.example".to_owned()),
+            provider: None,
             page_deadline: Duration::from_secs(60),
         });
         let lab = Self { store, web, millis, rules, _folder: folder };
