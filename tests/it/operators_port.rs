@@ -106,7 +106,7 @@ fn the_port_has_the_companys_certificate_and_takes_a_new_one_without_a_restart()
     files.write(&newer.server(-1)?)?;
     let refused = format!("{:#}", lab.serve().expect_err("refused"));
     assert!(refused.contains("server.crt is valid from") && refused.contains("renew the certificate"), "{refused}");
-    // Without the settings, it is as it was, and browsers are told nothing for a year.
+    // Without the settings, it is as it was, and pages have no HSTS.
     lab.write_settings("")?;
     lab.serve()?;
     let page = WebClient::new(&lab.listening().operators, &lab.ca())?.get("/login")?;

@@ -62,7 +62,7 @@ impl ResourceWatch {
         Self { metrics, certificate, company, sizes: Mutex::default() }
     }
 
-    /// Notes what became of the company's certificate, for the metrics.
+    /// Notes the state of the company's certificate, for the metrics.
     pub fn company_certificate(&self, company: &CompanyCertificate) {
         self.metrics.set_operators_certificate(company.until(), company.refused().is_some());
     }

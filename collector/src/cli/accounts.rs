@@ -51,7 +51,7 @@ pub(super) async fn run(mut client: Client, asked: AccountsArgs, screen: &mut Sc
     Ok(0)
 }
 
-/// What became of a password.
+/// The line that says what was done with a password.
 pub(crate) fn password_line(stored: &AccountReport, is_removed: bool) -> String {
     let done = if is_removed { "removed" } else { "set" };
     format!("{done} the password of account {}; its sessions have ended\n", stored.name)

@@ -132,7 +132,7 @@ impl CompanyCertificateError {
     }
 }
 
-/// What became of looking at the files again.
+/// The result of reading the files again.
 #[derive(Debug)]
 pub enum CompanyReload {
     /// They are as they were.
@@ -149,7 +149,7 @@ pub struct CompanyCertificate {
     certificate: PathBuf,
     key: PathBuf,
     current: ArcSwap<Pair>,
-    /// The digest of the files at the last look, or of why they could not be read.
+    /// The digest of the files when they were last read, or of why they could not be read.
     seen: Mutex<Digest>,
     refused: ArcSwapOption<String>,
 }

@@ -67,7 +67,7 @@ pub(crate) async fn a_password_is_set_changed_and_removed_and_its_sessions_end_w
     let list = |tx: &mut dyn AdminTx| sessions::list(tx, at(12), at(0));
     let listed = admin::read(store.as_ref(), "session_list", list).await.expect("lists");
     assert_eq!(listed.iter().map(|session| session.id.as_str()).collect::<Vec<_>>(), ["one"]);
-    // One of a token ends with another password, too: whoever has stolen one is out.
+    // One of a token ends with another password, too, in case it was stolen.
     open(&store, "token", "t-ada", 12).await;
     let own = Whose::Own(AccountId::new("id-ada").expect("an id"));
     set(&store, own.clone(), "p-2", 13).await.expect("sets");
