@@ -12,6 +12,7 @@ mod accounts;
 mod act;
 mod answer;
 mod assets;
+mod away;
 mod board;
 mod candidates;
 mod change;
