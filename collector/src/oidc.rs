@@ -13,6 +13,7 @@ mod http;
 mod metadata;
 mod person;
 mod proof;
+mod setup_fault;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +26,11 @@ use openidconnect::{
 };
 use tokio::sync::Mutex;
 
-pub use fault::{ProviderFault, SetupFault};
+pub use fault::ProviderFault;
 pub use groups::{Grant, NoGrant};
 pub use person::Person;
 pub use proof::{CALLBACK, state_of};
+pub use setup_fault::{SecretFault, SetupFault};
 
 use crate::clock::Clock;
 use crate::config::Oidc;
@@ -36,11 +38,10 @@ use fault::LyingToken;
 use http::HttpClient;
 use metadata::{Cached, Metadata};
 use person::{Client, Tokens};
+use setup_fault::SECRET;
 
 /// How far the clocks of collector and provider may be apart.
 const CLOCKS_APART: Duration = Duration::from_secs(60);
-/// The longest secret of a client, in bytes.
-const SECRET: u64 = 4_096;
 
 /// The identity provider.
 pub struct Provider {
@@ -203,24 +204,4 @@ async fn secret(settings: &Oidc) -> Result<String, SecretFault> {
         return Err(SecretFault::Form { path: path() });
     }
     Ok(secret.to_owned())
-}
-
-/// Why the secret of the client cannot be used. The error never has the secret.
-#[derive(Debug, thiserror::Error)]
-pub enum SecretFault {
-    /// The file cannot be read.
-    #[error("read the client secret ({path}, oidc.client_secret_file)")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is empty or has too much.
-    #[error("the client secret is empty or longer than {SECRET} bytes ({path}, oidc.client_secret_file)")]
-    Form {
-        /// The file.
-        path: String,
-    },
 }

@@ -13,6 +13,7 @@ mod accounts;
 mod act;
 mod answer;
 mod assets;
+mod away;
 mod board;
 mod candidates;
 mod catalogue;

@@ -10,7 +10,7 @@ const HEADER: [&str; 2] = ["link", "expires_at"];
 /// The link begins with the public address of the web board, and without one with `server`.
 pub(super) async fn run(mut client: Client, server: &str, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
     let (path, expires_at, public_url) = client.login_link().await?;
-    // The link logs in whoever opens it, so it must not lead anywhere but to a port with TLS.
+    // The link logs in the person who opens it, so it must not lead anywhere but to a port with TLS.
     let origin = if public_url.starts_with("https://") { &public_url } else { server };
     let link = format!("{origin}{path}");
     let whole = serde_json::json!({ "link": link, "expires_at": expires_at });

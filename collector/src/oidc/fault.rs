@@ -6,40 +6,10 @@ use openidconnect::{
     UserInfoError,
 };
 
-use super::SecretFault;
 use super::http::HttpFault;
 
 /// Letters of a provider's own words.
 const WORDS: usize = 120;
-
-/// Why the settings of the provider cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupFault {
-    /// The secret cannot be used.
-    #[error(transparent)]
-    Secret(SecretFault),
-    /// The CA cannot be read.
-    #[error("read the provider's CA ({path}, oidc.ca)")]
-    ReadCa {
-        /// The file.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file has no certificate.
-    #[error("there is no valid certificate in PEM in the provider's CA ({path}, oidc.ca)")]
-    Ca {
-        /// The file.
-        path: String,
-    },
-    /// The public address is no address.
-    #[error("operators.public_url is no address")]
-    Origin,
-    /// TLS cannot be set up.
-    #[error("set up TLS to the identity provider: {0}; name its CA in oidc.ca if the system has no certificates")]
-    Client(String),
-}
 
 /// Why a login with the provider failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

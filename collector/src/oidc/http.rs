@@ -9,7 +9,7 @@ use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::fault::SetupFault;
+use super::setup_fault::SetupFault;
 
 /// How long an answer may take, with everything before it.
 const WHOLE: Duration = Duration::from_secs(10);

@@ -17,10 +17,10 @@ use tonic::Code;
 use tracing::info;
 
 use super::assets::{ICON, SCRIPT, STYLE};
+use super::away;
 use super::chrome::page;
 use super::form::{Form, place};
 use super::format::span;
-use super::provider;
 use super::query::Query;
 use super::refusal::Refusal;
 use super::state::State;
@@ -55,7 +55,7 @@ const AGAIN: &str = "This action requires a login within the last 15 minutes. Lo
 impl LoginPage {
     fn new(state: &State, next: &str, failed: &str) -> Self {
         let again = [BY_LINK, AGAIN].contains(&failed);
-        let (next, failed, provider) = (next.to_owned(), failed.to_owned(), provider::name_of(state));
+        let (next, failed, provider) = (next.to_owned(), failed.to_owned(), away::name_of(state));
         Self { style: &STYLE.path, script: &SCRIPT.path, icon: &ICON.path, next, failed, provider, again }
     }
 }
@@ -147,7 +147,7 @@ pub(super) async fn logout(Extract(state): Extract<State>, parts: Parts) -> Resu
 /// The answer to who has logged out. The provider may go on to know the person, and asks there whether to end that, too.
 async fn out(state: &State, is_from_provider: bool) -> Result<Response, Refusal> {
     let gone = state.cookie.gone();
-    let at_provider = if is_from_provider { provider::logged_out(state, &gone).await? } else { None };
+    let at_provider = if is_from_provider { away::logged_out(state, &gone).await? } else { None };
     at_provider.map_or_else(|| redirect("/login", &gone), Ok)
 }
 

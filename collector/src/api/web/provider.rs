@@ -8,19 +8,17 @@
 //! `nonce` are made, and to one use by the row. The way to the provider is a page and no redirect, because the policy of our pages lets no
 //! form lead to another site.
 
-use askama::Template;
 use axum::body::Body;
 use axum::extract::{RawQuery, State as Extract};
 use axum::response::Response;
-use http::header::{REFRESH, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{HeaderValue, Request, StatusCode, Uri};
+use http::{Request, StatusCode};
 use muster_proto::model::{AccountId, Digest, Token, TokenId};
 use subtle::ConstantTimeEq as _;
 use tracing::{info, warn};
 
-use super::assets::{ICON, SCRIPT, STYLE};
-use super::chrome::page;
+use super::away::{away, header};
 use super::form::{Form, place};
 use super::format::clean;
 use super::login::{end, may_log_in, redirect};
@@ -38,24 +36,6 @@ const LIFETIME: u64 = 600;
 const NEXT: usize = 1_000;
 /// What a provider may send back.
 const ANSWER: [&str; 7] = ["code", "state", "iss", "session_state", "error", "error_description", "error_uri"];
-
-/// The page that leads to the provider.
-#[derive(Template)]
-#[template(path = "away.html")]
-struct AwayPage<'a> {
-    style: &'static str,
-    script: &'static str,
-    icon: &'static str,
-    heading: &'a str,
-    provider: &'a str,
-    address: &'a str,
-}
-
-/// The host of the provider, for people; empty without one.
-pub(super) fn name_of(state: &State) -> String {
-    let host = |provider: &Provider| provider.issuer().parse::<Uri>().ok()?.host().map(str::to_owned);
-    state.provider.as_deref().and_then(host).unwrap_or_default()
-}
 
 /// `POST /login/provider`: begins a login.
 pub(super) async fn begin(Extract(state): Extract<State>, request: Request<Body>) -> Result<Response, Refusal> {
@@ -110,13 +90,6 @@ pub(super) async fn callback(
     Ok(response)
 }
 
-/// The page that leads on to the provider's own logout; `None` if it has none. `cookie` ends the session's.
-pub(super) async fn logged_out(state: &State, cookie: &str) -> Result<Option<Response>, Refusal> {
-    let Some(provider) = &state.provider else { return Ok(None) };
-    let Some(address) = provider.logout_address().await else { return Ok(None) };
-    away(state, "Logged out of Muster", &address, cookie).map(Some)
-}
-
 /// Opens a session for the person.
 async fn open(state: &State, provider: &Provider, person: Person, grant: Grant) -> Result<Token, Refusal> {
     let new = ProviderPerson {
@@ -160,31 +133,22 @@ async fn not_let_in(state: &State, provider: &Provider, person: &Person, why: No
     let (reason, text) = match why {
         NoGrant::NoGroups => (
             "the provider says nothing about groups",
-            "The identity provider does not say in which groups you are, so you are not let in. Ask whoever manages it to send Muster your \
+            "The identity provider does not say in which groups you are, so you are not let in. Ask its administrators to send Muster your \
              groups (the settings oidc.groups_claim and oidc.scopes).",
         ),
         NoGrant::NoRole => (
             "no group with a role",
-            "None of your groups is let in to Muster. Ask whoever manages the groups of your organisation to add you to one.",
+            "None of your groups is let in to Muster. Ask the administrators of your organisation to add you to one.",
         ),
         NoGrant::NoSite => (
             "no group with a site",
-            "You may use Muster, but none of your groups has a site. Ask whoever manages the groups of your organisation to add you to one.",
+            "You may use Muster, but none of your groups has a site. Ask the administrators of your organisation to add you to one.",
         ),
     };
     if let Some(left_out) = state.refused_lines.line(now) {
         info!(account = %person.name, reason, sessions = ended, left_out, "did not let in a person of the identity provider");
     }
     Ok(Refusal::new(StatusCode::FORBIDDEN, text))
-}
-
-/// A page that leads to the provider, by itself and with a link.
-fn away(state: &State, heading: &str, address: &str, cookie: &str) -> Result<Response, Refusal> {
-    let (provider, style, script, icon) = (name_of(state), &STYLE.path, &SCRIPT.path, &ICON.path);
-    let mut response = page(&AwayPage { style, script, icon, heading, provider: &provider, address })?;
-    response.headers_mut().insert(REFRESH, header(&format!("0; url={address}"))?);
-    response.headers_mut().insert(SET_COOKIE, header(cookie)?);
-    Ok(response)
 }
 
 fn provider(state: &State) -> Result<&Provider, Refusal> {
@@ -194,10 +158,6 @@ fn provider(state: &State) -> Result<&Provider, Refusal> {
         Refusal::new(StatusCode::NOT_FOUND, text)
     };
     state.provider.as_deref().ok_or_else(none)
-}
-
-fn header(text: &str) -> Result<HeaderValue, Refusal> {
-    HeaderValue::try_from(text).map_err(|_| Refusal::of_code(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
 /// What a provider's fault is for people, with a line for the log.

@@ -1,4 +1,4 @@
-//! A provider of ours that lies when it is told to: a small server over TLS that signs whatever a test wants.
+//! A provider of ours that lies when a test wants it to: a small server over TLS that signs anything.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
