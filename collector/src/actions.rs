@@ -368,12 +368,15 @@ fn of_account(account: &str, refusal: AccountRefusal) -> String {
         }
         AccountRefusal::FromProvider => {
             format!(
-                "account \"{account}\" is that of a person of the identity provider, so it has no token; create another account for programs with `muster accounts create NAME`"
+                "cannot make a token for \"{account}\": people of the identity provider get their accounts when they log in, and these have no token; create another account with `muster accounts create NAME`"
             )
         }
         AccountRefusal::TooManySites => {
             format!("cannot bind \"{account}\" to more than 100 sites; leave out --site to let it see all sites")
         }
+        AccountRefusal::NoPerson => format!(
+            "account \"{account}\" cannot have a password: programs use tokens, and people of the identity provider log in there"
+        ),
         AccountRefusal::NoPassword => format!("account \"{account}\" has no password"),
     }
 }

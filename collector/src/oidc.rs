@@ -73,6 +73,14 @@ impl Provider {
         &self.settings.issuer
     }
 
+    /// Asks the provider to describe itself, unless it has done so lately.
+    ///
+    /// # Errors
+    /// It does not answer, or its description cannot be used.
+    pub async fn must_answer(&self) -> Result<(), ProviderFault> {
+        self.metadata().await.map(drop)
+    }
+
     /// Where the browser goes to log in. `login` is what the browser keeps about this login; with `again` the provider must ask for
     /// the password or what it uses instead, even if it knows the person already.
     ///

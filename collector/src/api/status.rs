@@ -166,6 +166,7 @@ pub(super) fn of_action(refused: &ActionError, metrics: &Metrics) -> Status {
                 AccountRefusal::Revoked
                 | AccountRefusal::LastAdmin
                 | AccountRefusal::NoPassword
+                | AccountRefusal::NoPerson
                 | AccountRefusal::FromProvider => Code::FailedPrecondition,
                 AccountRefusal::TooMany | AccountRefusal::TooManySites => Code::ResourceExhausted,
             };

@@ -37,10 +37,13 @@ fn origin(text: &str) -> Result<String, &'static str> {
         );
     }
     let host = authority.host();
-    if host.is_empty() || authority.port().is_some_and(|_| authority.port_u16().is_none_or(|port| port == 0)) {
+    // The parser takes a port that is no number away.
+    let rest = authority.as_str().strip_prefix(host).unwrap_or_default();
+    let port = rest.strip_prefix(':').map(|port| port.parse::<u16>().unwrap_or(0));
+    if host.is_empty() || port == Some(0) {
         return Err("has no host or no valid port; write https://HOST or https://HOST:PORT");
     }
-    let port = authority.port_u16().filter(|port| *port != 443).map_or_else(String::new, |port| format!(":{port}"));
+    let port = port.filter(|port| *port != 443).map_or_else(String::new, |port| format!(":{port}"));
     Ok(format!("https://{}{port}", host.to_ascii_lowercase()))
 }
 

@@ -1,7 +1,7 @@
 //! What the provider says about itself and its keys: asked for, kept for an hour, and asked for again for a key that is unknown.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use muster_proto::model::Timestamp;
 use openidconnect::core::{CoreClientAuthMethod, CoreJsonWebKeySet};
@@ -46,6 +46,7 @@ impl Cached {
         {
             return Err(failed.clone());
         }
+        let begun = Instant::now();
         let asked = match IssuerUrl::new(issuer.to_owned()) {
             Ok(issuer) => Metadata::discover_async(issuer, http).await.map_err(ProviderFault::of_discovery),
             Err(_) => Err(ProviderFault::Malformed("oidc.issuer is no address".to_owned())),
@@ -59,7 +60,8 @@ impl Cached {
                 Ok(found)
             }
             Err(failed) => {
-                self.failed = Some((failed.clone(), now));
+                // Those who have waited meanwhile are not to try it one after the other.
+                self.failed = Some((failed.clone(), now.plus(begun.elapsed())));
                 Err(failed)
             }
         }

@@ -37,12 +37,12 @@ impl CheckedList {
         self.refused() * ROWS_FOR_ONE_REFUSED > self.report.rows_read
     }
 
-    /// The first refused rows, one a line, each with its reason.
+    /// The first refused rows, one a line, each with its reason; at most so many.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
+    pub fn lines(&self, most: usize) -> Vec<String> {
         let refused = self.report.refused.iter().map(ToString::to_string);
         let twice = self.twice.iter().map(|(line, first)| format!("line {line}: the same machine as line {first}"));
-        refused.chain(twice).collect()
+        refused.chain(twice).take(most).collect()
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod address;
 mod admin;
+mod admin_lock;
 mod authority;
 mod backup;
 mod block;

@@ -197,7 +197,13 @@ impl CompanyCertificate {
                 CompanyReload::Adopted
             }
             Err(refused) => {
-                self.refused.store(Some(Arc::new(muster_proto::error_chain(&refused))));
+                let text = muster_proto::error_chain(&refused);
+                // The time may come, or it was refused for a clock: the same files are judged again, and named once.
+                *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Digest::of(b"");
+                if self.refused.load().as_ref().is_some_and(|before| **before == text) {
+                    return CompanyReload::Unchanged;
+                }
+                self.refused.store(Some(Arc::new(text)));
                 CompanyReload::Refused(refused)
             }
         }

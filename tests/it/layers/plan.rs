@@ -194,6 +194,7 @@ pub(super) const MODULES: &[Module] = &[
             "judge",
             "ledger",
             "oidc",
+            "roster_file",
             "actions",
             "reports",
         ],

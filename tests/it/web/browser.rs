@@ -16,7 +16,7 @@ const AUDIT: &str = include_str!("audit.js");
 const PICTURES: &str = "MUSTER_TEST_PICTURES";
 
 /// Every page that needs no name of anything.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 21] = [
     "/",
     "/findings",
     "/hosts",
@@ -33,6 +33,8 @@ const PAGES: [&str; 19] = [
     "/exceptions/1",
     "/change?where=site:lab",
     "/dispositions?all=1",
+    "/catalogue",
+    "/catalogue/kaspersky-consumer",
     "/tokens",
     "/accounts",
     "/about",
@@ -52,7 +54,7 @@ fn a_browser_finds_nothing_wrong_with_any_page() -> Result<()> {
     // Without a session every page leads to the form, and the form back to the page.
     browser.open(&format!("{base}/findings?lane=replace"))?;
     assert!(browser.url()?.contains("/login?next="), "{}", browser.url()?);
-    looked_at(&browser, "login", &pictures)?;
+    let mut faults = looked_at(&browser, "login", &pictures)?;
     browser.type_into("#token", "nobody.aaaa")?;
     browser.click("button.primary")?;
     let refused = browser.run("return document.querySelector('[role=alert]').textContent")?;
@@ -60,7 +62,8 @@ fn a_browser_finds_nothing_wrong_with_any_page() -> Result<()> {
     let token = std::fs::read_to_string(lab.data_dir().join("admin.token"))?;
     browser.type_into("#token", token.trim())?;
     browser.click("button.primary")?;
-    assert_eq!(browser.url()?, format!("{base}/findings?lane=replace"));
+    let asked = format!("{base}/findings?lane=replace");
+    eventually("the page that was asked for", PATIENCE, || Ok((browser.url()? == asked).then_some(())))?;
     let host = browser.run("return document.querySelector('tbody a').getAttribute('href')")?;
     let host = host.as_str().context("a link to a host")?.to_owned();
     let order = browser.run("return (await (await fetch('/orders')).text()).match(/\\/orders\\/us-bis[^\"]*/)[0]")?;
@@ -76,16 +79,19 @@ fn a_browser_finds_nothing_wrong_with_any_page() -> Result<()> {
             .unwrap_or("board")
             .to_owned();
         let name = if page.len() > 20 { format!("{name}-one") } else { name };
-        looked_at(&browser, &name, &pictures)?;
+        faults.extend(looked_at(&browser, &name, &pictures)?);
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     acts(&lab, &browser, &base)?;
     live(&browser, &base)?;
     interaction(&browser, &base)?;
     without_scripts(&browser, &base, &token)
 }
 
-/// The page in light and dark, wide and narrow, and on paper: nothing is refused, nothing fails, nothing keeps people out.
-fn looked_at(browser: &Browser, name: &str, pictures: &Path) -> Result<()> {
+/// What is wrong with the page in light and dark, wide and narrow, and on paper: what the browser refuses, what fails, what keeps people
+/// out.
+fn looked_at(browser: &Browser, name: &str, pictures: &Path) -> Result<Vec<String>> {
+    let mut all = Vec::new();
     for (kind, width, is_dark, is_paper) in [
         ("light", 1440, false, false),
         ("dark", 1440, true, false),
@@ -95,19 +101,34 @@ fn looked_at(browser: &Browser, name: &str, pictures: &Path) -> Result<()> {
     ] {
         browser.emulate(width, is_dark, is_paper)?;
         let faults = if is_paper { Value::Null } else { browser.run(AUDIT)? };
+        if !is_paper {
+            all.extend(axe(browser)?.into_iter().map(|line| format!("{name} {kind}, found by axe-core: {line}")));
+        }
         browser.picture(&pictures.join(format!("{name}-{kind}.png")))?;
         let faults = faults.as_array().cloned().unwrap_or_default();
-        assert!(
-            faults.is_empty(),
-            "{name} {kind}:\n{}",
-            faults.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
-        );
+        all.extend(faults.iter().map(|fault| format!("{name} {kind}: {fault}")));
     }
     let console = browser.console()?;
     // The page of an error has the status of an error, which the console reports.
     let console: Vec<String> = console.into_iter().filter(|line| !line.contains("status of 404")).collect();
-    assert!(console.is_empty(), "{name}: {console:?}");
-    browser.emulate(1440, false, false)
+    all.extend(console.into_iter().map(|line| format!("{name}: the console says {line}")));
+    browser.emulate(1440, false, false)?;
+    Ok(all)
+}
+
+/// What axe-core finds on the page, a line each: the rule, and the element. Nothing if the modules are not installed.
+fn axe(browser: &Browser) -> Result<Vec<String>> {
+    let Some(modules) = std::env::var_os("MUSTER_TEST_NODE") else {
+        left_out("axe-core on the web board", "MUSTER_TEST_NODE is not set; deploy/ci/test web sets it");
+        return Ok(Vec::new());
+    };
+    let file = Path::new(&modules).join("node_modules/axe-core/axe.min.js");
+    let source = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    let run = "const found = await axe.run(document, { resultTypes: ['violations'] });
+               return found.violations.flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`))";
+    let found = browser.run(&format!("{source}\n;{run}"))?;
+    let lines = found.as_array().context("what axe-core found")?;
+    Ok(lines.iter().map(|line| line.as_str().unwrap_or_default().to_owned()).collect())
 }
 
 /// What people do on the pages: a label for hosts that were ticked, a waiver that another person approves, an entry of the roster.
@@ -147,6 +168,19 @@ fn acts(lab: &Lab, browser: &Browser, base: &str) -> Result<()> {
     browser.open(base)?;
     let board = browser.run("return document.querySelector('main').textContent")?;
     assert!(board.as_str().is_some_and(|text| text.contains("waived 1:")), "{board}");
+
+    let list = lab.folder().join("bought.csv");
+    std::fs::write(&list, "name,serial\npc-77,SN-77\n")?;
+    browser.open(&format!("{base}/coverage"))?;
+    browser.type_into("input[type=file]", &list.display().to_string())?;
+    browser.type_into("input[name=source]", "bought")?;
+    browser.click("button[value=import]")?;
+    eventually("the list is imported", PATIENCE, || {
+        let told = browser.run("return document.querySelector('h1').textContent")?;
+        Ok(told.as_str().is_some_and(|text| text == "Imported the list bought").then_some(()))
+    })?;
+    let entries = lab.muster(&["roster", "--text", "pc-77", "-o", "csv"])?.stdout;
+    assert!(entries.contains("bought"), "{entries}");
 
     browser.open(&format!("{base}/coverage?state=review"))?;
     browser.click("tbody a[href^='/coverage/']")?;

@@ -24,9 +24,13 @@ const PAGE: &str = "/accounts";
 pub(super) async fn create(Extract(state): Extract<State>, visitor: Visitor, form: Form) -> Result<Response, Refusal> {
     let form = form.fields(&["name", "role", "holder", "sites", "days"])?;
     let name: AccountName = form.one("name")?.ok_or_else(|| Refusal::asked("Name the account."))?;
-    let role: Role = form.one("role")?.ok_or_else(|| Refusal::asked("Say what the account may do."))?;
-    let holder: Holder = form.one("holder")?.ok_or_else(|| Refusal::asked("Say who holds the account."))?;
-    let new = AccountRequest { name, role, holder, sites: form.list("sites")?, lifetime: lifetime(&form)? };
+    let role: Role = form.one("role")?.ok_or_else(|| Refusal::asked("Choose a role."))?;
+    let holder: Holder = form.one("holder")?.ok_or_else(|| Refusal::asked("Choose who holds the account."))?;
+    let sites = form.list("sites")?;
+    if form.has("sites") && sites.is_empty() {
+        return Err(Refusal::asked("Name the sites, or leave the field empty for all sites."));
+    }
+    let new = AccountRequest { name, role, holder, sites, lifetime: lifetime(&form)? };
     visitor.must_have_proved_lately(&state, PAGE)?;
     let (store, caller, now) = (Arc::clone(&state.store), visitor.caller().clone(), state.now());
     let create = async move { actions::account_create(store.as_ref(), &caller, new, now).await };

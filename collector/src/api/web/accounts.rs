@@ -39,6 +39,8 @@ struct AccountsPage {
 
 struct Row {
     id: String,
+    /// Whether it is a person of the identity provider, whose account has no token.
+    is_of_provider: bool,
     name: String,
     role: &'static str,
     holder: &'static str,
@@ -55,6 +57,7 @@ impl Row {
         let valid = account.tokens.iter().filter(|token| token.is_valid(now)).count() as u64;
         Self {
             id: account.id.to_string(),
+            is_of_provider: account.holder == Holder::ProviderPerson,
             name: name(account.name.as_str()),
             role: account.role.name(),
             holder: match account.holder {
@@ -103,7 +106,7 @@ pub(super) async fn show(
             .collect(),
         more_sessions: more(sessions.len(), SESSIONS, "more session"),
         roles: Role::ALL.iter().map(|role| role.name()).collect(),
-        holders: Holder::ALL.iter().map(|holder| holder.name()).collect(),
+        holders: vec![Holder::Person.name(), Holder::Machine.name()],
         own_sites: match &visitor.caller().scope {
             SiteScope::All => String::new(),
             bound @ SiteScope::Only(_) => bound.to_string(),

@@ -123,7 +123,8 @@ impl Web {
                 let seconds = self.state.page_deadline.as_secs();
                 let text = if is_form {
                     format!(
-                        "This takes longer than {seconds} s. It goes on, so look at its result before you repeat it."
+                        "This takes longer than {seconds} s. What had begun goes on, so look at the result before you repeat it; a token \
+                         that it made cannot be shown any more, so revoke it."
                     )
                 } else {
                     format!(

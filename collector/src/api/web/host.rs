@@ -223,13 +223,13 @@ fn actions(visitor: &Visitor, host: &HostReport) -> Vec<Action> {
         .iter()
         .any(|one| one.state == DispositionState::Approved && one.hosts.iter().any(|host| !is_over(host)));
     let actions = [
-        (is_retired, "UnretireHosts", "unretire", "Take back", "It is judged again by what it last reported."),
+        (is_retired, "UnretireHosts", "unretire", "Take back", "The host counts again, judged by its last report."),
         (
-            is(HostMark::TwoHolders),
+            is(HostMark::TwoHolders) || is(HostMark::Returned),
             "ReviewHosts",
             "review",
             "Mark as reviewed",
-            "Say why two machines reported with its key. Its lane is no longer held at unknown.",
+            "Say why two machines reported with its key, or why it is back. The marks two-holders and returned end.",
         ),
         (is_kept_out, "ReleaseHosts", "release", "Release", "Its quarantine or revocation ends, and it may report."),
         (

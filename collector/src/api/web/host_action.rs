@@ -54,6 +54,9 @@ async fn act(
 ) -> Result<Response, Refusal> {
     let (host, page) = host_of(&state, &visitor, &asked).await?;
     let form = form.fields(&["reason"])?;
+    if kind == HostActionKind::Release {
+        visitor.must_have_proved_lately(&state, &page)?;
+    }
     let (store, caller, now) = (Arc::clone(&state.store), visitor.caller().clone(), state.now());
     let reason = form.get("reason").to_owned();
     let act = async move {

@@ -1,37 +1,51 @@
-//! How often an account may log in. Every login is an entry of the ledger, which keeps it for ever.
+//! How often an account may log in, and an address may begin a login with the identity provider. Every login is an entry of the ledger,
+//! which keeps it for ever.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use muster_proto::model::{AccountId, Timestamp};
+use muster_proto::model::Timestamp;
 
 /// Logins of an account within the period.
-const MOST: usize = 20;
+pub(super) const OF_ACCOUNT: usize = 20;
+/// Logins with the provider that an address begins within the period. Many people may share one.
+pub(super) const OF_ADDRESS: usize = 600;
 const PERIOD: Duration = Duration::from_secs(3600);
-/// Accounts that are remembered before those are forgotten whose logins are older. There are at most 1,000 accounts at a time.
-const REMEMBERED: usize = 2_000;
+/// Accounts or addresses that are remembered before those are forgotten whose logins are older, and then all of them.
+const REMEMBERED: usize = 10_000;
 
 /// The logins of the last hour.
-#[derive(Debug, Default)]
-pub(super) struct Logins(Mutex<HashMap<AccountId, VecDeque<Timestamp>>>);
+#[derive(Debug)]
+pub(super) struct Logins<K> {
+    most: usize,
+    all: Mutex<HashMap<K, VecDeque<Timestamp>>>,
+}
 
-impl Logins {
+impl<K: Clone + Eq + Hash> Logins<K> {
+    pub(super) fn at_most(most: usize) -> Self {
+        Self { most, all: Mutex::default() }
+    }
+
     /// Counts a login.
     ///
     /// # Errors
-    /// The account has logged in too often; the time until it may again.
-    pub(super) fn count(&self, account: &AccountId, now: Timestamp) -> Result<(), Duration> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// There were too many; the time until there may be another one.
+    pub(super) fn count(&self, of: &K, now: Timestamp) -> Result<(), Duration> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= REMEMBERED {
             all.retain(|_, times| times.back().is_some_and(|last| now.since(*last) < PERIOD));
         }
-        let times = all.entry(account.clone()).or_default();
+        if all.len() >= REMEMBERED {
+            all.clear();
+        }
+        let times = all.entry(of.clone()).or_default();
         while times.front().is_some_and(|first| now.since(*first) >= PERIOD) {
             times.pop_front();
         }
         match times.front() {
-            Some(first) if times.len() >= MOST => Err(first.plus(PERIOD).since(now)),
+            Some(first) if times.len() >= self.most => Err(first.plus(PERIOD).since(now)),
             Some(_) | None => {
                 times.push_back(now);
                 Ok(())
@@ -42,11 +56,13 @@ impl Logins {
 
 #[cfg(test)]
 mod tests {
+    use muster_proto::model::AccountId;
+
     use super::*;
 
     #[test]
     fn an_account_logs_in_twenty_times_in_any_hour() {
-        let (logins, start) = (Logins::default(), Timestamp::from_millis(1_767_000_000_000));
+        let (logins, start) = (Logins::at_most(OF_ACCOUNT), Timestamp::from_millis(1_767_000_000_000));
         let (ada, bob) = (AccountId::new("ada").expect("an id"), AccountId::new("bob").expect("an id"));
         let at = |seconds: u64| start.plus(Duration::from_secs(seconds));
         for n in 0..20 {

@@ -44,6 +44,14 @@ pub(super) async fn begin(Extract(state): Extract<State>, request: Request<Body>
     let provider = provider(&state)?;
     let (again, next) = (!form.get("again").is_empty(), place(form.get("next")));
     let next = if next.len() > NEXT { "/" } else { next };
+    if let Some(peer) = parts.extensions.get::<PeerHandle>()
+        && state.begun.count(&peer.address().to_string(), state.now()).is_err()
+    {
+        let text = "Too many logins were begun at your address. Try again in a few minutes.";
+        return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, text));
+    }
+    // Nothing is kept for a provider that does not answer.
+    provider.must_answer().await.map_err(|fault| told(&state, &fault))?;
     let begun = actions::provider_login_begin(state.store.as_ref(), next, again, state.now()).await;
     let login = state.or_refused(begun)?;
     let address = provider.login_address(&login, again).await.map_err(|fault| told(&state, &fault))?;
@@ -63,8 +71,18 @@ pub(super) async fn callback(
     if !bool::from(state_of(&login).as_bytes().ct_eq(query.get("state").as_bytes())) {
         return Err(refused(&state, "another state than the cookie's", foreign()));
     }
+    // Somebody who invents cookies is stopped like somebody who invents tokens.
+    let (peer, guess) = (parts.extensions.get::<PeerHandle>(), login.secret.hash());
+    if peer.is_some_and(|peer| peer.may_try(&guess).is_err()) {
+        return Err(Refusal::of_code(StatusCode::TOO_MANY_REQUESTS));
+    }
     let taken = actions::provider_login_take(state.store.as_ref(), &login, state.now()).await;
-    let taken = state.or_refused(taken)?.ok_or_else(|| refused(&state, "used or over", over()))?;
+    let Some(taken) = state.or_refused(taken)? else {
+        if let Some(peer) = peer {
+            peer.tried(guess, false);
+        }
+        return Err(refused(&state, "used or over", over()));
+    };
     if query.has("iss") && query.get("iss") != provider.issuer() {
         return Err(refused(&state, "the answer of another issuer", foreign()));
     }

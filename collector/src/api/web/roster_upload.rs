@@ -7,6 +7,7 @@ use askama::Template;
 use axum::body::Bytes;
 use axum::extract::State as Extract;
 use axum::response::Response;
+use http::StatusCode;
 use muster_proto::limits;
 use muster_proto::model::{ImportReport, RosterRow};
 
@@ -40,6 +41,8 @@ struct UploadPage {
     ignored: String,
     left_out: Vec<String>,
     is_one_page_of_several: bool,
+    /// Whether more than a tenth of the machines that the list had are gone.
+    is_loss: bool,
     refused: Vec<String>,
     more_refused: String,
     changes: Vec<Changed>,
@@ -70,6 +73,10 @@ pub(super) async fn import(
         "preview" => true,
         other => return Err(Refusal::asked(format!("\"{}\" is neither preview nor import.", clean(other, 64)))),
     };
+    let turn = Arc::clone(&state.list_turn).try_acquire_owned().map_err(|_| {
+        let text = "Another list is being read. Try again when it is done. Nothing was changed.";
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text)
+    })?;
     let mut files = upload.files()?;
     let file = if files.len() == 1 { files.remove(0) } else { return Err(Refusal::asked("Choose one file.")) };
     let mapping = Mapping { preset: fields.one("preset")?, columns: columns(&fields)?, ..Mapping::default() };
@@ -86,7 +93,11 @@ pub(super) async fn import(
         rows: checked.rows,
     };
     let parts = (Arc::clone(&state.store), state.rules.load_full(), Arc::clone(&state.clock));
-    let sent = send(parts, visitor.caller().clone(), asked, file.bytes, mapping);
+    let caller = visitor.caller().clone();
+    let sent = async move {
+        let _turn = turn;
+        send(parts, caller, asked, file.bytes, mapping).await
+    };
     let report = finish(&state, sent).await?;
     let counts = report.counts;
     tracing::info!(
@@ -136,7 +147,7 @@ async fn portions(bytes: Bytes, mapping: Mapping) -> Vec<Vec<RosterRow>> {
 
 /// Does work that keeps a processor busy where it holds up no other request.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    let failed = |_| Refusal::of_code(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let failed = |_| Refusal::of_code(StatusCode::INTERNAL_SERVER_ERROR);
     tokio::task::spawn_blocking(work).await.map_err(failed)
 }
 
@@ -154,12 +165,20 @@ fn unreadable(fault: &RosterFileError) -> Refusal {
         text = format!("{text}: {one}");
         cause = one.source();
     }
-    let advice = fault.advice().map(|advice| format!(" Advice: {advice}.")).unwrap_or_default();
+    // The other advice names options of the command line; the form has the fields for them.
+    let advice = match fault.advice() {
+        Some(advice) if advice.contains("--") => {
+            " Choose the system that the list comes from, or name its columns under \"Columns, losses and errors\"."
+                .to_owned()
+        }
+        Some(advice) => format!(" Advice: {advice}."),
+        None => String::new(),
+    };
     Refusal::asked(format!("{}. Nothing was changed.{advice}", clean(&text, 1_000)))
 }
 
 fn too_many_refused(checked: &CheckedList) -> Refusal {
-    let first: Vec<String> = checked.lines().iter().take(5).map(|line| clean(line, 200)).collect();
+    let first: Vec<String> = checked.lines(5).iter().map(|line| clean(line, 200)).collect();
     Refusal::asked(format!(
         "{} of {} cannot be read, which is more than a twentieth, so nothing was changed: {}. Correct the rows, or tick \"leave out rows that cannot be read\".",
         number(checked.refused()),
@@ -175,7 +194,7 @@ fn view(chrome: Chrome, report: &ImportReport, checked: &CheckedList) -> UploadP
         count: number(count),
         names: names.iter().take(SHOWN).map(|name| clean(name, 100)).collect::<Vec<_>>().join(", "),
     };
-    let lines = checked.lines();
+    let lines = checked.lines(SHOWN);
     let more = checked.refused().saturating_sub(SHOWN as u64);
     let ignored: Vec<String> = file.columns_ignored.iter().take(SHOWN).map(|column| clean(column, 60)).collect();
     UploadPage {
@@ -191,7 +210,8 @@ fn view(chrome: Chrome, report: &ImportReport, checked: &CheckedList) -> UploadP
             .map(|(system, rows)| format!("{} with {system}, on which no agent runs", counted(*rows, "row")))
             .collect(),
         is_one_page_of_several: file.is_one_page_of_several,
-        refused: lines.iter().take(SHOWN).map(|line| clean(line, 200)).collect(),
+        is_loss: counts.absent * 10 > counts.changed + counts.unchanged + counts.absent,
+        refused: lines.iter().map(|line| clean(line, 200)).collect(),
         more_refused: if more == 0 { String::new() } else { format!("and {}", counted(more, "more row")) },
         changes: vec![
             changed("new", counts.added, &report.examples.added),

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use muster_proto::model::{CaPin, Timestamp};
+use muster_proto::model::{AccountId, CaPin, Timestamp};
+
+use tokio::sync::Semaphore;
 
 use super::cookie::SessionCookie;
 use super::downloads::Downloads;
 use super::last_use::LastUse;
 use super::log_limit::LogLimit;
-use super::logins::Logins;
+use super::logins::{Logins, OF_ACCOUNT, OF_ADDRESS};
 use super::narrowing::problem_of;
 use super::refusal::Refusal;
 use super::wording::refusal_of;
@@ -70,7 +72,11 @@ pub(super) struct Shared {
     parts: WebParts,
     pub(super) cookie: SessionCookie,
     pub(super) login_cookie: SessionCookie,
-    pub(super) logins: Logins,
+    pub(super) logins: Logins<AccountId>,
+    /// Logins that were begun with the provider, by address.
+    pub(super) begun: Logins<String>,
+    /// Lists are read one at a time, because one of them may fill much memory.
+    pub(super) list_turn: Arc<Semaphore>,
     pub(super) last_use: LastUse,
     pub(super) downloads: Downloads,
     /// Lines about requests that were refused.
@@ -101,7 +107,9 @@ impl State {
             cookie: SessionCookie::of(&parts.pin),
             login_cookie: SessionCookie::of_login(&parts.pin),
             parts,
-            logins: Logins::default(),
+            logins: Logins::at_most(OF_ACCOUNT),
+            begun: Logins::at_most(OF_ADDRESS),
+            list_turn: Arc::new(Semaphore::new(1)),
             last_use: LastUse::default(),
             downloads: Downloads::default(),
             refused_lines: LogLimit::default(),

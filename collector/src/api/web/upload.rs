@@ -11,6 +11,8 @@ use super::state::State;
 
 /// The most bytes of a form with its files.
 pub(super) const LONGEST: usize = 8 << 20;
+/// The most bytes of a field that is no file.
+const FIELD: usize = 32 * 1024;
 /// The most fields and files of a form.
 const PARTS: usize = 64;
 /// The longest name of a file that is kept, in bytes.
@@ -70,8 +72,10 @@ impl FromRequest<State> for Upload {
                 // A field for a file in which none was chosen.
                 Some(name) if name.is_empty() && bytes.is_empty() => {}
                 Some(name) => files.push(File { name, bytes }),
+                None if bytes.len() > FIELD => return Err(Refusal::asked("Too much was sent to this form.")),
                 None => {
-                    let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::asked("The form is no text."))?;
+                    let text =
+                        std::str::from_utf8(&bytes).map_err(|_| Refusal::asked("The form is not valid UTF-8."))?;
                     sent = format!("{sent}&{}={}", encode(&field), encode(text));
                 }
             }
@@ -91,12 +95,12 @@ fn unreadable(fault: MultipartError) -> Refusal {
     match fault.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             let text = format!(
-                "The files are larger than {} MiB, which a page accepts. The command line has no such limit.",
+                "The files are larger than {} MiB, the most that this page accepts. `muster roster import` accepts up to 256 MiB.",
                 LONGEST >> 20
             );
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text)
         }
-        _ => Refusal::asked("The form broke off, or it cannot be read. Nothing was changed."),
+        _ => Refusal::asked("The upload was cut off or cannot be read. Nothing was changed."),
     }
 }
 

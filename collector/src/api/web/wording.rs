@@ -1,7 +1,7 @@
 //! Why an action is refused, in the words of a form: it has fields and buttons and no options and commands.
 
-use crate::actions::ActionError;
-use crate::store::{AskRefusal, ByHandRefusal, DecideRefusal};
+use crate::actions::{ActionError, ImportRefusal};
+use crate::store::{AccountRefusal, AskRefusal, ByHandRefusal, DecideRefusal};
 
 /// The text for a form; `None` if the text for everybody fits.
 pub(super) fn refusal_of(refused: &ActionError) -> Option<String> {
@@ -47,6 +47,34 @@ pub(super) fn refusal_of(refused: &ActionError) -> Option<String> {
     if let ActionError::Decide { what, number, refusal: DecideRefusal::Reported } = refused {
         return Some(format!(
             "All hosts of {what} {number} have reported since it was asked for, so they did not leave. Refuse it."
+        ));
+    }
+    if let ActionError::Account { account, refusal } = refused {
+        return match refusal {
+            AccountRefusal::NameTaken => {
+                Some(format!("The account \"{account}\" exists already. Choose another name."))
+            }
+            AccountRefusal::BeyondCaller => Some("Your account is bound to sites. Name some of them.".to_owned()),
+            AccountRefusal::LastAdmin => Some(format!(
+                "\"{account}\" is the last account of a person that can administer the whole fleet. Create another one first."
+            )),
+            AccountRefusal::TooManySites => Some("An account is bound to at most 100 sites.".to_owned()),
+            AccountRefusal::FromProvider => {
+                Some(format!("\"{account}\" belongs to a person of the identity provider, who has no token."))
+            }
+            AccountRefusal::Unknown
+            | AccountRefusal::NameUnavailable
+            | AccountRefusal::NameReserved
+            | AccountRefusal::Revoked
+            | AccountRefusal::TooMany
+            | AccountRefusal::NoPassword
+            | AccountRefusal::NoPerson => None,
+        };
+    }
+    if let ActionError::Import(ImportRefusal::Loss { source_name, absent, known }) = refused {
+        return Some(format!(
+            "{absent} of the {known} machines that \"{source_name}\" had are not in this list, which is more than a tenth, so nothing was \
+             changed. Import the whole list, or tick under \"Columns, losses and errors\" that they are gone."
         ));
     }
     if let ActionError::Entry { refusal: ByHandRefusal::Taken { entry }, .. } = refused {

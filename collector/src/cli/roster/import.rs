@@ -84,7 +84,7 @@ pub(super) async fn run(mut client: Client, asked: ImportArgs, screen: &mut Scre
     let checked = tokio::task::spawn_blocking(move || check(&place, &of_check)).await.context("read the list")??;
     let (refused, rows) = (checked.refused(), checked.report.rows_read);
     if checked.has_too_many_refused() && !asked.accept_errors {
-        let first: String = checked.lines().iter().take(SHOWN).map(|line| format!("\n  {}", clean(line))).collect();
+        let first: String = checked.lines(SHOWN).iter().map(|line| format!("\n  {}", clean(line))).collect();
         return Err(NotImported::TooManyRefused { refused, rows, first }.into());
     }
     let list = wire::ImportedList {
@@ -105,7 +105,7 @@ pub(super) async fn run(mut client: Client, asked: ImportArgs, screen: &mut Scre
     }
     let report = answer?;
     sent?;
-    let whole = serde_json::json!({ "import": report, "refused": checked.lines(), "left_out": checked.left_out, "columns": columns(&checked.report) });
+    let whole = serde_json::json!({ "import": report, "refused": checked.lines(usize::MAX), "left_out": checked.left_out, "columns": columns(&checked.report) });
     let answer = Answer { whole: &whole, header: &HEADER };
     screen.show(&answer, std::slice::from_ref(&whole), || vec![row(&report, refused)], |_| page(&report, &checked))?;
     Ok(0)
@@ -173,12 +173,12 @@ fn page(report: &ImportReport, checked: &CheckedList) -> String {
     if file.is_one_page_of_several {
         text.push_str("  the file names a next page, so it is only a part of the list: export all pages\n");
     }
-    let lines = checked.lines();
-    for line in lines.iter().take(SHOWN) {
-        text.push_str(&format!("  refused: {}\n", clean(line)));
+    for line in checked.lines(SHOWN) {
+        text.push_str(&format!("  refused: {}\n", clean(&line)));
     }
-    if lines.len() > SHOWN {
-        text.push_str(&format!("  and {} more; `-o json` has all\n", lines.len() - SHOWN));
+    let more = checked.refused().saturating_sub(SHOWN as u64);
+    if more > 0 {
+        text.push_str(&format!("  and {more} more; `-o json` has all\n"));
     }
     let counts = report.counts;
     let head = if report.dry_run { "nothing was changed; the import of" } else { "imported" };

@@ -102,6 +102,9 @@ pub(crate) fn create(
     caller: &SiteScope,
     new: &NewAccount,
 ) -> Step<Result<AccountReport, AccountRefusal>> {
+    if new.holder == Holder::ProviderPerson {
+        return Ok(Err(AccountRefusal::FromProvider));
+    }
     let existing = list(tx)?;
     create_beside(tx, caller, new, &existing)
 }
@@ -165,7 +168,7 @@ pub(super) fn change(tx: &mut dyn AdminTx, account: &AccountId, role: Role, site
     Ok(())
 }
 
-/// Gives an account a new token. Its other tokens are accepted until `others_end_at`, which may be now.
+/// Gives an account a new token. Its other tokens are accepted until `others_end_at`, which may be now. A password ends at once.
 ///
 /// # Errors
 /// The database fails. A refusal is no error.
@@ -187,6 +190,10 @@ pub(crate) fn rotate(
     tx.execute(END_TOKENS, &[account.as_str().into(), others_end_at.into()])?;
     let token = add_token(tx, &account, new, now)?;
     tx.execute(PRUNE_TOKENS, &[account.as_str().into(), KEPT_TOKENS.into()])?;
+    // Whoever had the token before may have set it.
+    if tx.execute(END_PASSWORD, &[account.as_str().into()])? > 0 {
+        tx.record(Entry::PasswordRemoved { account: account.clone() });
+    }
     let expires_at = token.expires_at;
     tx.record(Entry::AccountRotated { account: account.clone(), token: token.id, expires_at, others_end_at });
     Ok(get(tx, &account)?.ok_or(AccountRefusal::Unknown))

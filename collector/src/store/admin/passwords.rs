@@ -3,7 +3,7 @@
 //! A password has an id, which stands in sessions and in the ledger where a token would. Another password has another id, so
 //! no session outlives the password that opened it.
 
-use muster_proto::model::{AccountId, AccountName, AccountReport, Role, Timestamp, TokenId};
+use muster_proto::model::{AccountId, AccountName, AccountReport, Holder, Role, Timestamp, TokenId};
 
 use super::accounts;
 use super::sessions;
@@ -16,7 +16,7 @@ const SET: &str = "INSERT INTO account_password (account, id, salt, hash, memory
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const REMOVE: &str = "DELETE FROM account_password WHERE account = $1";
 const BY_NAME: &str = "SELECT p.id, p.salt, p.hash, p.memory_kib, p.passes, a.id, a.name, a.role
-     FROM account a JOIN account_password p ON p.account = a.id WHERE a.name = $1 AND a.revoked_at IS NULL";
+     FROM account a JOIN account_password p ON p.account = a.id WHERE a.name = $1 AND a.revoked_at IS NULL AND a.holder = 'person'";
 
 /// A slow hash of a password, with what is needed to compute it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub(crate) fn set(
     new: &NewPassword,
 ) -> Step<Result<AccountReport, AccountRefusal>> {
     let account = match find(tx, whose)? {
+        // Whom the provider vouches for, only the provider lets in, and programs have tokens.
+        Ok(account) if account.holder != Holder::Person => return Ok(Err(AccountRefusal::NoPerson)),
         Ok(account) => account.id,
         Err(refusal) => return Ok(Err(refusal)),
     };

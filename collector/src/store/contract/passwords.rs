@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use muster_proto::model::{AccountId, AccountName, AccountReport, EntryKind};
+use muster_proto::model::{AccountId, AccountName, AccountReport, EntryKind, Holder, Role};
 
 use super::Backend;
 use super::kit::{acting, assert_healthy, at, create_viewer, ledger, revoke_account};
 use super::sessions::{find as find_session, id, new_session};
+use crate::store::admin::accounts::{self, NewAccount, NewAccountToken};
 use crate::store::admin::passwords::{self, NewPassword, PasswordHash, StoredPassword, Whose};
 use crate::store::admin::sessions::{self, NewSession};
 use crate::store::{AccountRefusal, AdminTx, SiteScope, Store, admin};
@@ -89,13 +90,31 @@ pub(crate) async fn a_password_is_set_changed_and_removed_and_its_sessions_end_w
     assert_eq!(remove(&store, own.clone(), 17).await.expect("removes").password_set_at, None);
     assert!(find_session(&store, "two").await.is_none() && by_name(&store, "ada").await.is_none());
     assert_eq!(remove(&store, own, 18).await.unwrap_err(), AccountRefusal::NoPassword);
+    // A new token ends it, because whoever had the one before may have set it.
+    set(&store, of("ada"), "p-5", 18).await.expect("sets");
+    let rotate = |tx: &mut dyn AdminTx| {
+        let new = NewAccountToken { id: id("t-new"), secret_hash: [3; 32], expires_at: None };
+        accounts::rotate(tx, &SiteScope::default(), "ada", &new, at(18), at(18))
+    };
+    admin::write(store.as_ref(), "account_rotate", acting(18), rotate).await.expect("asks").expect("rotates");
+    assert!(by_name(&store, "ada").await.is_none());
+    // Programs have tokens.
+    let program = |tx: &mut dyn AdminTx| {
+        let token = NewAccountToken { id: id("t-ci"), secret_hash: [4; 32], expires_at: None };
+        let name = AccountName::new("ci").expect("a name");
+        let id = AccountId::new("id-ci").expect("an id");
+        let (role, holder, sites) = (Role::Viewer, Holder::Machine, Vec::new());
+        accounts::create(tx, &SiteScope::default(), &NewAccount { id, name, role, holder, sites, token, now: at(18) })
+    };
+    admin::write(store.as_ref(), "account_create", acting(18), program).await.expect("asks").expect("creates");
+    assert_eq!(set(&store, of("ci"), "p-6", 18).await.unwrap_err(), AccountRefusal::NoPerson);
     // It ends with its account.
     revoke_account(&store, "bob", 19).await;
     assert!(by_name(&store, "bob").await.is_none());
     assert_eq!(set(&store, of("bob"), "p-4", 20).await.unwrap_err(), AccountRefusal::Revoked);
     let rows = ledger(&store, 0, 100).await;
     let count = |kind: EntryKind| rows.iter().filter(|row| row.entry.kind() == kind).count();
-    assert_eq!((count(EntryKind::PasswordSet), count(EntryKind::PasswordRemoved)), (3, 1));
+    assert_eq!((count(EntryKind::PasswordSet), count(EntryKind::PasswordRemoved)), (4, 2));
     assert_healthy(&store).await;
 }
 

@@ -39,6 +39,8 @@ pub enum AccountRefusal {
     TooManySites,
     /// The account has no password that could be removed.
     NoPassword,
+    /// The account is not held by a person who logs in here, so it cannot have a password.
+    NoPerson,
     /// The account is that of a person of the identity provider, which has no token.
     FromProvider,
 }
@@ -248,7 +250,7 @@ mod tests {
         let mut all = vec![account("ada", Role::Admin, &[]), account("ada-2", Role::Viewer, &[])];
         assert_eq!(free_name(&name("bob"), &all), Ok(name("bob")));
         assert_eq!(free_name(&name("ada"), &all), Ok(name("ada-3")));
-        assert_eq!(free_name(&name("id-ada"), &all), Ok(name("id-ada-2")));
+        assert_eq!(free_name(&name("id-ada"), &all), Ok(name("id-ada-3")), "the ids of both accounts are no names");
         all[0].revoked_at = Some(Timestamp::from_millis(1));
         assert_eq!(free_name(&name("ada"), &all), Ok(name("ada")), "it is free again");
         for special in ["admin", "judge", "collector"] {

@@ -11,16 +11,12 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use super::fault::{PostgresFault, Step};
 use super::pool::Lease;
 use super::session::Session;
-use super::{identity, judge_queue, ledger, purge, tally};
+use super::{admin_lock, identity, judge_queue, ledger, purge, tally};
 use crate::ledger::entry::Entry;
 use crate::store::Purged;
 use crate::store::admin::system_users;
 use crate::store::fault::StoreFault;
 use crate::store::sql::{Acting, AdminTx, AdminWork, AtEnd, Cell, Mode, Row, Value};
-
-/// Administrative writes wait for each other, so that a decision holds until it is committed, as on SQLite. The lock is
-/// taken before any row: "ADMN" in ASCII.
-pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(x'41444d4e'::int8)";
 
 /// Statements that wait to be sent together.
 const SENT_TOGETHER: usize = 500;
@@ -224,7 +220,7 @@ fn row(found: &tokio_postgres::Row) -> Step<Row> {
 /// Does the work within a transaction that the caller commits, then writes what it left for the end. Returns the hosts
 /// whose identities changed; `None` means every host.
 pub(super) async fn write(lease: Arc<Lease>, acting: &Acting, work: &AdminWork) -> Step<Vec<Option<HostId>>> {
-    lease.execute(LOCK, &[]).await?;
+    admin_lock::take(&lease).await?;
     let session = Arc::clone(&lease);
     let (actor, work) = (acting.actor.clone(), Arc::clone(work));
     let done = on_a_blocking_thread(move || {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use muster_proto::model::Timestamp;
 use tokio::time::Instant;
 
+use super::admin_lock;
 use super::fault::Step;
 use super::ledger;
 use super::session::Session;
@@ -85,7 +86,7 @@ pub(super) const IN_FORCE: &str = "SELECT no, text FROM rules WHERE adopted_at I
 /// judge queue. With `readopt`, also if they were replaced. Returns whether they were adopted.
 pub(super) async fn adopt(session: &Session, version: &str, number: i32, now: Timestamp, readopt: bool) -> Step<bool> {
     // What an administrative transaction decides by the rules in force holds until its commit.
-    session.execute(super::admin::LOCK, &[]).await?;
+    admin_lock::take(session).await?;
     // A lock of its own, because there may be no row yet that says which rules are in force.
     session.execute("SELECT pg_advisory_xact_lock(hashtext('muster rules'))", &[]).await?;
     let in_force = session.query_first(IN_FORCE, &[]).await?;

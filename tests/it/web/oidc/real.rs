@@ -14,7 +14,7 @@ use super::site::Site;
 use super::{CLIENT, ORIGIN, SECRET, ledger, log_line, settings};
 
 /// Names the folder where deploy/ci/tools has installed the provider.
-const MODULES: &str = "MUSTER_TEST_OIDC_PROVIDER";
+const MODULES: &str = "MUSTER_TEST_NODE";
 
 /// The provider, as a process with its people.
 struct Provider {
@@ -29,7 +29,7 @@ impl Provider {
         let Some(modules) = std::env::var_os(MODULES).map(PathBuf::from) else {
             left_out(
                 "logging in with a real identity provider",
-                "MUSTER_TEST_OIDC_PROVIDER is not set; deploy/ci/test web sets it",
+                "MUSTER_TEST_NODE is not set; deploy/ci/test web sets it",
             );
             return Ok(None);
         };
@@ -42,7 +42,7 @@ impl Provider {
         std::fs::write(&file, settings.to_string())?;
         std::fs::write(&people, "{}")?;
         let mut command = Command::new("node");
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("oidc-provider/provider.mjs");
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("node/provider.mjs");
         command.arg(script).arg(modules).arg(file);
         let process = Process::start(command, &log)?;
         let issuer = eventually("the provider listens", PATIENCE, || {

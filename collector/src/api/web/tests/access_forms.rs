@@ -58,6 +58,16 @@ async fn an_account_is_created_given_a_new_token_and_revoked_by_somebody_who_log
     assert_eq!(lab.get("/hosts/host-south", Some(&carol)).await.status, StatusCode::NOT_FOUND, "bound to its site");
     let row = |page: Answer| page.html().rows().into_iter().find(|row| row[0] == "carol").expect("its row");
     assert_eq!(row(lab.get("/accounts?name=carol", Some(&cookie)).await)[1..4], ["operator", "person", "north"]);
+    for (form, says) in [
+        ("name=dan&role=admin&holder=provider-person", "identity provider"),
+        ("name=dan&role=admin&holder=person&sites=,", "Name the sites"),
+        ("name=dan&role=king&holder=person", "role"),
+        ("role=viewer&holder=person", "Name the account"),
+    ] {
+        let refused = lab.post("/accounts", form, Some(&cookie)).await;
+        assert!(refused.status.is_client_error(), "{form}: {}", refused.status);
+        assert!(refused.html().text().contains(says), "{form}: {}", refused.html().text());
+    }
     let again = lab.post("/accounts", new, Some(&cookie)).await;
     assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.html().text());
 
@@ -109,4 +119,11 @@ async fn a_host_is_revoked_released_and_taken_back_with_a_reason() {
     assert_eq!(forms(&retired.get(&host, Some(&bob)).await), ["revoke"]);
     let viewer = retired.login("vera", Role::Viewer, &[]).await;
     assert!(forms(&retired.get(&host, Some(&viewer)).await).is_empty());
+    let elsewhere = retired.login("sue", Role::Operator, &["south"]).await;
+    for action in ["revoke", "release", "review", "unretire"] {
+        let address = format!("{host}/{action}");
+        let by = async |cookie: &str| retired.post(&address, "reason=none", Some(cookie)).await.status;
+        assert_eq!(by(&viewer).await, StatusCode::FORBIDDEN, "{action}");
+        assert_eq!(by(&elsewhere).await, StatusCode::NOT_FOUND, "{action}");
+    }
 }

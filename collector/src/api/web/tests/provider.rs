@@ -8,7 +8,8 @@ use super::kit::Lab;
 async fn without_a_provider_nobody_is_led_to_one() {
     let lab = Lab::empty().await;
     let form = lab.get("/login", None).await.html();
-    assert!(form.all("form").iter().all(|form| form.attribute("action") == Some("/login")), "only that of a token");
+    let to_provider = |form: &muster_strict_html::Element| form.attribute("action") == Some("/login/provider");
+    assert!(!form.all("form").into_iter().any(to_provider), "only those of tokens and passwords");
     let begun = lab.post("/login/provider", "next=/", None).await;
     assert_eq!(begun.status, StatusCode::NOT_FOUND);
     assert!(begun.html().text().contains("This collector has no identity provider"), "{}", begun.text);

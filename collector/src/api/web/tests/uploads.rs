@@ -45,6 +45,7 @@ async fn a_list_of_machines_is_previewed_and_imported() {
 async fn a_file_that_is_no_list_changes_nothing_and_is_named() {
     let lab = Lab::start().await;
     let cookie = lab.login("ada", Role::Operator, &[]).await;
+    let viewer = lab.login("vera", Role::Viewer, &[]).await;
     let before = lab.ledger_entries().await;
     let fields = [("source", "bought"), ("do", "import")];
     let odd = "<html></html>";
@@ -75,7 +76,6 @@ async fn a_file_that_is_no_list_changes_nothing_and_is_named() {
     let refused = lab.upload("/coverage", &fields, &[("file", "a.csv", &large)], &cookie).await;
     assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(refused.html().text().contains("8 MiB"), "{}", refused.html().text());
-    let viewer = lab.login("vera", Role::Viewer, &[]).await;
     let refused = lab.upload("/coverage", &fields, &[("file", "a.csv", LIST)], &viewer).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert_eq!(lab.ledger_entries().await, before);
