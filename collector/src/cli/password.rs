@@ -17,12 +17,9 @@ pub(crate) fn read_password(account: &str, from_stdin: bool) -> anyhow::Result<S
     if from_stdin {
         return line(&mut io::stdin().lock());
     }
-    anyhow::ensure!(
-        io::stdin().is_terminal(),
-        "standard input is not a terminal; pass the password as a line of it with --stdin"
-    );
+    anyhow::ensure!(io::stdin().is_terminal(), "standard input is not a terminal; add --stdin to pipe the password in");
     let first = asked(&format!("new password of {account}: "))?;
-    let second = asked("the same again: ")?;
+    let second = asked("repeat the password: ")?;
     anyhow::ensure!(first == second, "the two passwords differ; nothing was changed");
     Ok(first)
 }

@@ -27,13 +27,13 @@ impl Network {
             None => longest,
         };
         if bits == 0 {
-            return Err(format!("{text:?} is every address, and then anybody could choose the address that counts"));
+            return Err(format!(
+                "{text:?} matches every address, so any client could forge its address; name only your proxies"
+            ));
         }
         let first = first_of(address, bits);
         if first != address {
-            return Err(format!(
-                "{text:?} has bits beyond its length; write {first}/{bits}, or the address without a length"
-            ));
+            return Err(format!("{text:?} has host bits set; write {first}/{bits}, or the address without a length"));
         }
         if address.to_canonical() != address {
             return Err(format!("{text:?} is an address of IPv4 inside IPv6; write {}", address.to_canonical()));

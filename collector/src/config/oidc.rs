@@ -92,7 +92,7 @@ impl OidcKeys {
             layers.fault("oidc.groups_claim", "is empty; name the claim that has the groups of a person");
         }
         if self.scopes.iter().any(|scope| scope.is_empty() || !scope.bytes().all(|byte| byte.is_ascii_graphic())) {
-            layers.fault("oidc.scopes", "a scope has no blanks and is not empty");
+            layers.fault("oidc.scopes", "has an empty scope or one with spaces; write one scope per entry, for example [\"profile\", \"groups\"]");
         }
         if self.roles.is_empty() {
             layers.fault(
@@ -128,13 +128,13 @@ impl OidcKeys {
 fn issuer_fault(text: &str) -> Option<&'static str> {
     match text.parse::<Uri>() {
         Ok(uri) if uri.scheme_str() != Some("https") || uri.authority().is_none() => {
-            Some("does not begin with https:// and a host")
+            Some("does not begin with https:// and a host; write for example https://id.example.com/realms/staff")
         }
         Ok(_) if text.contains(['?', '#', '@']) => {
             Some("has more than a host and a path; write the issuer as the provider's discovery document has it")
         }
         Ok(_) => None,
-        Err(_) => Some("is no address; write the issuer as the provider's discovery document has it"),
+        Err(_) => Some("is not a URL; write the issuer as the provider's discovery document has it"),
     }
 }
 

@@ -22,7 +22,7 @@ impl PublicUrl {
 }
 
 fn origin(text: &str) -> Result<String, &'static str> {
-    let uri: Uri = text.parse().map_err(|_| "is no address; write https://HOST or https://HOST:PORT")?;
+    let uri: Uri = text.parse().map_err(|_| "is not a URL; write https://HOST or https://HOST:PORT")?;
     if uri.scheme_str() != Some("https") {
         return Err("does not begin with https://; the operators' port speaks TLS only");
     }

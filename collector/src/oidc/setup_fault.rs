@@ -10,7 +10,7 @@ pub enum SetupFault {
     #[error(transparent)]
     Secret(SecretFault),
     /// The CA cannot be read.
-    #[error("read the provider's CA ({path}, oidc.ca)")]
+    #[error("cannot read oidc.ca {path}; let the collector's user read it")]
     ReadCa {
         /// The file.
         path: String,
@@ -19,13 +19,13 @@ pub enum SetupFault {
         source: std::io::Error,
     },
     /// The file has no certificate.
-    #[error("there is no valid certificate in PEM in the provider's CA ({path}, oidc.ca)")]
+    #[error("oidc.ca {path} has no valid PEM certificate; name a file with the CA")]
     Ca {
         /// The file.
         path: String,
     },
     /// The public address is no address.
-    #[error("operators.public_url is no address")]
+    #[error("operators.public_url is not a URL; write https://HOST or https://HOST:PORT")]
     Origin,
     /// TLS cannot be set up.
     #[error("set up TLS to the identity provider: {0}; name its CA in oidc.ca if the system has no certificates")]
@@ -36,7 +36,7 @@ pub enum SetupFault {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFault {
     /// The file cannot be read.
-    #[error("read the client secret ({path}, oidc.client_secret_file)")]
+    #[error("cannot read oidc.client_secret_file {path}; let the collector's user read it")]
     Read {
         /// The file.
         path: String,
@@ -45,7 +45,9 @@ pub enum SecretFault {
         source: std::io::Error,
     },
     /// The file is empty or has too much.
-    #[error("the client secret is empty or longer than {SECRET} bytes ({path}, oidc.client_secret_file)")]
+    #[error(
+        "oidc.client_secret_file {path} is empty or longer than {SECRET} bytes; write only the client secret into it"
+    )]
     Form {
         /// The file.
         path: String,

@@ -171,8 +171,7 @@ async fn not_let_in(state: &State, provider: &Provider, person: &Person, why: No
 
 fn provider(state: &State) -> Result<&Provider, Refusal> {
     let none = || {
-        let text =
-            "This collector has no identity provider (the settings [oidc]). Log in with the token of your account.";
+        let text = "This collector has no identity provider (the settings [oidc]). Log in with a token or a password.";
         Refusal::new(StatusCode::NOT_FOUND, text)
     };
     state.provider.as_deref().ok_or_else(none)
@@ -183,10 +182,11 @@ fn told(state: &State, fault: &ProviderFault) -> Refusal {
     if let Some(left_out) = state.refused_lines.line(state.now()) {
         warn!(error = %fault, left_out, "a login with the identity provider failed");
     }
-    const TOKEN: &str = "An administrator finds the reason in the collector's log. Until it is settled, log in with the token of an account.";
+    const TOKEN: &str = "Ask an administrator: the reason is in the collector's log. If you also have an account of Muster itself, log in with its token or password.";
     let (status, text) = match fault {
         ProviderFault::Down(_) => {
-            let text = "The identity provider cannot be reached. Try again in a minute, or log in with the token of an account.";
+            let text =
+                "The identity provider cannot be reached. Try again in a minute, or log in with a token or a password.";
             (StatusCode::SERVICE_UNAVAILABLE, text.to_owned())
         }
         ProviderFault::Refused(_) => {
@@ -196,9 +196,8 @@ fn told(state: &State, fault: &ProviderFault) -> Refusal {
             (StatusCode::BAD_GATEWAY, format!("The identity provider's answer cannot be read. {TOKEN}"))
         }
         ProviderFault::OtherIssuer(_) => {
-            let text = format!(
-                "The identity provider describes itself as another one than the settings name (oidc.issuer). {TOKEN}"
-            );
+            let text =
+                format!("The issuer of the identity provider does not match the settings (oidc.issuer). {TOKEN}");
             (StatusCode::BAD_GATEWAY, text)
         }
         ProviderFault::Lie(lie) => (

@@ -36,7 +36,7 @@ impl SessionRow {
             by: match session.holder {
                 _ if session.by_link => "a login link",
                 Holder::ProviderPerson => "the identity provider",
-                Holder::Person | Holder::Machine => "a token",
+                Holder::Person | Holder::Machine => "a token or a password",
             },
             is_this: visitor.session().is_some_and(|own| own.id == session.id),
             end: format!("{page}/sessions/{}/end", session.id),

@@ -33,8 +33,8 @@ pub(crate) enum AccountsVerb {
     },
     /// Set a password for logging in to the web board, and end the account's sessions
     ///
-    /// It is asked for twice and not shown. It needs 12 characters and must not be easy to guess. Everybody sets their own;
-    /// administrators set those of others.
+    /// It is asked for twice and not shown. It needs 12 characters and must not be easy to guess. People set their own;
+    /// administrators set those of others. Programs and accounts of the identity provider have none.
     Password(PasswordArgs),
 }
 

@@ -190,7 +190,7 @@ pub(crate) fn rotate(
     tx.execute(END_TOKENS, &[account.as_str().into(), others_end_at.into()])?;
     let token = add_token(tx, &account, new, now)?;
     tx.execute(PRUNE_TOKENS, &[account.as_str().into(), KEPT_TOKENS.into()])?;
-    // Whoever had the token before may have set it.
+    // A person who had the token before may have set it.
     if tx.execute(END_PASSWORD, &[account.as_str().into()])? > 0 {
         tx.record(Entry::PasswordRemoved { account: account.clone() });
     }

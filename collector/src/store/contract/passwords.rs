@@ -90,7 +90,7 @@ pub(crate) async fn a_password_is_set_changed_and_removed_and_its_sessions_end_w
     assert_eq!(remove(&store, own.clone(), 17).await.expect("removes").password_set_at, None);
     assert!(find_session(&store, "two").await.is_none() && by_name(&store, "ada").await.is_none());
     assert_eq!(remove(&store, own, 18).await.unwrap_err(), AccountRefusal::NoPassword);
-    // A new token ends it, because whoever had the one before may have set it.
+    // A new token ends it, because a person who had the one before may have set it.
     set(&store, of("ada"), "p-5", 18).await.expect("sets");
     let rotate = |tx: &mut dyn AdminTx| {
         let new = NewAccountToken { id: id("t-new"), secret_hash: [3; 32], expires_at: None };

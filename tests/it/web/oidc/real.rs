@@ -127,7 +127,7 @@ fn people_log_in_with_their_groups_and_log_out_at_the_provider() -> Result<()> {
     assert!(accounts.contains("admin-2 admin person of the provider all"), "{accounts}");
     assert!(accounts.contains("logs in with the identity provider"), "{accounts}");
     let rotate = lab.muster(&["accounts", "rotate", "ada"])?;
-    assert!(rotate.stderr.contains("person of the identity provider"), "{}", rotate.stderr);
+    assert!(rotate.stderr.contains("people of the identity provider"), "{}", rotate.stderr);
     // No group that is mapped: a page that says so, and no account.
     let (answer, _) = log_in(&mut eve, "eve", "next=/")?;
     assert!(
