@@ -95,7 +95,7 @@ fn the_company_certificate_needs_its_key_and_proxies_are_networks() {
     let text = faults.to_string();
     for part in [
         "operators.key: is empty, but operators.certificate is set",
-        "operators.trusted_proxies: \"10.1.2.3/8\" has bits beyond its length; write 10.0.0.0/8",
+        "operators.trusted_proxies: \"10.1.2.3/8\" has host bits set; write 10.0.0.0/8",
         "operators.trusted_proxies: \"proxy.example.com\" is not an address or a network",
     ] {
         assert!(text.contains(part), "{part:?} is missing in:\n{text}");

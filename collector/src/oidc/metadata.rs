@@ -49,7 +49,7 @@ impl Cached {
         let begun = Instant::now();
         let asked = match IssuerUrl::new(issuer.to_owned()) {
             Ok(issuer) => Metadata::discover_async(issuer, http).await.map_err(ProviderFault::of_discovery),
-            Err(_) => Err(ProviderFault::Malformed("oidc.issuer is no address".to_owned())),
+            Err(_) => Err(ProviderFault::Malformed("oidc.issuer is not a URL".to_owned())),
         };
         match asked {
             Ok(found) => {

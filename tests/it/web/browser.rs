@@ -57,8 +57,10 @@ fn a_browser_finds_nothing_wrong_with_any_page() -> Result<()> {
     let mut faults = looked_at(&browser, "login", &pictures)?;
     browser.type_into("#token", "nobody.aaaa")?;
     browser.click("button.primary")?;
-    let refused = browser.run("return document.querySelector('[role=alert]').textContent")?;
-    assert!(refused.as_str().is_some_and(|text| text.contains("not a token")), "{refused}");
+    eventually("the token is refused", PATIENCE, || {
+        let refused = browser.run("return document.querySelector('[role=alert]').textContent")?;
+        Ok(refused.as_str().is_some_and(|text| text.contains("not a token")).then_some(()))
+    })?;
     let token = std::fs::read_to_string(lab.data_dir().join("admin.token"))?;
     browser.type_into("#token", token.trim())?;
     browser.click("button.primary")?;
@@ -136,7 +138,7 @@ fn acts(lab: &Lab, browser: &Browser, base: &str) -> Result<()> {
     browser.open(&format!("{base}/findings"))?;
     browser.click("tbody input[name=host]")?;
     browser.click(".selection button")?;
-    assert!(browser.url()?.contains("/change?"), "{}", browser.url()?);
+    eventually("the hosts are chosen", PATIENCE, || Ok(browser.url()?.contains("/change?").then_some(())))?;
     browser.type_into("#label", "wave-1")?;
     browser.click("button[value=label]")?;
     eventually("the label is given", PATIENCE, || {
@@ -201,8 +203,8 @@ fn logs_in(browser: &Browser, base: &str, token: &str, next: &str) -> Result<()>
     browser.open(&format!("{base}/login?next={next}"))?;
     browser.type_into("#token", token.trim())?;
     browser.click("button.primary")?;
-    assert_eq!(browser.url()?, format!("{base}{next}"));
-    Ok(())
+    let page = format!("{base}{next}");
+    eventually("the page after the login", PATIENCE, || Ok((browser.url()? == page).then_some(())))
 }
 
 /// Filters by a click, the board's newer numbers, the search box, and the end of the session.
@@ -282,7 +284,8 @@ fn without_scripts(browser: &Browser, base: &str, token: &str) -> Result<()> {
     assert!(browser.url()?.contains("/login?next="), "{}", browser.url()?);
     browser.type_into("#token", token.trim())?;
     browser.click("button.primary")?;
-    assert_eq!(browser.url()?, format!("{base}/findings"));
+    let page = format!("{base}/findings");
+    eventually("the page after the login", PATIENCE, || Ok((browser.url()? == page).then_some(())))?;
     let shown = browser.run(
         "return [document.querySelectorAll('tbody tr').length, document.querySelectorAll('[data-local]').length]",
     )?;

@@ -65,7 +65,7 @@ fn a_provider_that_is_down_or_describes_itself_wrongly_lets_nobody_in() -> Resul
     let begin = format!("{ORIGIN}/login/provider");
     let cases = [
         (Lie::Silent, 503, "The identity provider cannot be reached.", "the provider does not answer"),
-        (Lie::OtherDescription, 502, "describes itself as another one than the settings name", "names another issuer"),
+        (Lie::OtherDescription, 502, "does not match the settings", "names another issuer"),
         (Lie::Endless, 502, "answer cannot be read", "more than"),
         (Lie::Elsewhere, 502, "answer cannot be read", "status 302"),
     ];

@@ -88,7 +88,7 @@ async fn the_list_of_sessions_says_how_each_was_opened_and_can_be_searched() {
     assert_eq!(all.faults(), Vec::<String>::new());
     let shown = rows(&all);
     assert_eq!(shown.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["ada", "bob"]);
-    assert!(shown.iter().all(|row| row[3] == "a token" && row[2] == "just now"), "{shown:?}");
+    assert!(shown.iter().all(|row| row[3] == "a token or a password" && row[2] == "just now"), "{shown:?}");
     let one = rows(&lab.get("/accounts?name=BO", Some(&admin)).await.html());
     assert_eq!(one.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["bob"]);
 }
