@@ -86,7 +86,7 @@ fn let_in(entered: Entered) -> (String, Role, Vec<String>) {
             assert_eq!(account.holder, Holder::ProviderPerson);
             (account.name.to_string(), account.role, account.sites.iter().map(ToString::to_string).collect())
         }
-        other => panic!("{other:?}"),
+        other @ (Entered::Revoked(_) | Entered::Refused(_) | Entered::Raced) => panic!("{other:?}"),
     }
 }
 

@@ -198,25 +198,29 @@ impl Shared {
         let ok = |body: Value| Ok(("200 OK", String::new(), body.to_string()));
         anyhow::ensure!(self.lie != Lie::Silent, "it does not answer");
         match path {
-            "/.well-known/openid-configuration" => match self.lie {
-                Lie::Elsewhere => Ok(("302 Found", format!("location: {}/elsewhere\r\n", self.issuer), String::new())),
-                Lie::Endless => Ok(("200 OK", String::new(), " ".repeat(4 << 20))),
-                Lie::OtherDescription => ok(self.description("https://evil.example")),
-                _ => ok(self.description(&self.issuer)),
-            },
+            "/.well-known/openid-configuration" if self.lie == Lie::Elsewhere => {
+                Ok(("302 Found", format!("location: {}/elsewhere\r\n", self.issuer), String::new()))
+            }
+            "/.well-known/openid-configuration" if self.lie == Lie::Endless => {
+                Ok(("200 OK", String::new(), " ".repeat(4 << 20)))
+            }
+            "/.well-known/openid-configuration" if self.lie == Lie::OtherDescription => {
+                ok(self.description("https://evil.example"))
+            }
+            "/.well-known/openid-configuration" => ok(self.description(&self.issuer)),
             "/elsewhere" => ok(self.description(&self.issuer)),
             "/keys" => {
                 self.keys_asked += 1;
                 ok(json!({ "keys": [self.key.published()] }))
             }
-            "/token" => match self.lie {
-                Lie::Refuses => Ok(("400 Bad Request", String::new(), json!({ "error": "invalid_grant" }).to_string())),
-                Lie::NoToken => ok(json!({ "access_token": "a", "token_type": "Bearer" })),
-                Lie::Garbage => {
-                    ok(json!({ "access_token": "a", "token_type": "Bearer", "id_token": "eyJsecret.eyJsecret" }))
-                }
-                _ => ok(json!({ "access_token": "a", "token_type": "Bearer", "id_token": self.token()? })),
-            },
+            "/token" if self.lie == Lie::Refuses => {
+                Ok(("400 Bad Request", String::new(), json!({ "error": "invalid_grant" }).to_string()))
+            }
+            "/token" if self.lie == Lie::NoToken => ok(json!({ "access_token": "a", "token_type": "Bearer" })),
+            "/token" if self.lie == Lie::Garbage => {
+                ok(json!({ "access_token": "a", "token_type": "Bearer", "id_token": "eyJsecret.eyJsecret" }))
+            }
+            "/token" => ok(json!({ "access_token": "a", "token_type": "Bearer", "id_token": self.token()? })),
             _ => Ok(("404 Not Found", String::new(), String::new())),
         }
     }
@@ -232,13 +236,15 @@ impl Shared {
 
     fn token(&self) -> Result<String> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() + self.ahead;
-        let (algorithm, key) = match self.lie {
-            Lie::AlgNone => ("none", &self.key.id),
-            Lie::SharedSecret => ("HS256", &self.key.id),
-            Lie::UnknownKey => ("ES256", &self.other.id),
-            _ => ("ES256", &self.key.id),
-        };
         let is = |lie: Lie| self.lie == lie;
+        let algorithm = if is(Lie::AlgNone) {
+            "none"
+        } else if is(Lie::SharedSecret) {
+            "HS256"
+        } else {
+            "ES256"
+        };
+        let key = if is(Lie::UnknownKey) { &self.other.id } else { &self.key.id };
         let mut claims = json!({
             "iss": if is(Lie::Issuer) { "https://evil.example" } else { &self.issuer },
             "aud": if is(Lie::Audience) { "another" } else { CLIENT },
@@ -256,17 +262,15 @@ impl Shared {
         let header = json!({ "alg": algorithm, "kid": key });
         let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
         let signed = format!("{}.{}", part(&header), part(&claims));
-        let signature = match self.lie {
-            Lie::AlgNone => Vec::new(),
-            Lie::SharedSecret => {
-                let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
-                ring::hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
-            }
-            lie => {
-                let key = if [Lie::UnknownKey, Lie::Signature].contains(&lie) { &self.other } else { &self.key };
-                let made = key.pair.sign(&SystemRandom::new(), signed.as_bytes());
-                made.map_err(|_| anyhow::anyhow!("it cannot sign"))?.as_ref().to_vec()
-            }
+        let signature = if is(Lie::AlgNone) {
+            Vec::new()
+        } else if is(Lie::SharedSecret) {
+            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
+            ring::hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
+        } else {
+            let key = if is(Lie::UnknownKey) || is(Lie::Signature) { &self.other } else { &self.key };
+            let made = key.pair.sign(&SystemRandom::new(), signed.as_bytes());
+            made.map_err(|_| anyhow::anyhow!("it cannot sign"))?.as_ref().to_vec()
         };
         Ok(format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature)))
     }
