@@ -109,10 +109,16 @@ async function refresh() {
 
 const note = document.querySelector(".zone");
 if (note) note.textContent = zone === "UTC" ? "Times are in UTC." : `Times are in the zone ${zone}; deadlines also in UTC.`;
-// Empty fields would only make the address longer.
 document.addEventListener("submit", (event) => {
-  if (event.target.method !== "get") return;
-  for (const field of event.target.elements) {
+  const form = event.target;
+  if (form.method === "post") {
+    // A second click would send the form again, and the answer to the first, perhaps with a token, would be lost.
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "1";
+    return;
+  }
+  // Empty fields would only make the address longer.
+  for (const field of form.elements) {
     if (field.name && field.value === "") field.disabled = true;
   }
 });
@@ -124,6 +130,7 @@ document.addEventListener("keydown", (event) => {
   field.focus();
 });
 addEventListener("pageshow", () => {
+  for (const form of document.forms) delete form.dataset.sent;
   for (const field of document.querySelectorAll("form :disabled")) field.disabled = false;
 });
 document.addEventListener("visibilitychange", refresh);

@@ -35,8 +35,8 @@ fn set(lab: &Lab, token: &Path, of: Option<&str>, password: &str) -> Result<Answ
     let line = lab.folder().join("line");
     write_owner_only(&line, &format!("{password}\n"))?;
     let mut command = lab.muster_command_by(token)?;
-    command.args(["accounts", "password"]).args(of).arg("--stdin").stdin(File::open(&line)?);
-    Answer::of(&mut command)
+    command.args(["accounts", "password"]).args(of).arg("--stdin");
+    Answer::with_input(&mut command, File::open(&line)?)
 }
 
 fn browser(lab: &Lab) -> Result<WebClient> {

@@ -142,7 +142,15 @@ impl Answer {
     /// # Errors
     /// It could not be started.
     pub fn of(command: &mut Command) -> Result<Self> {
-        let output = command.stdin(Stdio::null()).output();
+        Self::with_input(command, Stdio::null())
+    }
+
+    /// Runs a command to its end, with this as its standard input.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn with_input(command: &mut Command, input: impl Into<Stdio>) -> Result<Self> {
+        let output = command.stdin(input).output();
         let output = output.with_context(|| format!("start {}", command.get_program().display()))?;
         Ok(Self {
             code: output.status.code(),
