@@ -149,8 +149,7 @@ pub struct CompanyCertificate {
     certificate: PathBuf,
     key: PathBuf,
     current: ArcSwap<Pair>,
-    /// The digest of the files when they were last read, or of why they could not be read.
-    seen: Mutex<Digest>,
+    seen: Mutex<Seen>,
     refused: ArcSwapOption<String>,
 }
 
@@ -173,7 +172,7 @@ impl CompanyCertificate {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
             current: ArcSwap::from_pointee(pair),
-            seen: Mutex::new(seen),
+            seen: Mutex::new(Seen { digest: seen, waits_for_its_time: false }),
             refused: ArcSwapOption::empty(),
         })
     }
@@ -183,13 +182,13 @@ impl CompanyCertificate {
         // Their content and not their times: a link that is switched or a copy that keeps times is a change, too.
         let read = Files::read(&self.certificate, &self.key);
         let digest = digest_of(&read);
-        {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if *seen == digest {
-                return CompanyReload::Unchanged;
-            }
-            *seen = digest;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = seen.digest == digest;
+        if is_same && !seen.waits_for_its_time {
+            return CompanyReload::Unchanged;
         }
+        seen.digest = digest;
+        seen.waits_for_its_time = false;
         match read.and_then(|files| files.pair(&self.certificate, &self.key, now)) {
             Ok(pair) => {
                 self.current.store(Arc::new(pair));
@@ -197,13 +196,12 @@ impl CompanyCertificate {
                 CompanyReload::Adopted
             }
             Err(refused) => {
-                let text = muster_proto::error_chain(&refused);
-                // The time may come, or it was refused for a clock: the same files are judged again, and named once.
-                *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Digest::of(b"");
-                if self.refused.load().as_ref().is_some_and(|before| **before == text) {
+                seen.waits_for_its_time = matches!(refused, CompanyCertificateError::NotValidNow { .. });
+                // The same files are named once, however often they are judged.
+                if is_same {
                     return CompanyReload::Unchanged;
                 }
-                self.refused.store(Some(Arc::new(text)));
+                self.refused.store(Some(Arc::new(muster_proto::error_chain(&refused))));
                 CompanyReload::Refused(refused)
             }
         }
@@ -226,6 +224,15 @@ impl ResolvesServerCert for CompanyCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.current.load().certified))
     }
+}
+
+/// The files when they were last read.
+#[derive(Debug)]
+struct Seen {
+    /// The digest of the two, or of why they could not be read.
+    digest: Digest,
+    /// Whether they were refused because of the time alone, so that they may be usable later as they are.
+    waits_for_its_time: bool,
 }
 
 /// The content of the two files.

@@ -43,10 +43,15 @@ impl Place {
 
 /// A certificate and its key in PEM, which end after so many days; a negative number is in the past.
 fn pair(days: i64) -> (String, String) {
+    pair_between(-400, days)
+}
+
+/// The same, valid from and until so many days from now.
+fn pair_between(from: i64, days: i64) -> (String, String) {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(vec!["muster.example".to_owned()]).expect("params");
     let now = time::OffsetDateTime::now_utc();
-    params.not_before = now - time::Duration::days(400);
+    params.not_before = now + time::Duration::days(from);
     params.not_after = now + time::Duration::days(days);
     (params.self_signed(&key).expect("signed").pem(), key.serialize_pem())
 }
@@ -125,4 +130,24 @@ fn a_pair_that_cannot_be_used_leaves_the_one_before_and_is_reported_once() {
     assert!(matches!(company.reload(system_now()), CompanyReload::Refused(CompanyCertificateError::File { .. })));
     place.write(&certificate, &key);
     assert!(matches!(company.reload(system_now()), CompanyReload::Adopted));
+}
+
+#[test]
+fn a_pair_that_is_valid_later_is_named_once_and_used_when_its_time_has_come() {
+    let place = Place::new();
+    let (certificate, key) = pair(30);
+    place.write(&certificate, &key);
+    let company = place.open().expect("good");
+    let (later, its_key) = pair_between(1, 60);
+    place.write(&later, &its_key);
+    let now = system_now();
+    let refused = company.reload(now);
+    assert!(matches!(refused, CompanyReload::Refused(CompanyCertificateError::NotValidNow { .. })), "{refused:?}");
+    for seconds in [10, 20] {
+        let again = company.reload(now.plus(Duration::from_secs(seconds)));
+        assert!(matches!(again, CompanyReload::Unchanged), "named once: {again:?}");
+    }
+    assert!(company.refused().is_some_and(|reason| reason.contains("is valid from")));
+    assert!(matches!(company.reload(now.plus(Duration::from_secs(2 * 86_400))), CompanyReload::Adopted));
+    assert!(company.refused().is_none());
 }
